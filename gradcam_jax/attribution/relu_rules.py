@@ -1,0 +1,119 @@
+r"""Backward rules for rectifiers: guided backpropagation and the deconvnet.
+
+A rule leaves the forward pass as it is and changes only what flows back. For :math:`y = f(x)` with the
+gradient :math:`g` arriving from above,
+
+====================  ==========================================
+ordinary              :math:`f'(x) \, g`
+deconvnet             :math:`\max(g, 0)`
+guided                :math:`f'(x) \, \max(g, 0)`
+====================  ==========================================
+
+Give the new activation to a copy of the model, ``model.clone(relu=guided(model.relu))``: the variables are
+shared, and the caller's model is never touched.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+Activation = Callable[[jax.Array], jax.Array]
+
+
+def relu6(x: jax.Array) -> jax.Array:
+    """Clips to [0, 6], with gradient 0 at both ends (``jax.nn.relu6`` has 0.5 there).
+
+    Example:
+        >>> import jax
+        >>> jax.vmap(jax.grad(relu6))(jax.numpy.array([-1.0, 0.0, 3.0, 6.0, 9.0]))
+        Array([0., 0., 1., 0., 0.], dtype=float32)
+    """
+    inside = (x > 0) & (x < 6)
+    return jnp.where(inside, x, jnp.where(x > 0, jnp.full_like(x, 6), jnp.zeros_like(x)))
+
+
+@functools.cache
+def guided(activation: Activation) -> Activation:
+    r"""Returns the activation with the guided rule: only positive gradients pass, through active units.
+
+    .. math:: R_{in} = f'(x) \, \max(R_{out}, 0)
+
+    For a ReLU this is :math:`R_{out}` where both :math:`x > 0` and :math:`R_{out} > 0`, else 0. One activation
+    always gives the same function, so that compiled programs are found again.
+
+    Args:
+        activation: An elementwise function, for example ``jax.nn.relu`` or :func:`relu6`.
+
+    Returns:
+        A function with the same values and the guided gradient.
+
+    Example:
+        >>> import jax
+        >>> x, g = jax.numpy.array([1.0, 1.0, -1.0]), jax.numpy.array([2.0, -2.0, 2.0])
+        >>> jax.vjp(guided(jax.nn.relu), x)[1](g)[0]
+        Array([2., 0., 0.], dtype=float32)
+
+    References:
+        Springenberg et al., Striving for Simplicity, arXiv:1412.6806, section 3.4.
+    """
+
+    def backward(x: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+        _, pull_back = jax.vjp(activation, x)
+        return pull_back(jnp.maximum(gradient, jnp.zeros_like(gradient)))
+
+    return _with_backward(activation, backward)
+
+
+@functools.cache
+def deconvolved(activation: Activation) -> Activation:
+    r"""Returns the activation with the deconvnet's rule: only positive gradients pass, whatever the unit did.
+
+    .. math:: R_{in} = \max(R_{out}, 0)
+
+    Args:
+        activation: An elementwise function, for example ``jax.nn.relu``.
+
+    Returns:
+        A function with the same values and the deconvnet's gradient.
+
+    Example:
+        >>> import jax
+        >>> x, g = jax.numpy.array([1.0, 1.0, -1.0]), jax.numpy.array([2.0, -2.0, 2.0])
+        >>> jax.vjp(deconvolved(jax.nn.relu), x)[1](g)[0]
+        Array([2., 0., 2.], dtype=float32)
+
+    References:
+        Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901.
+    """
+
+    def backward(_: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+        return (jnp.maximum(gradient, jnp.zeros_like(gradient)),)
+
+    return _with_backward(activation, backward)
+
+
+def _with_backward(
+    activation: Activation, backward: Callable[[jax.Array, jax.Array], tuple[jax.Array]]
+) -> Activation:
+    @jax.custom_vjp
+    @functools.wraps(activation)
+    def ruled(x: jax.Array) -> jax.Array:
+        return activation(x)
+
+    ruled.defvjp(lambda x: (activation(x), x), backward)
+    return ruled
+
+
+guided_relu = guided(jax.nn.relu)
+"""ReLU with the guided rule."""
+
+deconv_relu = deconvolved(jax.nn.relu)
+"""ReLU with the deconvnet's rule."""
+
+guided_relu6 = guided(relu6)
+"""ReLU6 with the guided rule: units clipped at 6 pass nothing, as units clipped at 0."""
+
+deconv_relu6 = deconvolved(relu6)
+"""ReLU6 with the deconvnet's rule."""

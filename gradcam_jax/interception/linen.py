@@ -1,0 +1,166 @@
+"""Taps any layer of an unmodified Flax Linen model.
+
+A layer's name is its module path, ``"features/conv1"``; the activation is what the module's ``__call__``
+returns. A method interceptor adds the tap and records the sum, both through the module's own variable
+collections, so that it works under ``jit``, ``vmap``, ``nn.remat`` and ``nn.jit`` and no tracer leaks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from gradcam_jax.attribution.linearize import Activations, Forward
+from gradcam_jax.interception.names import LayerError, as_names, require_layers
+
+_TAPS = "gradcam_taps"
+_TAPPED = "gradcam_tapped"
+_VALUE = "<value>"  # no submodule can carry this name
+
+
+def tapped(
+    model: nn.Module, variables: Mapping[str, Any], layers: str | Sequence[str], **apply_options: Any
+) -> Forward:
+    """Returns the model as ``forward(taps, *inputs) -> (outputs, activations)``, tapped at the named layers.
+
+    Args:
+        model: A Linen module; it is not changed.
+        variables: Its variables, ``{"params": ..., ...}``.
+        layers: Module paths as :func:`layer_shapes` lists them, for example ``"relu5_3"``. A module that is
+            called several times is named with the occurrence, counted from 0: ``"relu:1"``.
+        **apply_options: Passed to ``model.apply``, for example ``train=False``.
+
+    Returns:
+        A pure function. ``taps`` maps layer names to values added to their activations; ``activations`` holds
+        every named layer's activation, the tap included.
+
+    Raises:
+        LayerError: When the forward is traced: a name was not reached (the nearest names are listed), was
+            reached more than once without an occurrence being named, or returned something else than an array.
+
+    Example:
+        >>> import flax.linen as nn, jax, jax.numpy as jnp
+        >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> variables = model.init(jax.random.key(0), jnp.ones(3))
+        >>> forward = tapped(model, variables, "layers_0")
+        >>> outputs, activations = forward({}, jnp.ones(3))
+        >>> activations["layers_0"].shape
+        (4,)
+    """
+    names = as_names(layers)
+
+    def forward(taps: Mapping[str, jax.Array], *inputs: Any) -> tuple[Any, Activations]:
+        collections = {**variables, _TAPS: _nested({name: taps[name] for name in names if name in taps})}
+
+        def intercept(
+            call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
+        ) -> Any:
+            value = call(*arguments, **options)
+            path = "/".join(context.module.path)
+            if context.method_name != "__call__" or not any(_path(name) == path for name in names):
+                return value
+            return _tap(context.module, path, value, names)
+
+        with nn.intercept_methods(intercept):
+            outputs, recorded = model.apply(collections, *inputs, mutable=[_TAPPED], **apply_options)
+        found = _flat(recorded.get(_TAPPED, {}))
+        if any(_key(name, found) not in found for name in names):
+            require_layers(names, list(layer_shapes(model, variables, *inputs, **apply_options)))
+        return outputs, {name: found[_key(name, found)] for name in names}
+
+    return forward
+
+
+def layer_shapes(
+    model: nn.Module, variables: Mapping[str, Any], *inputs: Any, **apply_options: Any
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Lists every layer that can be tapped, in the order of its call, with its activation's shape and dtype.
+
+    Nothing is computed. A module that is called several times is listed once a call, as ``"relu:0"``,
+    ``"relu:1"``.
+
+    Args:
+        model: A Linen module.
+        variables: Its variables; arrays or shapes.
+        *inputs: Arrays or shapes of the inputs.
+        **apply_options: Passed to ``model.apply``.
+
+    Returns:
+        Layer name -> shape and dtype.
+
+    Example:
+        >>> import flax.linen as nn, jax, jax.numpy as jnp
+        >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> variables = model.init(jax.random.key(0), jnp.ones(3))
+        >>> {name: leaf.shape for name, leaf in layer_shapes(model, variables, jnp.ones(3)).items()}
+        {'layers_0': (4,), 'layers_2': (2,)}
+    """
+    calls: list[tuple[str, jax.ShapeDtypeStruct]] = []
+
+    def intercept(
+        call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
+    ) -> Any:
+        value = call(*arguments, **options)
+        path = "/".join(context.module.path)
+        if context.method_name == "__call__" and path and isinstance(value, jax.Array):
+            calls.append((path, jax.ShapeDtypeStruct(value.shape, value.dtype)))
+        return value
+
+    def run(variables: Mapping[str, Any], *inputs: Any) -> Any:
+        with nn.intercept_methods(intercept):
+            return model.apply(variables, *inputs, **apply_options)
+
+    jax.eval_shape(run, variables, *inputs)
+    paths = [path for path, _ in calls]
+    seen: dict[str, int] = {}
+    shapes = {}
+    for path, shape in calls:
+        occurrence = seen.get(path, 0)
+        seen[path] = occurrence + 1
+        shapes[path if paths.count(path) == 1 else f"{path}:{occurrence}"] = shape
+    return shapes
+
+
+def _tap(module: nn.Module, path: str, value: Any, names: Sequence[str]) -> Any:
+    """Adds the tap to one call's value and records the sum; how often it was called is kept in the scope."""
+    if not isinstance(value, jax.Array):
+        raise LayerError(f"Expected layer {path!r} to return one array, got {type(value).__name__} instead.")
+    occurrence = len(module.get_variable(_TAPPED, _VALUE, ()))
+    if occurrence and path in names:
+        raise LayerError(
+            f"Layer {path!r} is called more than once. Name the call you mean, counted from 0: "
+            f"'{path}:0', '{path}:1', ..."
+        )
+    for key in (_VALUE, f"{_VALUE}:{occurrence}"):
+        if module.has_variable(_TAPS, key):
+            value = value + module.get_variable(_TAPS, key)
+    module.sow(_TAPPED, _VALUE, value)
+    return value
+
+
+def _path(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def _key(name: str, found: Mapping[str, Any]) -> str:
+    return name if name in found or ":" in name else f"{name}:0"
+
+
+def _nested(taps: Mapping[str, jax.Array]) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for name, tap in taps.items():
+        path, colon, occurrence = name.partition(":")
+        node = root
+        for part in path.split("/"):
+            node = node.setdefault(part, {})
+        node[_VALUE + colon + occurrence] = tap
+    return root
+
+
+def _flat(recorded: Mapping[str, Any]) -> dict[str, jax.Array]:
+    flat = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(recorded)[0]:
+        *modules, _, call = path
+        flat["/".join(key.key for key in modules) + f":{call.idx}"] = leaf
+    return flat

@@ -1,0 +1,104 @@
+"""AlexNet, twice: Caffe's two-tower net (bvlc_alexnet) and torchvision's single-tower variant.
+
+Layers are named as in Caffe: ``conv1``, ``relu1``, ``norm1``, ``pool1``, ..., ``pool5``, ``fc6``, ... ``fc8``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from gradcam_jax.models.layers import (
+    Pool,
+    Relu,
+    adaptive_mean_pool,
+    flatten,
+    local_response_norm,
+    max_pool,
+    max_pool_ceil,
+    require_image,
+)
+
+_GRID = 6  # positions along each side of what fc6 takes
+
+
+class AlexNet(nn.Module):
+    """Five convolutions and three fully connected layers, in evaluation mode.
+
+    Attributes:
+        channels: Channels of the five convolutions.
+        padding: Zeros around the image before ``conv1``, in pixels.
+        groups: Groups of ``conv2``, ``conv4`` and ``conv5``: 2 are the paper's two towers.
+        normalize: Whether ``norm1`` and ``norm2`` (local response normalisation) are there.
+        classes: Number of logits.
+        relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
+        pool: ``pool(x, window, stride)``.
+        input_size: The one size taken, in pixels, or None to average ``pool5`` over a 6x6 grid.
+
+    References:
+        Krizhevsky et al., ImageNet Classification with Deep CNNs, NeurIPS 2012; BVLC/caffe,
+        ``models/bvlc_alexnet``; torchvision ``alexnet`` (Krizhevsky, arXiv:1404.5997).
+    """
+
+    channels: tuple[int, int, int, int, int]
+    padding: int
+    groups: int
+    normalize: bool
+    pool: Callable[[jax.Array, int, int], jax.Array]
+    input_size: int | None
+    classes: int = 1000
+    relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``."""
+        require_image(x, "AlexNet", self.input_size)
+        x = self._convolve(x, 1, 11, stride=4, padding=self.padding)
+        x = self._pool(self._norm(x, 1), 1)
+        x = self._convolve(x, 2, 5, padding=2, groups=self.groups)
+        x = self._pool(self._norm(x, 2), 2)
+        x = self._convolve(x, 3, 3, padding=1)
+        x = self._convolve(x, 4, 3, padding=1, groups=self.groups)
+        x = self._convolve(x, 5, 3, padding=1, groups=self.groups)
+        x = self._pool(x, 5)
+        if self.input_size is None:
+            x = adaptive_mean_pool(x, _GRID)
+        x = Relu(self.relu, name="relu6")(nn.Dense(4096, name="fc6")(flatten(x)))
+        x = Relu(self.relu, name="relu7")(nn.Dense(4096, name="fc7")(x))
+        return nn.Dense(self.classes, name="fc8")(x)
+
+    def _convolve(
+        self, x: jax.Array, index: int, size: int, *, padding: int, stride: int = 1, groups: int = 1
+    ) -> jax.Array:
+        convolution = nn.Conv(
+            self.channels[index - 1],
+            (size, size),
+            strides=stride,
+            padding=padding,
+            feature_group_count=groups,
+            name=f"conv{index}",
+        )
+        return Relu(self.relu, name=f"relu{index}")(convolution(x))
+
+    def _norm(self, x: jax.Array, index: int) -> jax.Array:
+        return Pool(_caffe_norm, name=f"norm{index}")(x) if self.normalize else x
+
+    def _pool(self, x: jax.Array, index: int) -> jax.Array:
+        return Pool(lambda x: self.pool(x, 3, 2), name=f"pool{index}")(x)
+
+
+def _caffe_norm(x: jax.Array) -> jax.Array:
+    return local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=1.0)
+
+
+def alexnet(**fields: Any) -> AlexNet:
+    """Returns bvlc_alexnet: 227x227, two groups, local response normalisation, Caffe's pooling."""
+    settings = {"channels": (96, 256, 384, 384, 256), "padding": 0, "groups": 2, "normalize": True}
+    return AlexNet(**settings | {"pool": max_pool_ceil, "input_size": 227} | fields)
+
+
+def alexnet_torchvision(**fields: Any) -> AlexNet:
+    """Returns torchvision's AlexNet: one tower, no normalisation; sizes of 63 pixels and more work."""
+    settings = {"channels": (64, 192, 384, 256, 256), "padding": 2, "groups": 1, "normalize": False}
+    return AlexNet(**settings | {"pool": max_pool, "input_size": None} | fields)

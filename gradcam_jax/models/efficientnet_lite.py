@@ -1,0 +1,118 @@
+"""EfficientNet-Lite0: the small net whose ImageNet weights come from a package, the bundled default.
+
+Inverted residual blocks with batch normalisation and ReLU6, no squeeze-and-excitation, TensorFlow's "SAME"
+padding. Layers: ``stem``, ``block1`` ... ``block16`` (each with ``expand``, ``depthwise``, ``project`` inside,
+as in ``block3/expand_relu``), ``head``, ``head_relu``, ``pool``, ``classifier``. The head after ``head_relu``
+is a mean over positions and one linear layer, so Grad-CAM there equals CAM.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gradcam_jax.attribution.relu_rules import relu6
+from gradcam_jax.models.layers import DepthwiseConv, Pool, Relu, require_image
+
+
+class Stage(NamedTuple):
+    """Blocks of one shape: the first strides and widens, the others keep."""
+
+    blocks: int
+    kernel_size: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+LITE0_STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+
+
+class InvertedResidual(nn.Module):
+    """Widens, convolves each channel by itself, narrows; adds its input if the shape allows.
+
+    Attributes:
+        channels: Channels of the output.
+        kernel_size: Side of the depthwise kernel, in pixels.
+        stride: Step of the depthwise convolution, in pixels.
+        expansion: The inner width as a multiple of the input's.
+        relu: The rectifier.
+    """
+
+    channels: int
+    kernel_size: int
+    stride: int
+    expansion: int
+    relu: Callable[[jax.Array], jax.Array]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``(..., H, W, C)`` to ``(..., ceil(H / stride), ceil(W / stride), channels)``."""
+        inputs = x
+        if self.expansion != 1:
+            x = nn.Conv(x.shape[-1] * self.expansion, (1, 1), use_bias=False, name="expand")(x)
+            x = Relu(self.relu, name="expand_relu")(_batch_norm("expand_norm")(x))
+        x = DepthwiseConv(self.kernel_size, self.stride, name="depthwise")(x)
+        x = Relu(self.relu, name="depthwise_relu")(_batch_norm("depthwise_norm")(x))
+        x = nn.Conv(self.channels, (1, 1), use_bias=False, name="project")(x)
+        x = _batch_norm("project_norm")(x)
+        return x + inputs if x.shape == inputs.shape else x
+
+
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite in evaluation mode.
+
+    Attributes:
+        stages: The shape of the blocks.
+        classes: Number of logits.
+        relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
+
+    References:
+        Tan and Le, arXiv:1905.11946; tensorflow/tpu, ``efficientnet/lite/efficientnet_lite_builder.py``.
+    """
+
+    stages: tuple[Stage, ...] = LITE0_STAGES
+    classes: int = 1000
+    relu: Callable[[jax.Array], jax.Array] = relu6
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits ``(..., classes)``."""
+        require_image(x, "EfficientNet-Lite")
+        x = nn.Conv(32, (3, 3), strides=2, use_bias=False, name="stem")(x)
+        x = Relu(self.relu, name="stem_relu")(_batch_norm("stem_norm")(x))
+        block = 0
+        for stage in self.stages:
+            for index in range(stage.blocks):
+                block += 1
+                stride = stage.stride if index == 0 else 1
+                x = InvertedResidual(
+                    stage.channels, stage.kernel_size, stride, stage.expansion, self.relu, name=f"block{block}"
+                )(x)
+        x = nn.Conv(1280, (1, 1), use_bias=False, name="head")(x)
+        x = Relu(self.relu, name="head_relu")(_batch_norm("head_norm")(x))
+        x = Pool(_mean_over_positions, name="pool")(x)
+        return nn.Dense(self.classes, name="classifier")(x)
+
+
+def efficientnet_lite0(**fields: Any) -> EfficientNetLite:
+    """Returns EfficientNet-Lite0: RGB, ``(byte - 127) / 128``, 224x224 by its recipe; other sizes work."""
+    return EfficientNetLite(**fields)
+
+
+def _batch_norm(name: str) -> nn.BatchNorm:
+    return nn.BatchNorm(use_running_average=True, epsilon=1e-3, name=name)
+
+
+def _mean_over_positions(x: jax.Array) -> jax.Array:
+    return jnp.mean(x, axis=(-3, -2))

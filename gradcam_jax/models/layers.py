@@ -1,0 +1,197 @@
+"""The layers that Flax leaves out, each as Caffe, Torch or TensorFlow computes it.
+
+Images are ``(..., H, W, C)``: any number of leading axes, also none.
+"""
+
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax.errors import InputError
+
+
+class Relu(nn.Module):
+    """A rectifier with a name, so that it can be tapped, and a rule, so that it can be guided.
+
+    Attributes:
+        rule: The activation, for example ``jax.nn.relu`` or ``guided(jax.nn.relu)``.
+    """
+
+    rule: Callable[[jax.Array], jax.Array] = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Applies the rule elementwise."""
+        return self.rule(x)
+
+
+class Pool(nn.Module):
+    """A pooling function with a name, so that it can be tapped.
+
+    Attributes:
+        rule: ``(..., H, W, C) -> (..., h, w, C)``.
+    """
+
+    rule: Callable[[jax.Array], jax.Array]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Pools."""
+        return self.rule(x)
+
+
+def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
+    """Takes the maximum over windows that lie wholly inside the image (torch's and Flax's rule).
+
+    Args:
+        x: ``(..., H, W, C)``.
+        window: Side of the window, in pixels.
+        stride: Step between windows, in pixels.
+
+    Returns:
+        ``(..., floor((H - window) / stride) + 1, ..., C)``.
+    """
+    return nn.max_pool(x, (window, window), (stride, stride))
+
+
+def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
+    """Takes the maximum over windows, the last of which may hang over the edge (Caffe's rule).
+
+    Args:
+        x: ``(..., H, W, C)``.
+        window: Side of the window, in pixels.
+        stride: Step between windows, in pixels; at most the window.
+
+    Returns:
+        ``(..., ceil((H - window) / stride) + 1, ..., C)``.
+
+    References:
+        BVLC/caffe, ``pooling_layer.cpp``; ``torch.nn.MaxPool2d(ceil_mode=True)``.
+    """
+    padding = [(0, _overhang(length, window, stride)) for length in x.shape[-3:-1]]
+    return nn.max_pool(x, (window, window), (stride, stride), padding)
+
+
+def _overhang(length: int, window: int, stride: int) -> int:
+    windows = math.ceil(max(length - window, 0) / stride) + 1
+    return max((windows - 1) * stride + window - length, 0)
+
+
+def adaptive_mean_pool(x: jax.Array, size: int) -> jax.Array:
+    """Averages over a grid of size x size cells, whatever the image's size (torch's rule).
+
+    Cell i covers the samples from floor(i * n / size) to ceil((i + 1) * n / size), so cells may overlap.
+
+    Args:
+        x: ``(..., H, W, C)``.
+        size: Cells along each side.
+
+    Returns:
+        ``(..., size, size, C)``.
+
+    References:
+        ``torch.nn.AdaptiveAvgPool2d``.
+    """
+    if x.shape[-3:-1] == (size, size):
+        return x
+    rows, columns = (jnp.asarray(_adaptive_matrix(length, size), x.dtype) for length in x.shape[-3:-1])
+    return jnp.einsum("yh,...hwc,xw->...yxc", rows, x, columns, precision=jax.lax.Precision.HIGHEST)
+
+
+def _adaptive_matrix(source: int, target: int) -> np.ndarray:
+    cells = np.arange(target)
+    first, last = cells * source // target, -(-(cells + 1) * source // target)
+    samples = np.arange(source)
+    inside = (samples >= first[:, None]) & (samples < last[:, None])
+    return inside / inside.sum(axis=1, keepdims=True)
+
+
+def local_response_norm(x: jax.Array, *, size: int, alpha: float, beta: float, k: float) -> jax.Array:
+    r"""Divides each channel by the energy of its neighbours.
+
+    .. math:: y_c = x_c \Big/ \Big(k + \frac{\alpha}{n} \sum_{|c' - c| \le n/2} x_{c'}^2\Big)^\beta
+
+    with n the size of the window, which is centred; beyond the first and last channel there is nothing.
+
+    Args:
+        x: ``(..., C)``.
+        size: Channels in the window, odd.
+        alpha: Scale of the energy.
+        beta: Exponent.
+        k: Offset.
+
+    Returns:
+        The same shape.
+
+    References:
+        BVLC/caffe, ``lrn_layer.cpp``, ``ACROSS_CHANNELS``.
+    """
+    half = size // 2
+    window = (1,) * (x.ndim - 1) + (size,)
+    padding = ((0, 0),) * (x.ndim - 1) + ((half, half),)
+    energy = jax.lax.reduce_window(x * x, 0.0, jax.lax.add, window, (1,) * x.ndim, padding)
+    return x * (k + (alpha / size) * energy) ** -beta
+
+
+class DepthwiseConv(nn.Module):
+    """Convolves each channel with its own kernel, with TensorFlow's "SAME" padding and no bias.
+
+    Written as a sum over the kernel's taps of strided slices times a weight a channel. Compilers fuse this to
+    one loop; on CPUs it is many times faster than a grouped convolution.
+
+    Attributes:
+        kernel_size: Side of the kernel, in pixels.
+        stride: Step, in pixels.
+    """
+
+    kernel_size: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``(..., H, W, C)`` to ``(..., ceil(H / stride), ceil(W / stride), C)``."""
+        size, stride, channels = self.kernel_size, self.stride, x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (size, size, 1, channels))
+        (top, bottom, height), (left, right, width) = (
+            _same_padding(length, size, stride) for length in x.shape[-3:-1]
+        )
+        padded = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(top, bottom), (left, right), (0, 0)])
+        total = jnp.zeros((*x.shape[:-3], height, width, channels), x.dtype)
+        for row in range(size):
+            for column in range(size):
+                window = padded[
+                    ...,
+                    row : row + (height - 1) * stride + 1 : stride,
+                    column : column + (width - 1) * stride + 1 : stride,
+                    :,
+                ]
+                weight = kernel[row, column, 0].astype(x.dtype)
+                total = total + window * weight.reshape((1,) * (x.ndim - 1) + (channels,))
+        return total
+
+
+def _same_padding(length: int, size: int, stride: int) -> tuple[int, int, int]:
+    outputs = -(-length // stride)
+    total = max((outputs - 1) * stride + size - length, 0)
+    return total // 2, total - total // 2, outputs
+
+
+def flatten(x: jax.Array) -> jax.Array:
+    """Lays out ``(..., h, w, c)`` as ``(..., h * w * c)``, channels fastest."""
+    return x.reshape((*x.shape[:-3], -1))
+
+
+def require_image(x: jax.Array, model: str, size: int | None = None) -> None:
+    """Raises unless x is ``(..., H, W, 3)``, and of the one size that a net with a fixed head takes."""
+    if x.ndim < 3 or x.shape[-1] != 3:
+        raise InputError(f"{model} takes images (..., H, W, 3), got shape {x.shape} instead.")
+    if size is not None and x.shape[-3:-1] != (size, size):
+        height, width = x.shape[-3:-1]
+        raise InputError(
+            f"{model} takes images of {size}x{size} only, got {height}x{width} instead: its first fully "
+            "connected layer has a weight for every position. Its torchvision variant takes other sizes."
+        )

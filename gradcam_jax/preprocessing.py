@@ -1,0 +1,214 @@
+"""From a photo file to what a network takes: one named recipe a checkpoint family.
+
+Everywhere else an image is float32 RGB in [0, 1], ``(..., H, W, 3)``. Channel order, scale and mean change
+here and nowhere else. A recipe also says which part of the photo the network saw, so that a map can be laid
+back onto it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+from gradcam_jax.attribution.resize import corner_aligned_matrix
+from gradcam_jax.errors import InputError
+
+MAX_PIXELS = 500_000_000
+"""The largest photo that is decoded, in pixels; beyond it a file is taken for a decompression bomb."""
+
+_ROWS_AT_ONCE = 256
+
+
+class Fitted(NamedTuple):
+    """A photo brought to the network's size.
+
+    Attributes:
+        image: Float32 RGB in [0, 1], ``(size, size, 3)``.
+        box: The part of the photo that it shows, ``(left, top, right, bottom)`` in the photo's pixels.
+    """
+
+    image: np.ndarray
+    box: tuple[float, float, float, float]
+
+
+class Recipe(NamedTuple):
+    """How one family of checkpoints was fed.
+
+    Attributes:
+        name: Its name on the command line.
+        size: Side of the image, in pixels, unless the user asks for another.
+        fit: ``fit(photo, size) -> Fitted``, photo uint8 ``(H, W, 3)``.
+        order: The channel order that the network takes, ``"RGB"`` or ``"BGR"``.
+        scale: Factor on [0, 1] values, before the mean is taken off.
+        mean: One value a channel, in the network's order.
+        deviation: One divisor a channel, in the network's order.
+    """
+
+    name: str
+    size: int
+    fit: Callable[[np.ndarray, int], Fitted]
+    order: str
+    scale: float
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """Decodes a photo of any common kind and turns it upright.
+
+    Grey and palette photos become RGB, transparency is laid on white, 16-bit and CMYK photos are reduced to
+    8-bit RGB, and the EXIF orientation is applied. (The original program ignores the orientation and drops
+    the alpha channel.)
+
+    Args:
+        path: An image file that Pillow can read.
+
+    Returns:
+        uint8 RGB, ``(H, W, 3)``.
+
+    Raises:
+        InputError: If there is no such file, or it is not an image, is truncated, or is too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"Expected a photo, but {str(path)!r} {what}.")
+    try:
+        with PIL.Image.open(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise InputError(f"{str(path)!r} has {opened.width}x{opened.height} pixels, over {MAX_PIXELS}.")
+            return np.asarray(_to_rgb(PIL.ImageOps.exif_transpose(opened)))
+    except PIL.UnidentifiedImageError as error:
+        raise InputError(f"{str(path)!r} is not an image that can be read (JPEG, PNG, WebP, TIFF...).") from error
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+        raise InputError(f"{str(path)!r} is too large to be decoded: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{str(path)!r} cannot be decoded, it may be truncated: {error}") from error
+
+
+def stretch_torch7(photo: np.ndarray, size: int) -> Fitted:
+    """Stretches the whole photo to a square by the original program's rule, without rounding to bytes.
+
+    Args:
+        photo: uint8 ``(H, W, 3)``.
+        size: Side wanted, in pixels.
+
+    Returns:
+        The image, float32; areas are averaged when shrinking, corners aligned when enlarging.
+
+    References:
+        torch/image, ``image.scale`` (mode "bilinear"): the width first, then the height.
+    """
+    height, width = photo.shape[:2]
+    columns, rows = corner_aligned_matrix(width, size), corner_aligned_matrix(height, size)
+    narrow = np.empty((height, 3, size), np.float32)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        block = photo[top : top + _ROWS_AT_ONCE].transpose(0, 2, 1).astype(np.float32)
+        narrow[top : top + _ROWS_AT_ONCE] = (block * np.float32(1 / 255)) @ columns.T
+    image = np.tensordot(rows, narrow, axes=1).transpose(0, 2, 1)
+    return Fitted(np.ascontiguousarray(image), (0.0, 0.0, float(width), float(height)))
+
+
+def stretch_bicubic(photo: np.ndarray, size: int) -> Fitted:
+    """Stretches the whole photo to a square by Pillow's antialiased bicubic filter."""
+    height, width = photo.shape[:2]
+    image = PIL.Image.fromarray(photo).resize((size, size), PIL.Image.Resampling.BICUBIC)
+    return Fitted(_as_float(image), (0.0, 0.0, float(width), float(height)))
+
+
+def crop_bilinear(photo: np.ndarray, size: int) -> Fitted:
+    """Shrinks the short side to 256/224 of the size and cuts out the centre: torchvision's evaluation.
+
+    References:
+        torchvision, ``transforms.Resize(256)`` then ``CenterCrop(224)``.
+    """
+    height, width = photo.shape[:2]
+    short = round(size * 256 / 224)
+    factor = short / min(height, width)
+    new_width, new_height = (
+        (short, max(int(short * height / width), short))
+        if width <= height
+        else (max(int(short * width / height), short), short)
+    )
+    left, top = round((new_width - size) / 2), round((new_height - size) / 2)
+    image = PIL.Image.fromarray(photo).resize((new_width, new_height), PIL.Image.Resampling.BILINEAR)
+    image = image.crop((left, top, left + size, top + size))
+    box = (left / factor, top / factor, (left + size) / factor, (top + size) / factor)
+    return Fitted(_as_float(image), (box[0], box[1], min(box[2], width), min(box[3], height)))
+
+
+ORIGINAL = Recipe(
+    "original", 224, stretch_torch7, "BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)
+)
+"""The original program's, and the VGG caffemodels': Torch7's resize, BGR, the VGG mean pixel."""
+
+CAFFE_ALEXNET = ORIGINAL._replace(
+    name="caffe_alexnet", size=227, mean=(104.00698793, 116.66876762, 122.67891434)
+)
+"""bvlc_alexnet's own mean pixel (that of ``ilsvrc_2012_mean``). The original program feeds it VGG's."""
+
+TORCHVISION = Recipe(
+    "torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+)
+"""torchvision's evaluation of its ImageNet weights."""
+
+EFFICIENTNET_LITE = Recipe(
+    "efficientnet_lite", 224, stretch_bicubic, "RGB", 255.0, (127.0,) * 3, (128.0,) * 3
+)
+"""EfficientNet-Lite's (byte - 127) / 128; the whole photo, so that nothing at its edge goes unexplained."""
+
+RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE)}
+"""Every recipe by name."""
+
+
+def to_network(image: jax.Array | np.ndarray, recipe: Recipe) -> jax.Array:
+    """Turns RGB in [0, 1] into what the network takes: its channel order, scale and mean.
+
+    Args:
+        image: Float32 RGB in [0, 1], ``(..., H, W, 3)``.
+        recipe: The checkpoint family's recipe.
+
+    Returns:
+        Float32, the same shape.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> to_network(jnp.array([[[0.0, 0.0, 1.0]]]), ORIGINAL).round(1)  # pure blue comes first
+        Array([[[ 151.1, -116.8, -123.7]]], dtype=float32)
+    """
+    values = jnp.asarray(image, jnp.float32)
+    values = values[..., ::-1] if recipe.order == "BGR" else values
+    axes = (1,) * (values.ndim - 1) + (3,)
+    mean = jnp.asarray(recipe.mean, jnp.float32).reshape(axes)
+    return (values * recipe.scale - mean) / jnp.asarray(recipe.deviation, jnp.float32).reshape(axes)
+
+
+def to_rgb(gradient: jax.Array, recipe: Recipe) -> jax.Array:
+    """Brings a gradient at the network's input, ``(..., H, W, 3)``, back to RGB order."""
+    return gradient[..., ::-1] if recipe.order == "BGR" else gradient
+
+
+def _as_float(image: PIL.Image.Image) -> np.ndarray:
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":
+        values = np.asarray(image).astype(np.float64)  # 16-bit grey, which convert() would clip at 255
+        image = PIL.Image.fromarray(np.clip(values / 257 + 0.5, 0, 255).astype(np.uint8))
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image))
+        scaled = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+        image = PIL.Image.fromarray((scaled * 255).astype(np.uint8))
+    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        white = PIL.Image.new("RGBA", layered.size, "white")
+        return PIL.Image.alpha_composite(white, layered).convert("RGB")
+    return image.convert("RGB")
