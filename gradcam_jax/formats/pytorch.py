@@ -1,0 +1,258 @@
+"""Reads the weights of a PyTorch checkpoint (`.pth`, `.pt`), without PyTorch and without running the file.
+
+`torch.save` has written two layouts:
+
+- since 1.6 a zip archive: `<name>/data.pkl`, a pickle that describes the tensors, and `<name>/data/<key>`,
+  their bytes, stored uncompressed, so that each is a view on the mapped file;
+- before, a *legacy* stream: five pickles (a magic number, 1001, the writer's system, the description, the
+  list of storage keys) and then, per key, an int64 count and the bytes.
+
+Both describe the tensors by a pickle, which is a program. It is run by `RestrictedPickle`, which can build
+tensors and plain containers only.
+"""
+
+import os
+import struct
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from gradcam_jax.errors import CheckpointError
+from gradcam_jax.formats.mapped_file import MappedFile
+from gradcam_jax.formats.pickle_values import shown
+from gradcam_jax.formats.restricted_pickle import MAX_STREAM_BYTES, RestrictedPickle
+from gradcam_jax.formats.strided import strided_view
+from gradcam_jax.formats.torch_pickle import StorageReference, TensorDescription, find_global, find_storage
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+
+# Under which names programs put the weights when they save more than them.
+STATE_DICT_ENTRIES = ("state_dict", "model_state_dict", "model", "net", "weights")
+
+_STORAGE_COUNT = {"little": struct.Struct("<q"), "big": struct.Struct(">q")}
+_ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+# Storage key -> its bytes, shape (n,), uint8.
+Storages = dict[str, np.ndarray]
+
+
+def read_pytorch(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str, np.ndarray]:
+    """Reads the state dict of a `.pth` file.
+
+    The state dict is the mapping found under `entry`, or else under one of STATE_DICT_ENTRIES, or else the
+    file's outermost mapping, or else the only mapping in that which holds tensors. Numbers in it become 0-d
+    arrays; what is neither a tensor nor a number (a string, None) is left out.
+
+    Args:
+      path: a file written by `torch.save` (any version, zip or legacy).
+      entry: key of the outermost mapping under which the state dict lies.
+
+    Returns:
+      Name -> array, in the file's order, with the stored shape and dtype; bfloat16 is widened to float32,
+      exactly. Arrays are read-only views on the mapped file, and tensors that shared a storage still share
+      it.
+
+    Raises:
+      CheckpointError: when the file is not such a file, is damaged, holds no state dict, or asks for
+        anything but tensors and plain containers; the message names what it asked for, and nothing was run.
+    """
+    file = MappedFile(path)
+    if file.data[:4].tobytes() == b"PK\x03\x04":
+        contents, storages, byte_order = _read_zip(file)
+    else:
+        contents, storages, byte_order = _read_legacy(file)
+    state_dict = _find_state_dict(file, contents, entry)
+    arrays = {}
+    for name, value in state_dict.items():
+        if isinstance(value, TensorDescription):
+            arrays[name] = _tensor(file, name, value, storages, byte_order)
+        elif isinstance(value, bool | float | np.generic) or (
+            isinstance(value, int) and abs(value) < 1 << 63
+        ):
+            arrays[name] = np.asarray(value)
+    return arrays
+
+
+def _read_zip(file: MappedFile) -> tuple[Any, Storages, str]:
+    members = _zip_members(file)
+    descriptions = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
+    if len(descriptions) != 1:
+        raise file.error(0, f"expected a zip archive with one data.pkl, found {len(descriptions)}")
+    prefix = descriptions[0].removesuffix("data.pkl")
+    start, stream, checksum = members[descriptions[0]]
+    if stream.size > MAX_STREAM_BYTES:
+        raise file.error(start, f"data.pkl has {stream.size} bytes, expected at most {MAX_STREAM_BYTES}")
+    description = stream.tobytes()
+    if zlib.crc32(description) != checksum:
+        raise file.error(start, "data.pkl is damaged: its checksum differs from the archive's")
+    pickle = RestrictedPickle(
+        description,
+        lambda offset, problem: file.error(start + offset, problem),
+        find_global,
+        find_storage,
+    )
+    contents = pickle.load()
+    storages = {
+        name.removeprefix(prefix + "data/"): data
+        for name, (_, data, _) in members.items()
+        if name.startswith(prefix + "data/")
+    }
+    byte_order = "little"
+    if prefix + "byteorder" in members:
+        byte_order = members[prefix + "byteorder"][1][:8].tobytes().decode("latin-1")
+        if byte_order not in _STORAGE_COUNT:
+            raise file.error(0, f"expected the byte order little or big, got {byte_order!r}")
+    return contents, storages, byte_order
+
+
+def _zip_members(file: MappedFile) -> dict[str, tuple[int, np.ndarray, int]]:
+    """The archive's members: name -> (first byte, bytes as a view, checksum)."""
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            entries = archive.infolist()
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        ValueError,
+        struct.error,
+        EOFError,
+        OverflowError,
+    ) as error:
+        raise file.error(0, f"expected a zip archive as torch.save writes it: {error}") from error
+    members = {}
+    for entry in entries:
+        name = entry.filename
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise file.error(
+                entry.header_offset,
+                f"{shown(name)} is compressed, and torch.save never compresses: unpack and re-save",
+            )
+        signature, name_bytes, extra_bytes = file.unpack_at(
+            entry.header_offset, _ZIP_LOCAL_HEADER, f"the archive's header of {shown(name)}"
+        )
+        if signature != b"PK\x03\x04":
+            raise file.error(entry.header_offset, f"expected the archive's header of {shown(name)}")
+        start = entry.header_offset + _ZIP_LOCAL_HEADER.size + name_bytes + extra_bytes
+        data = file.array_at(start, np.dtype(np.uint8), entry.file_size, f"the contents of {shown(name)}")
+        members[name] = (start, data, entry.CRC)
+    return members
+
+
+def _read_legacy(file: MappedFile) -> tuple[Any, Storages, str]:
+    references: dict[str, StorageReference] = {}
+
+    def remember_storage(identity: Any) -> StorageReference:
+        reference = find_storage(identity)
+        known = references.setdefault(reference.key, reference)
+        if (known.total, known.item_bytes) != (reference.total, reference.item_bytes):
+            raise ValueError(f"the storage {shown(reference.key)} is declared twice, with different sizes")
+        return reference
+
+    pickle = RestrictedPickle(
+        file.data[:MAX_STREAM_BYTES].tobytes(), file.error, find_global, remember_storage
+    )
+    magic = pickle.load()
+    if magic != LEGACY_MAGIC:
+        raise file.error(
+            0, "expected a file written by torch.save: neither its zip archive nor its old magic number"
+        )
+    protocol = pickle.load()
+    if protocol != LEGACY_PROTOCOL:
+        raise file.error(pickle.position, f"expected PyTorch's file version {LEGACY_PROTOCOL}, got another")
+    system = pickle.load()
+    contents = pickle.load()
+    keys = pickle.load()
+    if not isinstance(keys, list):
+        raise file.error(pickle.position, f"expected the list of storage keys, got {shown(keys)}")
+    little = not isinstance(system, dict) or system.get("little_endian", True) is True
+    byte_order = "little" if little else "big"
+    return contents, _legacy_storages(file, pickle.position, keys, references, byte_order), byte_order
+
+
+def _legacy_storages(
+    file: MappedFile, position: int, keys: list, references: dict[str, StorageReference], byte_order: str
+) -> Storages:
+    storages: Storages = {}
+    for key in keys:
+        if not isinstance(key, str) or key not in references:
+            raise file.error(position, f"the bytes of a storage follow that no tensor uses: {shown(key)}")
+        reference = references[key]
+        (count,) = file.unpack_at(position, _STORAGE_COUNT[byte_order], f"the length of storage {shown(key)}")
+        if count != reference.total:
+            raise file.error(
+                position, f"expected storage {shown(key)} to have {reference.total} elements, got {count}"
+            )
+        position += 8
+        size = count * reference.item_bytes
+        storages[key] = file.array_at(
+            position, np.dtype(np.uint8), size, f"the elements of storage {shown(key)}"
+        )
+        position += size
+    return storages
+
+
+def _find_state_dict(file: MappedFile, contents: Any, entry: str | None) -> dict[str, Any]:
+    if not isinstance(contents, dict):
+        raise CheckpointError(f"{file.path}: expected a mapping of names to tensors, got {shown(contents)}")
+    if entry is not None:
+        if not _holds_tensors(contents.get(entry)):
+            raise CheckpointError(
+                f"{file.path}: expected a state dict under {entry!r}, those in the file are under "
+                f"{_tensor_entries(contents)}"
+            )
+        return _named(contents[entry])
+    for name in STATE_DICT_ENTRIES:
+        if _holds_tensors(contents.get(name)):
+            return _named(contents[name])
+    if _holds_tensors(contents):
+        return _named(contents)
+    candidates = _tensor_entries(contents)
+    if len(candidates) != 1:
+        raise CheckpointError(
+            f"{file.path}: expected one mapping of names to tensors, found {len(candidates)}: {candidates}"
+            + ("; choose one with entry=..." if candidates else "")
+        )
+    return _named(contents[candidates[0]])
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and any(
+        isinstance(name, str) and isinstance(item, TensorDescription) for name, item in value.items()
+    )
+
+
+def _tensor_entries(contents: dict) -> list[str]:
+    return [name for name, value in contents.items() if isinstance(name, str) and _holds_tensors(value)]
+
+
+def _named(mapping: dict) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if isinstance(name, str)}
+
+
+def _tensor(
+    file: MappedFile, name: str, tensor: TensorDescription, storages: Storages, byte_order: str
+) -> np.ndarray:
+    reference, element = tensor.storage, tensor.element
+    storage = storages.get(reference.key)
+    if storage is None:
+        raise CheckpointError(
+            f"{file.path}: the bytes of {shown(name)} (storage {shown(reference.key)}) are missing"
+        )
+    first, size = reference.start * reference.item_bytes, reference.count * reference.item_bytes
+    if first + size > storage.size:
+        raise CheckpointError(
+            f"{file.path}: {shown(name)} needs {first + size} bytes of storage {shown(reference.key)}, "
+            f"which has {storage.size}"
+        )
+    dtype = element.dtype.newbyteorder(">") if byte_order == "big" else element.dtype
+    whole = storage[first : first + size - size % dtype.itemsize].view(dtype)
+    try:
+        array = strided_view(whole, tensor.offset, tensor.sizes, tensor.strides)
+    except ValueError as error:
+        raise CheckpointError(f"{file.path}: {shown(name)}: {error}") from error
+    if element.is_bfloat16:
+        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return array if byte_order == "little" else array.astype(element.dtype)

@@ -1,0 +1,65 @@
+"""A tensor as a window on a flat storage: sizes, strides and an offset, checked before they are believed."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+# numpy's own limit.
+MAX_DIMENSIONS = 64
+
+# A tensor expanded with stride 0 has more elements than its storage. Real files hold small ones (a
+# broadcast scale); a damaged one could ask for 2**60, and whoever copies the view would pay. Beyond this
+# many elements a tensor may not be larger than its storage.
+MAX_EXPANDED_ELEMENTS = 1 << 20
+
+
+def strided_view(
+    storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]
+) -> np.ndarray:
+    """Views a flat storage as a tensor, as Torch7 and PyTorch store one.
+
+    Args:
+      storage: shape (n,), any dtype.
+      offset: 0-based index of the tensor's first element in the storage.
+      sizes: the tensor's shape; empty for a scalar.
+      strides: elements (not bytes) between neighbours along each axis, never negative.
+
+    Returns:
+      Shape `sizes`: a view, no copy.
+
+    Raises:
+      ValueError: when the window does not lie inside the storage; the message says which number is wrong.
+        The readers turn it into a CheckpointError that adds the file and the byte.
+    """
+    if len(sizes) != len(strides):
+        raise ValueError(f"a tensor has {len(sizes)} sizes but {len(strides)} strides")
+    if len(sizes) > MAX_DIMENSIONS:
+        raise ValueError(f"a tensor has {len(sizes)} dimensions, expected at most {MAX_DIMENSIONS}")
+    if offset < 0 or any(number < 0 for number in (*sizes, *strides)):
+        raise ValueError(
+            f"a tensor has a negative offset, size or stride: {offset}, {list(sizes)}, {list(strides)}"
+        )
+    count = math.prod(sizes)
+    if count == 0:
+        # numpy multiplies even the sizes beside a 0, and overflows on absurd ones.
+        if any(size > storage.size and size > MAX_EXPANDED_ELEMENTS for size in sizes):
+            raise ValueError(f"an empty tensor has the impossible shape {list(sizes)}")
+        return np.empty(tuple(sizes), storage.dtype)
+    if count > max(storage.size, MAX_EXPANDED_ELEMENTS):
+        raise ValueError(
+            f"a tensor of shape {list(sizes)} has {count} elements, its storage only {storage.size}"
+        )
+    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if last >= storage.size:
+        raise ValueError(
+            f"a tensor of shape {list(sizes)}, strides {list(strides)} and offset {offset} reaches "
+            f"element {last}, but its storage has {storage.size}"
+        )
+    # The stride of an axis of length 1 is never used, and some writers leave nonsense there.
+    byte_strides = [
+        stride * storage.itemsize if size > 1 else 0 for size, stride in zip(sizes, strides, strict=True)
+    ]
+    return np.lib.stride_tricks.as_strided(
+        storage[offset:], tuple(sizes), byte_strides, writeable=storage.flags.writeable
+    )

@@ -1,0 +1,275 @@
+"""What a PyTorch pickle may ask for: tensors, described without their bytes, and plain containers.
+
+The names on the left are those that `torch.save` writes; a name that is not here is refused. Nothing is
+imported for
+them: a storage becomes a `StorageReference`, a tensor a `TensorDescription`, to be joined with the bytes
+  later.
+
+References:
+  `torch/_utils.py` (`_rebuild_*`) and `torch/serialization.py` (`persistent_id`) define the argument order.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcam_jax.formats.pickle_values import Builder, Described, shown
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """An element as it is stored; bfloat16, which numpy lacks, is stored as the upper half of a float32."""
+
+    name: str
+    dtype: np.dtype
+    is_bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class StorageType:
+    """A class of storages; `element` is None for the untyped one, which counts bytes."""
+
+    element: ElementType | None
+
+
+@dataclass(frozen=True)
+class StorageReference:
+    """Part of the storage filed under `key`: `count` elements (bytes if untyped) from `start`.
+
+    `total` is the length of the whole storage, of which an old file's view may be a part.
+    """
+
+    key: str
+    element: ElementType | None
+    total: int
+    start: int
+    count: int
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one counted element."""
+        return 1 if self.element is None else self.element.dtype.itemsize
+
+
+@dataclass
+class TensorDescription(Described):
+    """A tensor before its bytes are known: elements `offset + sum(index * stride)` of the storage."""
+
+    storage: StorageReference
+    element: ElementType
+    offset: int
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclass
+class _NumpyDtype(Described):
+    """A numpy dtype on its way into a scalar; the state carries its byte order."""
+
+    code: str
+    order: str = "|"
+
+    def set_state(self, state: Any) -> None:
+        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
+            raise ValueError(f"expected a numpy dtype's state with a byte order, got {shown(state)}")
+        self.order = state[1]
+
+
+def _elements() -> dict[str, ElementType]:
+    layouts = {
+        "float64": "<f8",
+        "float32": "<f4",
+        "float16": "<f2",
+        "uint8": "u1",
+        "int8": "i1",
+        "int16": "<i2",
+        "int32": "<i4",
+        "int64": "<i8",
+        "uint16": "<u2",
+        "uint32": "<u4",
+        "uint64": "<u8",
+        "bool": "?",
+        "complex64": "<c8",
+        "complex128": "<c16",
+    }
+    made = {name: ElementType(name, np.dtype(layout)) for name, layout in layouts.items()}
+    made["bfloat16"] = ElementType("bfloat16", np.dtype("<u2"), is_bfloat16=True)
+    return made
+
+
+ELEMENTS = _elements()
+
+_STORAGE_ELEMENTS = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "ByteStorage": "uint8",
+    "CharStorage": "int8",
+    "ShortStorage": "int16",
+    "IntStorage": "int32",
+    "LongStorage": "int64",
+    "BoolStorage": "bool",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
+}
+
+
+def find_global(module: str, name: str) -> Any:
+    """Returns what a PyTorch pickle may know as `module.name`; raises LookupError for everything else."""
+    return _GLOBALS[module, name]
+
+
+def find_storage(identity: Any) -> StorageReference:
+    """Turns the persistent id of a storage into a reference; raises ValueError for any other id."""
+    match identity:
+        case ("storage", StorageType(element=element), str(key), str(), int(total)):
+            reference = StorageReference(key, element, total, 0, total)
+        case ("storage", StorageType(element=element), str(key), str(), int(total), None):
+            reference = StorageReference(key, element, total, 0, total)
+        case (
+            "storage",
+            StorageType(element=element),
+            str(key),
+            str(),
+            int(total),
+            (_, int(start), int(count)),
+        ):
+            reference = StorageReference(key, element, total, start, count)
+        case _:
+            raise ValueError(f"expected the identity of a tensor's storage, got {shown(identity)}")
+    if not 0 <= reference.start <= reference.start + reference.count <= total:
+        raise ValueError(f"the storage {shown(key)} has an impossible length or view: {total} elements")
+    return reference
+
+
+def _integers(value: Any, meaning: str) -> tuple[int, ...]:
+    if not isinstance(value, tuple) or not all(type(number) is int for number in value):
+        raise ValueError(f"expected a tuple of integers as the tensor's {meaning}, got {shown(value)}")
+    return value
+
+
+def _describe(storage: Any, offset: Any, sizes: Any, strides: Any, element: Any) -> TensorDescription:
+    if not isinstance(storage, StorageReference):
+        raise ValueError(f"expected a storage, got {shown(storage)}")
+    if type(offset) is not int:
+        raise ValueError(f"expected an integer as the tensor's offset, got {shown(offset)}")
+    if not isinstance(element, ElementType):
+        raise ValueError(f"expected a storage with a type, or a type beside it, got {shown(element)}")
+    return TensorDescription(storage, element, offset, _integers(sizes, "size"), _integers(strides, "stride"))
+
+
+def _rebuild_tensor(arguments: tuple) -> TensorDescription:
+    # _rebuild_tensor and _rebuild_tensor_v2: storage, offset, size, stride; gradient flags and hooks do not
+    # matter.
+    if len(arguments) < 4:
+        raise ValueError(f"expected at least 4 arguments, got {len(arguments)}")
+    storage, offset, sizes, strides = arguments[:4]
+    if isinstance(arguments[-1], dict) and len(arguments) == 7 and arguments[-1]:
+        raise ValueError("the tensor is marked as conjugated or negated, which is not supported")
+    return _describe(storage, offset, sizes, strides, getattr(storage, "element", None))
+
+
+def _rebuild_tensor_v3(arguments: tuple) -> TensorDescription:
+    if len(arguments) < 7:
+        raise ValueError(f"expected at least 7 arguments, got {len(arguments)}")
+    storage, offset, sizes, strides = arguments[:4]
+    return _describe(storage, offset, sizes, strides, arguments[6])
+
+
+def _rebuild_parameter(arguments: tuple) -> TensorDescription:
+    if not arguments or not isinstance(arguments[0], TensorDescription):
+        raise ValueError("expected a tensor to make the parameter from")
+    return arguments[0]
+
+
+def _ordered_dict(arguments: tuple) -> dict:
+    if not arguments:
+        return {}
+    # Python 2 wrote the items as one list of [key, value] lists.
+    items = arguments[0]
+    if not isinstance(items, list) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in items
+    ):
+        raise ValueError(f"expected a list of pairs, got {shown(items)}")
+    if not all(isinstance(key, str | int) for key, _ in items):
+        raise ValueError("expected strings or integers as keys")
+    return dict(items)
+
+
+def _only(arguments: tuple, kind: type) -> Any:
+    if len(arguments) != 1 or not isinstance(arguments[0], kind):
+        raise ValueError(f"expected one {kind.__name__}, got {len(arguments)} arguments")
+    return arguments[0]
+
+
+def _size(arguments: tuple) -> tuple[int, ...]:
+    return _integers(_only(arguments, tuple), "size")
+
+
+def _complex(arguments: tuple) -> complex:
+    match arguments:
+        case (float(real), float(imaginary)):
+            return complex(real, imaginary)
+    raise ValueError("expected two floats")
+
+
+def _device(arguments: tuple) -> str:
+    if not arguments or not isinstance(arguments[0], str):
+        raise ValueError("expected the device's name")
+    return arguments[0]
+
+
+def _encode(arguments: tuple) -> bytes:
+    # How protocol 2 writes bytes: text whose characters are the bytes.
+    match arguments:
+        case (str(text), "latin1" | "latin-1"):
+            return text.encode("latin-1")
+    raise ValueError("expected text and the encoding latin1")
+
+
+def _numpy_dtype(arguments: tuple) -> _NumpyDtype:
+    match arguments:
+        case (str(code), *_) if re.fullmatch("b1|[iu][1248]|f[248]|c8|c16", code):
+            return _NumpyDtype(code)
+    raise ValueError("expected the code of a number, such as f8")
+
+
+def _numpy_scalar(arguments: tuple) -> np.generic:
+    match arguments:
+        case (_NumpyDtype(code=code, order=order), bytes(raw)):
+            return np.frombuffer(raw, np.dtype(order + code), count=1)[0]
+    raise ValueError("expected a dtype and the bytes of one number")
+
+
+def _globals() -> dict[tuple[str, str], Any]:
+    table: dict[tuple[str, str], Any] = {("torch", name): element for name, element in ELEMENTS.items()}
+    for name, element in _STORAGE_ELEMENTS.items():
+        for module in ("torch", "torch.cuda", "torch.storage"):
+            table[module, name] = StorageType(ELEMENTS[element])
+    table["torch.storage", "UntypedStorage"] = StorageType(None)
+    builders = {
+        ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+        ("torch._utils", "_rebuild_tensor_v3"): _rebuild_tensor_v3,
+        ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+        ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
+        ("torch", "Size"): _size,
+        ("torch", "device"): _device,
+        ("collections", "OrderedDict"): _ordered_dict,
+        ("_codecs", "encode"): _encode,
+        ("numpy", "dtype"): _numpy_dtype,
+        ("numpy.core.multiarray", "scalar"): _numpy_scalar,
+        ("numpy._core.multiarray", "scalar"): _numpy_scalar,
+    }
+    for module in ("builtins", "__builtin__"):  # Python 3's and Python 2's name of the same module.
+        builders[module, "set"] = lambda arguments: set(_only(arguments, list))
+        builders[module, "frozenset"] = lambda arguments: frozenset(_only(arguments, list))
+        builders[module, "complex"] = _complex
+    table.update({key: Builder(key[1], function) for key, function in builders.items()})
+    return table
+
+
+_GLOBALS = _globals()
