@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class CheckpointError(InputError):
     """A file of weights cannot be read: the message says which file, where in it, and what is wrong."""
+
+
+class DownloadError(InputError):
+    """A published file cannot be fetched or is not what was published: the message gives the way on."""

@@ -1,0 +1,185 @@
+"""Fetches a published file so that its final name never holds anything but the whole, checked file.
+
+Bytes are gathered in `NAME.part`, which outlives a broken connection and a stopped program; the next call
+goes on from there. Only a file whose length and digest are right is renamed to `NAME`.
+
+The standard library does it: the rest of the project needs no HTTP client, and none of the usual ones
+resumes a transfer by itself.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gradcam_jax.errors import DownloadError
+from gradcam_jax.file_lock import exclusive
+from gradcam_jax.sources import Source
+from gradcam_jax.transfer import AddressError, Progress, TransientError, discard, transfer
+
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
+_LOCK_POLL_SECONDS = 1.0
+
+
+def _silent(_done: int, _total: int | None) -> None:
+    pass
+
+
+def download(
+    source: Source,
+    folder: str | Path,
+    *,
+    progress: Progress = _silent,
+    attempts: int = 5,
+    timeout: float = 30.0,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Path:
+    """Fetches one published file, or finds it already there.
+
+    The addresses are tried in order. At each, cut connections, silences and overloaded servers are tried
+    again after 1, 2, 4, ... seconds, at most 60; an answer such as 404 is not. If another program is fetching
+    the same file, this one waits for it, and takes over where it stopped if it fails.
+
+    Args:
+      source: what to fetch.
+      folder: where to keep it; made if it is not there.
+      progress: called with (bytes so far, bytes in all or None). The first number starts above zero when a
+        download is resumed, and falls back only when a transfer must begin anew.
+      attempts: how many times in a row an address may fail, at least 1; a failure that brought new bytes
+        begins the count again.
+      timeout: the longest silence of a server to bear, in seconds.
+      sleep: waits for a number of seconds.
+
+    Returns:
+      The path of the whole file, `folder / source.file_name`.
+
+    Raises:
+      DownloadError: no address gave the file, the disk is full or cannot be written, or a file of that name
+        is there and is another one. A file whose digest is wrong is deleted; a partial one is kept.
+    """
+    folder = Path(folder)
+    file = folder / source.file_name
+    part = folder / (source.file_name + ".part")
+
+    def wait_for_the_other() -> None:
+        progress(_length(part), source.size)
+        sleep(_LOCK_POLL_SECONDS)
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder / f".{source.file_name}.lock", wait_for_the_other):
+            if file.exists():
+                verify(file, source)
+                progress(_length(file), _length(file))
+            else:
+                _fetch(source, part, progress=progress, attempts=attempts, timeout=timeout, sleep=sleep)
+                os.replace(part, file)
+                discard(part)
+    except OSError as error:
+        raise DownloadError(f"cannot keep {source.file_name} in {folder}: {error.strerror}") from error
+    return file
+
+
+def verify(file: str | Path, source: Source) -> None:
+    """Checks that a file at hand is the published one, as far as its length and digest are known.
+
+    Args:
+      file: the file.
+      source: what it should be.
+
+    Raises:
+      DownloadError: it is not, or it cannot be read; the message says what it has and what was expected.
+    """
+    try:
+        difference = _difference(Path(file), source)
+    except OSError as error:
+        raise DownloadError(f"cannot read {file}: {error.strerror}") from error
+    if difference:
+        raise DownloadError(
+            f"{file} is not the published {source.file_name}: it has {difference}. "
+            f"Move it away and download it again, or give another with --from_file"
+        )
+
+
+def _fetch(
+    source: Source,
+    part: Path,
+    *,
+    progress: Progress,
+    attempts: int,
+    timeout: float,
+    sleep: Callable[[float], object],
+) -> None:
+    """Leaves the whole, checked file under the name `part`."""
+    failures = []
+    for address in source.addresses:
+        try:
+            _gather(source, address, part, progress=progress, attempts=attempts, timeout=timeout, sleep=sleep)
+        except AddressError as error:
+            failures.append(f"{address}\n    {error}")
+            continue
+        difference = _difference(part, source)
+        if not difference:
+            return
+        # Nothing tells which bytes are wrong, so none can be kept.
+        discard(part)
+        failures.append(f"{address}\n    gave a file that has {difference}; it was deleted")
+    raise DownloadError(
+        f"{source.file_name} could not be downloaded:\n  "
+        + "\n  ".join(failures)
+        + "\nWithout a network, fetch it from one of these addresses on another machine and give it with "
+        "--from_file PATH"
+    )
+
+
+def _gather(
+    source: Source,
+    address: str,
+    part: Path,
+    *,
+    progress: Progress,
+    attempts: int,
+    timeout: float,
+    sleep: Callable[[float], object],
+) -> None:
+    """Makes requests until `part` is whole; raises AddressError when this address is given up."""
+    failed_in_a_row, furthest = 0, _length(part)
+    while True:
+        try:
+            transfer(
+                address,
+                part,
+                size=source.size,
+                mixing_is_noticed=source.digest is not None,
+                timeout=timeout,
+                progress=progress,
+            )
+            return
+        except TransientError as error:
+            # Measured against the furthest point, not the last: a server that cannot resume and always
+            # breaks at the same byte must not keep this going for ever.
+            failed_in_a_row = 1 if _length(part) > furthest else failed_in_a_row + 1
+            furthest = max(furthest, _length(part))
+            if failed_in_a_row >= attempts:
+                raise AddressError(f"{error} (given up after {attempts} attempts)") from error
+            sleep(min(_FIRST_PAUSE_SECONDS * 2 ** (failed_in_a_row - 1), _LONGEST_PAUSE_SECONDS))
+
+
+def _length(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _difference(file: Path, source: Source) -> str:
+    """Says in what a file differs from the published one; empty when in nothing that is known."""
+    size = file.stat().st_size
+    if source.size is not None and size != source.size:
+        return f"{size:,} bytes, expected {source.size:,}"
+    if source.digest is None:
+        return ""
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, source.digest.algorithm).hexdigest()
+    if found.startswith(source.digest.hexadecimal):
+        return ""
+    return f"{source.digest.algorithm} {found}, expected {source.digest.hexadecimal}"

@@ -1,0 +1,125 @@
+"""Downloads the published weights that this project's models are made from.
+
+  python scripts/download_checkpoints.py --list
+  python scripts/download_checkpoints.py vgg16 alexnet
+  python scripts/download_checkpoints.py vgg16 --from_file ~/Downloads/VGG_ILSVRC_16_layers.caffemodel
+
+A download that was stopped goes on where it stopped. Files are checked against their published length and
+digest before they get their name. Without a network, fetch the addresses that --list prints on another
+machine, and give each file with --from_file.
+"""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import tqdm
+from absl import app, flags
+
+from gradcam_jax.download import download, verify
+from gradcam_jax.errors import InputError
+from gradcam_jax.sources import SOURCES, Source, model_names, sources_of
+from gradcam_jax.unpack import unpack
+
+_LIST = flags.DEFINE_bool(
+    "list", False, "Print the models, their files, sizes, terms and addresses; download none."
+)
+_FROM_FILE = flags.DEFINE_multi_string(
+    "from_file", [], "A file fetched by other means, used instead of a download. May be given several times."
+)
+_FOLDER = flags.DEFINE_string("folder", "checkpoints/downloads", "Where the downloaded files are kept.")
+
+
+def gather(model: str, given: Sequence[pathlib.Path], folder: pathlib.Path) -> list[pathlib.Path]:
+    """Brings together the files that a model is made from, by download where none is given.
+
+    Args:
+      model: a name from `model_names()`.
+      given: files at hand, known by their names: a published file, or the needed file of an archive.
+      folder: where downloads and unpacked files are kept.
+
+    Returns:
+      One plain file for each of the model's sources, in the manifest's order.
+
+    Raises:
+      InputError: the model is unknown, a given file is missing or is not what was published, or a download
+        failed.
+    """
+    sources = sources_of(model)
+    for file in given:
+        if not file.is_file():
+            raise InputError(f"--from_file {file}: no such file")
+        if not any(_is_of(file, source) for source in sources):
+            expected = " or ".join(name for source in sources for name in _names(source))
+            raise InputError(f"--from_file {file}: {model} is made from {expected}")
+    return [_file_of(source, given, folder) for source in sources]
+
+
+def _names(source: Source) -> tuple[str, ...]:
+    return (source.file_name,) if source.member is None else (source.file_name, source.member)
+
+
+def _is_of(file: pathlib.Path, source: Source) -> bool:
+    return any(file.match(name) for name in _names(source))
+
+
+def _file_of(source: Source, given: Sequence[pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
+    file = next((file for file in given if _is_of(file, source)), None)
+    if file is None:
+        file = _downloaded(source, folder)
+    elif file.name == source.file_name:
+        verify(file, source)
+    else:
+        return file  # Already unpacked, so nothing published tells what it should be.
+    return file if source.member is None else unpack(file, source.member, folder)
+
+
+def _downloaded(source: Source, folder: pathlib.Path) -> pathlib.Path:
+    with tqdm.tqdm(desc=source.file_name, total=source.size, unit="B", unit_scale=True) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return download(source, folder, progress=show)
+
+
+def listing() -> str:
+    """Describes every published file, one paragraph each."""
+    lines = []
+    for source in SOURCES:
+        size = "size not published" if source.size is None else f"{source.size / 1e6:,.1f} MB"
+        digest = (
+            "no digest published"
+            if source.digest is None
+            else f"{source.digest.algorithm} {source.digest.hexadecimal}"
+        )
+        lines += [
+            f"{', '.join(source.models)}: {source.file_name}",
+            f"  {size}, {digest}",
+            f"  {source.terms}",
+        ]
+        lines += [f"  {address}" for address in source.addresses]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Downloads the named models' files and prints where they are."""
+    if _LIST.value:
+        print(listing())
+        return
+    models, given = arguments[1:], [pathlib.Path(name).expanduser() for name in _FROM_FILE.value]
+    try:
+        if not models:
+            raise InputError(f"name at least one model: {', '.join(model_names())} (--list tells more)")
+        if given and len(models) > 1:
+            raise InputError(f"--from_file goes with one model, got {', '.join(models)}")
+        for model in models:
+            for file in gather(model, given, pathlib.Path(_FOLDER.value).expanduser()):
+                print(f"{model}: {file}")
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)
