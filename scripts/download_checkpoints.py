@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import tqdm
 from absl import app, flags
 
-from gradcam_jax.download import download, verify
+from gradcam_jax.downloads.download import download, verify
+from gradcam_jax.downloads.sources import SOURCES, Source, model_names, sources_of
+from gradcam_jax.downloads.unpack import unpack
 from gradcam_jax.errors import InputError
-from gradcam_jax.sources import SOURCES, Source, model_names, sources_of
-from gradcam_jax.unpack import unpack
 
 _LIST = flags.DEFINE_bool(
     "list", False, "Print the models, their files, sizes, terms and addresses; download none."

@@ -67,9 +67,7 @@ def grad_cam(activations: jax.Array, gradients: jax.Array, *, rectify: bool = Tr
     return jax.nn.relu(signed) if rectify else signed
 
 
-def counterfactual_grad_cam(
-    activations: jax.Array, gradients: jax.Array, *, rectify: bool = True
-) -> jax.Array:
+def counterfactual_grad_cam(activations: jax.Array, gradients: jax.Array, *, rectify: bool = True) -> jax.Array:
     r"""Maps what would have to go for the model to be surer of the target: Grad-CAM of the negated gradient.
 
     .. math:: \alpha_k^c = \frac{1}{Z} \sum_{i,j} -\frac{\partial y^c}{\partial A_{ij}^k}

@@ -46,14 +46,10 @@ class MappedFile:
     def check_range(self, offset: int, count: int, expected: str) -> None:
         """Raises CheckpointError unless bytes `offset` to `offset + count` lie inside the file."""
         if offset < 0 or count < 0:
-            raise self.error(
-                offset, f"expected {expected}, got a negative position or length ({count} bytes)"
-            )
+            raise self.error(offset, f"expected {expected}, got a negative position or length ({count} bytes)")
         if offset + count > self.size:
             remaining = max(self.size - offset, 0)
-            raise self.error(
-                offset, f"expected {expected} ({count} bytes), but only {remaining} bytes are left"
-            )
+            raise self.error(offset, f"expected {expected} ({count} bytes), but only {remaining} bytes are left")
 
     def bytes_at(self, offset: int, count: int, expected: str) -> bytes:
         """Copies `count` bytes from `offset`; `expected` says in an error what should have been there."""

@@ -69,9 +69,7 @@ def read_pytorch(path: str | os.PathLike[str], *, entry: str | None = None) -> d
     for name, value in state_dict.items():
         if isinstance(value, TensorDescription):
             arrays[name] = _tensor(file, name, value, storages, byte_order)
-        elif isinstance(value, bool | float | np.generic) or (
-            isinstance(value, int) and abs(value) < 1 << 63
-        ):
+        elif isinstance(value, bool | float | np.generic) or (isinstance(value, int) and abs(value) < 1 << 63):
             arrays[name] = np.asarray(value)
     return arrays
 
@@ -151,9 +149,7 @@ def _read_legacy(file: MappedFile) -> tuple[Any, Storages, str]:
             raise ValueError(f"the storage {shown(reference.key)} is declared twice, with different sizes")
         return reference
 
-    pickle = RestrictedPickle(
-        file.data[:MAX_STREAM_BYTES].tobytes(), file.error, find_global, remember_storage
-    )
+    pickle = RestrictedPickle(file.data[:MAX_STREAM_BYTES].tobytes(), file.error, find_global, remember_storage)
     magic = pickle.load()
     if magic != LEGACY_MAGIC:
         raise file.error(
@@ -187,9 +183,7 @@ def _legacy_storages(
             )
         position += 8
         size = count * reference.item_bytes
-        storages[key] = file.array_at(
-            position, np.dtype(np.uint8), size, f"the elements of storage {shown(key)}"
-        )
+        storages[key] = file.array_at(position, np.dtype(np.uint8), size, f"the elements of storage {shown(key)}")
         position += size
     return storages
 

@@ -143,9 +143,7 @@ class RestrictedPickle:
         if not isinstance(builder, Builder):
             raise self._fail(f"the pickle calls {shown(builder)}, which is not one of the allowed builders")
         if not isinstance(arguments, tuple):
-            raise self._fail(
-                f"{builder.name} is called with {shown(arguments)}, expected a tuple of arguments"
-            )
+            raise self._fail(f"{builder.name} is called with {shown(arguments)}, expected a tuple of arguments")
         # A builder may copy what it is given. An honest stream spends bytes on every argument; one that
         # copies the same long list again and again does not.
         self._copied += sum(len(value) for value in arguments if isinstance(value, _SIZED))

@@ -14,9 +14,7 @@ MAX_DIMENSIONS = 64
 MAX_EXPANDED_ELEMENTS = 1 << 20
 
 
-def strided_view(
-    storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]
-) -> np.ndarray:
+def strided_view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
     """Views a flat storage as a tensor, as Torch7 and PyTorch store one.
 
     Args:
@@ -47,9 +45,7 @@ def strided_view(
             raise ValueError(f"an empty tensor has the impossible shape {list(sizes)}")
         return np.empty(tuple(sizes), storage.dtype)
     if count > max(storage.size, MAX_EXPANDED_ELEMENTS):
-        raise ValueError(
-            f"a tensor of shape {list(sizes)} has {count} elements, its storage only {storage.size}"
-        )
+        raise ValueError(f"a tensor of shape {list(sizes)} has {count} elements, its storage only {storage.size}")
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if last >= storage.size:
         raise ValueError(

@@ -190,9 +190,7 @@ def _ordered_dict(arguments: tuple) -> dict:
         return {}
     # Python 2 wrote the items as one list of [key, value] lists.
     items = arguments[0]
-    if not isinstance(items, list) or not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 for pair in items
-    ):
+    if not isinstance(items, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in items):
         raise ValueError(f"expected a list of pairs, got {shown(items)}")
     if not all(isinstance(key, str | int) for key, _ in items):
         raise ValueError("expected strings or integers as keys")

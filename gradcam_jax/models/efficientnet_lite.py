@@ -97,7 +97,12 @@ class EfficientNetLite(nn.Module):
                 block += 1
                 stride = stage.stride if index == 0 else 1
                 x = InvertedResidual(
-                    stage.channels, stage.kernel_size, stride, stage.expansion, self.relu, name=f"block{block}"
+                    stage.channels,
+                    stage.kernel_size,
+                    stride,
+                    stage.expansion,
+                    self.relu,
+                    name=f"block{block}",
                 )(x)
         x = nn.Conv(1280, (1, 1), use_bias=False, name="head")(x)
         x = Relu(self.relu, name="head_relu")(_batch_norm("head_norm")(x))

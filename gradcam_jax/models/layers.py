@@ -3,8 +3,10 @@
 Images are ``(..., H, W, C)``: any number of leading axes, also none.
 """
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -140,9 +142,6 @@ def local_response_norm(x: jax.Array, *, size: int, alpha: float, beta: float, k
 class DepthwiseConv(nn.Module):
     """Convolves each channel with its own kernel, with TensorFlow's "SAME" padding and no bias.
 
-    Written as a sum over the kernel's taps of strided slices times a weight a channel. Compilers fuse this to
-    one loop; on CPUs it is many times faster than a grouped convolution.
-
     Attributes:
         kernel_size: Side of the kernel, in pixels.
         stride: Step, in pixels.
@@ -154,24 +153,85 @@ class DepthwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``(..., H, W, C)`` to ``(..., ceil(H / stride), ceil(W / stride), C)``."""
-        size, stride, channels = self.kernel_size, self.stride, x.shape[-1]
+        size, channels = self.kernel_size, x.shape[-1]
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (size, size, 1, channels))
-        (top, bottom, height), (left, right, width) = (
-            _same_padding(length, size, stride) for length in x.shape[-3:-1]
-        )
-        padded = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(top, bottom), (left, right), (0, 0)])
-        total = jnp.zeros((*x.shape[:-3], height, width, channels), x.dtype)
-        for row in range(size):
-            for column in range(size):
-                window = padded[
-                    ...,
-                    row : row + (height - 1) * stride + 1 : stride,
-                    column : column + (width - 1) * stride + 1 : stride,
-                    :,
-                ]
-                weight = kernel[row, column, 0].astype(x.dtype)
-                total = total + window * weight.reshape((1,) * (x.ndim - 1) + (channels,))
-        return total
+        return depthwise_convolution(x, kernel[:, :, 0].astype(x.dtype), self.stride)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise_convolution(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Convolves each channel with its own kernel, as a sum over the kernel's taps of strided slices.
+
+    Compilers fuse the sum into one loop; on CPUs that is many times faster than a grouped convolution. The
+    gradient is written out because the transpose of a slice is a padding, and a sum of paddings does not fuse:
+    with respect to the image it is the same sum again, over the spread-out gradient with the kernel flipped.
+
+    Args:
+        x: ``(..., H, W, C)``.
+        kernel: ``(size, size, C)``.
+        stride: Step, in pixels.
+
+    Returns:
+        ``(..., ceil(H / stride), ceil(W / stride), C)``, of "SAME" padding.
+    """
+    return _sum_over_taps(x, kernel, stride)
+
+
+def _sum_over_taps(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    size = kernel.shape[0]
+    rows, columns = (_same_padding(length, size, stride) for length in x.shape[-3:-1])
+    return _correlate(_pad(x, rows[:2], columns[:2]), kernel, stride, (rows[2], columns[2]))
+
+
+def _depthwise_forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, Any]:
+    return _sum_over_taps(x, kernel, stride), (x, kernel)
+
+
+def _depthwise_backward(stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    size, height, width = kernel.shape[0], x.shape[-3], x.shape[-2]
+    padding = []
+    for length in (height, width):
+        before, _, outputs = _same_padding(length, size, stride)
+        spread = (outputs - 1) * stride + 1
+        padding.append((size - 1 - before, length + before - spread, stride - 1))
+    flipped = kernel[::-1, ::-1]
+    to_x = _correlate(_pad(gradient, *padding), flipped, 1, (height, width))
+    rows, columns = (_same_padding(length, size, stride)[:2] for length in (height, width))
+    padded, positions = _pad(x, rows, columns), tuple(range(x.ndim - 1))
+    taps = [
+        jnp.sum(_window(padded, row, column, stride, gradient.shape) * gradient, axis=positions)
+        for row in range(size)
+        for column in range(size)
+    ]
+    return to_x, jnp.stack(taps).reshape(kernel.shape)
+
+
+depthwise_convolution.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _pad(x: jax.Array, rows: Sequence[int], columns: Sequence[int]) -> jax.Array:
+    """Pads height and width by (before, after[, between]) zeros."""
+    configuration = [(0, 0, 0)] * (x.ndim - 3) + [(*rows, 0)[:3], (*columns, 0)[:3], (0, 0, 0)]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), configuration)
+
+
+def _correlate(padded: jax.Array, kernel: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
+    shape = (*padded.shape[:-3], *size, padded.shape[-1])
+    total = jnp.zeros(shape, padded.dtype)
+    for row in range(kernel.shape[0]):
+        for column in range(kernel.shape[1]):
+            weight = jax.lax.broadcast_in_dim(kernel[row, column], shape, (len(shape) - 1,))
+            total = total + _window(padded, row, column, stride, shape) * weight
+    return total
+
+
+def _window(padded: jax.Array, row: int, column: int, stride: int, shape: tuple[int, ...]) -> jax.Array:
+    """Cuts out what one tap of the kernel sees, by ``lax.slice``: indexing is much slower to trace."""
+    *lead, height, width, channels = shape
+    start = (*(0 for _ in lead), row, column, 0)
+    limit = (*lead, row + (height - 1) * stride + 1, column + (width - 1) * stride + 1, channels)
+    return jax.lax.slice(padded, start, limit, (*(1 for _ in lead), stride, stride, 1))
 
 
 def _same_padding(length: int, size: int, stride: int) -> tuple[int, int, int]:

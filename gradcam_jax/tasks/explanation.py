@@ -66,6 +66,7 @@ def explain_targets(
     References:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3.
     """
+
     def explain_target(target: Any) -> Explanation:
         def score_of(outputs: Outputs) -> jax.Array:
             return score(outputs, target)

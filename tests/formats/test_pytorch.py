@@ -42,12 +42,8 @@ def test_reads_every_dtype_back(tmp_path, legacy, dtype):
 def test_honours_offsets_strides_and_shared_storages(tmp_path, legacy):
     storage = np.arange(12, dtype=np.float32)
     tensors = {
-        "transposed": writer.pickled_tensor(
-            "0", "FloatStorage", 12, sizes=(2, 3), strides=(1, 2), legacy=legacy
-        ),
-        "tail": writer.pickled_tensor(
-            "0", "FloatStorage", 12, offset=8, sizes=(4,), strides=(1,), legacy=legacy
-        ),
+        "transposed": writer.pickled_tensor("0", "FloatStorage", 12, sizes=(2, 3), strides=(1, 2), legacy=legacy),
+        "tail": writer.pickled_tensor("0", "FloatStorage", 12, offset=8, sizes=(4,), strides=(1,), legacy=legacy),
     }
     write(tmp_path / "x.pth", writer.pickled_mapping(tensors), {"0": storage}, legacy=legacy)
     read = read_pytorch(tmp_path / "x.pth")
@@ -134,9 +130,7 @@ def test_refuses_by_name_what_is_not_a_tensor_and_runs_nothing(tmp_path, legacy,
         writer.write_legacy(tmp_path / "x.pth", program, {})
     else:
         writer.write_zip(tmp_path / "x.pth", program, {})
-    with pytest.raises(
-        CheckpointError, match=r"x.pth: at byte \d+: the file asks for '(_?io|__builtin__).open'"
-    ):
+    with pytest.raises(CheckpointError, match=r"x.pth: at byte \d+: the file asks for '(_?io|__builtin__).open'"):
         read_pytorch(tmp_path / "x.pth")
     assert not canary.exists()
 

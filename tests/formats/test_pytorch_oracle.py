@@ -62,9 +62,7 @@ def varied_state_dict():
 def test_files_of_both_layouts_and_every_protocol(tmp_path, zip_layout, protocol):
     path, state_dict = tmp_path / "x.pth", varied_state_dict()
     if zip_layout:  # PyTorch's legacy reader does not know these.
-        state_dict |= {
-            str(dtype): torch.ones(3).to(dtype) for dtype in (torch.uint16, torch.uint32, torch.uint64)
-        }
+        state_dict |= {str(dtype): torch.ones(3).to(dtype) for dtype in (torch.uint16, torch.uint32, torch.uint64)}
     torch.save(state_dict, path, _use_new_zipfile_serialization=zip_layout, pickle_protocol=protocol)
     assert_reads_as_torch(path, state_dict)
 

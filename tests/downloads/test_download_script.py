@@ -8,13 +8,13 @@ import sys
 import zipfile
 from pathlib import Path
 
-import loopback_server
 import pytest
 
-from gradcam_jax import sources
-from gradcam_jax.sources import SOURCES, Digest, Source
+from gradcam_jax.downloads import sources
+from gradcam_jax.downloads.sources import SOURCES, Digest, Source
+from tests.downloads import loopback_server
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "download_checkpoints.py"
 WEIGHTS = b"weights" * 1000
 

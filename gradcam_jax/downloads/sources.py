@@ -132,9 +132,7 @@ SOURCES: tuple[Source, ...] = (
     # nowhere else, and the weights mean nothing without it.
     Source(
         file_name="data_train_val.zip",
-        addresses=(
-            "https://filebox.ece.vt.edu/~jiasenlu/codeRelease/vqaRelease/train_only/data_train_val.zip",
-        ),
+        addresses=("https://filebox.ece.vt.edu/~jiasenlu/codeRelease/vqaRelease/train_only/data_train_val.zip",),
         models=("vqa_vgg19",),
         terms="BSD (VQA_LSTM_CNN)",
         member="data_prepro.json",
@@ -175,7 +173,5 @@ def sources_of(model: str) -> tuple[Source, ...]:
         names = model_names()
         nearest = difflib.get_close_matches(model, names, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise InputError(
-            f"no published files are known for {model!r}: {hint}expected one of {', '.join(names)}"
-        )
+        raise InputError(f"no published files are known for {model!r}: {hint}expected one of {', '.join(names)}")
     return found

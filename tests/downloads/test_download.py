@@ -8,14 +8,14 @@ import socket
 import threading
 from pathlib import Path
 
-import loopback_server
 import pytest
-from loopback_server import file, hang_up, status
-from published_file import BODY, OTHER, SHA256, Sleeps, fetch, left_in, source
 
-from gradcam_jax.download import verify
+from gradcam_jax.downloads.download import verify
+from gradcam_jax.downloads.sources import Digest
 from gradcam_jax.errors import DownloadError, InputError
-from gradcam_jax.sources import Digest
+from tests.downloads import loopback_server
+from tests.downloads.loopback_server import file, hang_up, status
+from tests.downloads.published_file import BODY, OTHER, SHA256, Sleeps, fetch, left_in, source
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +166,7 @@ def test_without_a_network_the_error_tells_the_way_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
     with pytest.raises(InputError) as caught:
-        fetch(
-            source("http://weights.example/a.bin", "https://copy.example/a.bin"), tmp_path, sleep=pytest.fail
-        )
+        fetch(source("http://weights.example/a.bin", "https://copy.example/a.bin"), tmp_path, sleep=pytest.fail)
     message = str(caught.value)
     for part in ("http://weights.example/a.bin", "https://copy.example/a.bin", "not known", "--from_file"):
         assert part in message
@@ -187,9 +185,7 @@ def test_too_little_free_space_is_said_before_anything_is_written(server, tmp_pa
     usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     address = server.plan(file(BODY))
-    with pytest.raises(
-        DownloadError, match=r"has 0\.1 MB free, 0\.3 MB are needed for weights\.bin: free some"
-    ):
+    with pytest.raises(DownloadError, match=r"has 0\.1 MB free, 0\.3 MB are needed for weights\.bin: free some"):
         fetch(source(address, address), tmp_path)
     assert len(server.ranges) == 1  # No other address would help.
 

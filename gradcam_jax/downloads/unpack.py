@@ -45,9 +45,7 @@ def unpack(archive: str | Path, pattern: str, folder: str | Path) -> Path:
             finally:
                 part.unlink(missing_ok=True)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise DownloadError(
-            f"{archive} is no sound zip file ({error}): delete it and download again"
-        ) from error
+        raise DownloadError(f"{archive} is no sound zip file ({error}): delete it and download again") from error
     except OSError as error:
         raise DownloadError(f"cannot unpack {archive} into {folder}: {error.strerror}") from error
     return file

@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
+from gradcam_jax.downloads.unpack import unpack
 from gradcam_jax.errors import DownloadError
-from gradcam_jax.unpack import unpack
 
 WEIGHTS = random.Random(0).randbytes(50_000)
 

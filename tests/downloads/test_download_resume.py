@@ -5,14 +5,14 @@ import json
 import threading
 import time
 
-import loopback_server
 import pytest
-from loopback_server import file, status
-from published_file import BODY, OTHER, SHA256, Sleeps, fetch, left_in, source
 
+from gradcam_jax.downloads.sources import Digest
+from gradcam_jax.downloads.transfer import Remote
 from gradcam_jax.errors import DownloadError
-from gradcam_jax.sources import Digest
-from gradcam_jax.transfer import Remote
+from tests.downloads import loopback_server
+from tests.downloads.loopback_server import file, status
+from tests.downloads.published_file import BODY, OTHER, SHA256, Sleeps, fetch, left_in, source
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import urllib.parse
 
 import pytest
 
+from gradcam_jax.downloads.sources import SOURCES, model_names, sources_of
 from gradcam_jax.errors import InputError
-from gradcam_jax.sources import SOURCES, model_names, sources_of
 
 DIGITS = {"sha1": 40, "sha256": 64}
 

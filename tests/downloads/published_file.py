@@ -5,8 +5,8 @@ import hashlib
 import random
 from pathlib import Path
 
-from gradcam_jax.download import download
-from gradcam_jax.sources import Digest, Source
+from gradcam_jax.downloads.download import download
+from gradcam_jax.downloads.sources import Digest, Source
 
 BODY = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)

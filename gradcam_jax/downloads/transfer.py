@@ -166,9 +166,7 @@ def _validator(response: http.client.HTTPResponse) -> str | None:
     return response.headers.get("Last-Modified")
 
 
-def _write(
-    response: http.client.HTTPResponse, part: Path, start: int, remote: Remote, progress: Progress
-) -> None:
+def _write(response: http.client.HTTPResponse, part: Path, start: int, remote: Remote, progress: Progress) -> None:
     total, done = remote.size, start
     try:
         with part.open("ab" if start else "wb") as file:

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gradcam_jax.downloads.file_lock import exclusive
+from gradcam_jax.downloads.sources import Source
+from gradcam_jax.downloads.transfer import AddressError, Progress, TransientError, discard, transfer
 from gradcam_jax.errors import DownloadError
-from gradcam_jax.file_lock import exclusive
-from gradcam_jax.sources import Source
-from gradcam_jax.transfer import AddressError, Progress, TransientError, discard, transfer
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0

@@ -1,0 +1,1 @@
+"""Fetches the published files: one address list, resumable transfers, checked digests, atomic names."""
