@@ -60,6 +60,10 @@ class MappedFile:
         self.check_range(offset, count, expected)
         return self.data[offset : offset + count].tobytes()
 
+    def byte_at(self, offset: int) -> int:
+        """The byte at `offset`, which the caller knows to lie inside the file."""
+        return self._map[offset]
+
     def unpack_at(self, offset: int, layout: struct.Struct, expected: str) -> tuple:
         """Unpacks one `struct` layout at `offset`."""
         self.check_range(offset, layout.size, expected)
