@@ -47,7 +47,7 @@ _MAX_AXES = 32
 _BLOB_NAMES = {"BatchNorm": ("mean", "variance", "scale_factor")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaffeLayer:
     """One layer of a net.
 
@@ -72,7 +72,7 @@ class CaffeLayer:
     settings: dict[str, int | float | tuple[int, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaffeNet:
     """A net as its file describes it, layers in the file's order."""
 
