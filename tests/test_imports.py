@@ -16,6 +16,7 @@ TASKS = INNER | {"tasks"}
 OUTER = TASKS | {"evaluation", "rendering", "data", "training", "batch", "sample_photos", "downloads"}
 ALLOWED = {
     "errors": set(),
+    "version": set(),
     "attribution": set(),
     "interception": CORE,
     "models": WAYS_IN,
@@ -33,8 +34,8 @@ ALLOWED = {
     "batch": OUTER,
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER,
-    "__init__": TASKS,
+    "commands": OUTER | {"version"},
+    "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.
 LIBRARIES = {"attribution": {"jax", "numpy"}, "formats": {"numpy", "safetensors"}, "errors": set()}
