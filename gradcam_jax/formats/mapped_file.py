@@ -19,7 +19,8 @@ class MappedFile:
 
     Attributes:
       path: the file's name, as it appears in error messages.
-      data: uint8, shape (size,), read-only; it keeps the map open as long as any view on it lives.
+      map: the mapped bytes.
+      data: the same as uint8, shape (size,), read-only; the map stays open as long as any view on it lives.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -29,8 +30,8 @@ class MappedFile:
                 size = os.fstat(file.fileno()).st_size
                 if size == 0:
                     raise CheckpointError(f"{self.path}: expected a checkpoint, got an empty file")
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                self.data = np.frombuffer(self._map, np.uint8)
+                self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self.data = np.frombuffer(self.map, np.uint8)
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 
@@ -56,10 +57,14 @@ class MappedFile:
         self.check_range(offset, count, expected)
         return self.data[offset : offset + count].tobytes()
 
+    def byte_at(self, offset: int) -> int:
+        """The byte at `offset`, which the caller knows to lie inside the file."""
+        return self.map[offset]
+
     def unpack_at(self, offset: int, layout: struct.Struct, expected: str) -> tuple:
         """Unpacks one `struct` layout at `offset`."""
         self.check_range(offset, layout.size, expected)
-        return layout.unpack_from(self._map, offset)
+        return layout.unpack_from(self.map, offset)
 
     def array_at(self, offset: int, dtype: np.dtype, count: int, expected: str) -> np.ndarray:
         """A view, shape (count,), on the file's bytes from `offset`; nothing is copied.
