@@ -13,6 +13,8 @@ import numpy as np
 
 from gradcam_jax.errors import CheckpointError
 
+_MAX_NAME_SHOWN = 80
+
 
 class MappedFile:
     """The bytes of one file, with reads that fail by naming the file, the byte and what was expected.
@@ -74,3 +76,10 @@ class MappedFile:
         """
         self.check_range(offset, count * dtype.itemsize if count >= 0 else count, expected)
         return self.data[offset : offset + count * dtype.itemsize].view(dtype)
+
+
+def shown(value: object) -> str:
+    """Describes a value from an untrusted file, safely and briefly: by its type, or its text if it is one."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _MAX_NAME_SHOWN else value[:_MAX_NAME_SHOWN] + "...")
+    return f"a {type(value).__name__}"
