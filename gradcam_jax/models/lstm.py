@@ -83,8 +83,8 @@ class Lstm(nn.Module):
             The state after each example's last real step, and the hidden vectors ``(..., time, features)``,
             which past the length repeat the last one. Both equal those of the unpadded sequence exactly.
         """
-        if state is None:
-            state = self.initial_state(sequence.shape[:-2], sequence.dtype)
+        start = self.initial_state(sequence.shape[:-2], sequence.dtype) if state is None else state
+
         def advance(
             layer: "Lstm", state: LstmState, inputs: tuple[jax.Array, jax.Array]
         ) -> tuple[LstmState, jax.Array]:
@@ -94,5 +94,5 @@ class Lstm(nn.Module):
             return kept, kept.hidden
 
         scan = nn.scan(advance, variable_broadcast="params", split_rngs={"params": False})
-        state, hidden = scan(self, state, (jnp.moveaxis(sequence, -2, 0), jnp.arange(sequence.shape[-2])))
-        return state, jnp.moveaxis(hidden, 0, -2)
+        final, hidden = scan(self, start, (jnp.moveaxis(sequence, -2, 0), jnp.arange(sequence.shape[-2])))
+        return final, jnp.moveaxis(hidden, 0, -2)
