@@ -153,7 +153,9 @@ CAFFE_ALEXNET = ORIGINAL._replace(name="caffe_alexnet", size=227, mean=(104.0069
 TORCHVISION = Recipe("torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """torchvision's evaluation of its ImageNet weights."""
 
-EFFICIENTNET_LITE = Recipe("efficientnet_lite", 224, stretch_bicubic, "RGB", 255.0, (127.0,) * 3, (128.0,) * 3)
+EFFICIENTNET_LITE = Recipe(
+    "efficientnet_lite", 224, stretch_bicubic, "RGB", 255.0, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
+)
 """EfficientNet-Lite's (byte - 127) / 128; the whole photo, so that nothing at its edge goes unexplained."""
 
 RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE)}

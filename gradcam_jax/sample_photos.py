@@ -1,4 +1,4 @@
-"""The sample photo: two of scikit-image's CC0 photos side by side, so that two classes can be told apart."""
+"""The sample photo: two of scikit-image's CC0 photos, one above the other, so that classes can be told apart."""
 
 import importlib.util
 from pathlib import Path
@@ -9,14 +9,14 @@ import PIL.Image
 from gradcam_jax.errors import InputError
 from gradcam_jax.preprocessing import read_photo
 
-_HEIGHT = 300
+_WIDTH = 450
 
 
 def sample_photo() -> np.ndarray:
-    """Returns a cat (``chelsea.png``) beside a cup of coffee (``coffee.png``).
+    """Returns a cat (``chelsea.png``) above a cup of coffee (``coffee.png``).
 
     Returns:
-        uint8 RGB, ``(300, W, 3)``.
+        uint8 RGB, ``(599, 450, 3)``.
 
     Raises:
         InputError: If scikit-image is not installed.
@@ -25,7 +25,7 @@ def sample_photo() -> np.ndarray:
         Both photos were put into the public domain (CC0) by their photographers, Stefan van der Walt and
         Rachel Michetti; scikit-image ships them.
     """
-    return np.concatenate([_scaled(name) for name in ("chelsea.png", "coffee.png")], axis=1)
+    return np.concatenate([_scaled(name) for name in ("chelsea.png", "coffee.png")], axis=0)
 
 
 def _scaled(name: str) -> np.ndarray:
@@ -36,5 +36,5 @@ def _scaled(name: str) -> np.ndarray:
             "pip install scikit-image, or name a photo of your own: --input_image_path PHOTO."
         )
     photo = read_photo(Path(package.origin).parent / "data" / name)
-    width = round(photo.shape[1] * _HEIGHT / photo.shape[0])
-    return np.asarray(PIL.Image.fromarray(photo).resize((width, _HEIGHT), PIL.Image.Resampling.LANCZOS))
+    height = round(photo.shape[0] * _WIDTH / photo.shape[1])
+    return np.asarray(PIL.Image.fromarray(photo).resize((_WIDTH, height), PIL.Image.Resampling.LANCZOS))

@@ -81,7 +81,7 @@ def convert(
     Raises:
         CheckpointError: If an array is missing, unexpected or of another shape; all are listed.
     """
-    shapes = flax.traverse_util.flatten_dict(dict(expected), sep="/")
+    shapes: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(expected), sep="/"))
     by_source = {rule.source: rule for rule in rules}
     problems = [f"missing: {rule.source} (for {rule.target})" for rule in rules if rule.source not in arrays]
     problems += [f"unexpected: {key}" for key in arrays if key not in by_source and not ignore(key)]

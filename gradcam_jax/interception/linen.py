@@ -6,7 +6,7 @@ collections, so that it works under ``jit``, ``vmap``, ``nn.remat`` and ``nn.jit
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -63,7 +63,10 @@ def tapped(
             return _tap(context.module, path, value, names)
 
         with nn.intercept_methods(intercept):
-            outputs, recorded = model.apply(collections, *inputs, mutable=[_TAPPED], **apply_options)
+            outputs, recorded = cast(
+                tuple[Any, Mapping[str, Any]],
+                model.apply(collections, *inputs, mutable=[_TAPPED], **apply_options),
+            )
         found = _flat(recorded.get(_TAPPED, {}))
         if any(_key(name, found) not in found for name in names):
             require_layers(names, list(layer_shapes(model, variables, *inputs, **apply_options)))

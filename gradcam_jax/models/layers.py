@@ -5,7 +5,7 @@ Images are ``(..., H, W, C)``: any number of leading axes, also none.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -75,7 +75,7 @@ def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
         BVLC/caffe, ``pooling_layer.cpp``; ``torch.nn.MaxPool2d(ceil_mode=True)``.
     """
     padding = [(0, _overhang(length, window, stride)) for length in x.shape[-3:-1]]
-    return nn.max_pool(x, (window, window), (stride, stride), padding)
+    return nn.max_pool(x, (window, window), (stride, stride), padding)  # pyright: ignore[reportArgumentType]
 
 
 def _overhang(length: int, window: int, stride: int) -> int:
@@ -178,9 +178,8 @@ def depthwise_convolution(x: jax.Array, kernel: jax.Array, stride: int) -> jax.A
 
 
 def _sum_over_taps(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    size = kernel.shape[0]
-    rows, columns = (_same_padding(length, size, stride) for length in x.shape[-3:-1])
-    return _correlate(_pad(x, rows[:2], columns[:2]), kernel, stride, (rows[2], columns[2]))
+    height, width = (-(-length // stride) for length in x.shape[-3:-1])
+    return _correlate(_pad_same(x, kernel.shape[0], stride), kernel, stride, (height, width))
 
 
 def _depthwise_forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, Any]:
@@ -190,15 +189,9 @@ def _depthwise_forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[ja
 def _depthwise_backward(stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     size, height, width = kernel.shape[0], x.shape[-3], x.shape[-2]
-    padding = []
-    for length in (height, width):
-        before, _, outputs = _same_padding(length, size, stride)
-        spread = (outputs - 1) * stride + 1
-        padding.append((size - 1 - before, length + before - spread, stride - 1))
-    flipped = kernel[::-1, ::-1]
-    to_x = _correlate(_pad(gradient, *padding), flipped, 1, (height, width))
-    rows, columns = (_same_padding(length, size, stride)[:2] for length in (height, width))
-    padded, positions = _pad(x, rows, columns), tuple(range(x.ndim - 1))
+    spread = _pad(gradient, *(_spread_padding(length, size, stride) for length in (height, width)))
+    to_x = _correlate(spread, kernel[::-1, ::-1], 1, (height, width))
+    padded, positions = _pad_same(x, size, stride), tuple(range(x.ndim - 1))
     taps = [
         jnp.sum(_window(padded, row, column, stride, gradient.shape) * gradient, axis=positions)
         for row in range(size)
@@ -210,9 +203,14 @@ def _depthwise_backward(stride: int, residuals: Any, gradient: jax.Array) -> tup
 depthwise_convolution.defvjp(_depthwise_forward, _depthwise_backward)
 
 
-def _pad(x: jax.Array, rows: Sequence[int], columns: Sequence[int]) -> jax.Array:
-    """Pads height and width by (before, after[, between]) zeros."""
-    configuration = [(0, 0, 0)] * (x.ndim - 3) + [(*rows, 0)[:3], (*columns, 0)[:3], (0, 0, 0)]
+def _pad_same(x: jax.Array, size: int, stride: int) -> jax.Array:
+    (top, bottom), (left, right) = (_same_padding(length, size, stride) for length in x.shape[-3:-1])
+    return _pad(x, (top, bottom, 0), (left, right, 0))
+
+
+def _pad(x: jax.Array, rows: tuple[int, int, int], columns: tuple[int, int, int]) -> jax.Array:
+    """Pads height and width by zeros: (before, after, between)."""
+    configuration = [(0, 0, 0)] * (x.ndim - 3) + [rows, columns, (0, 0, 0)]
     return jax.lax.pad(x, jnp.zeros((), x.dtype), configuration)
 
 
@@ -234,10 +232,17 @@ def _window(padded: jax.Array, row: int, column: int, stride: int, shape: tuple[
     return jax.lax.slice(padded, start, limit, (*(1 for _ in lead), stride, stride, 1))
 
 
-def _same_padding(length: int, size: int, stride: int) -> tuple[int, int, int]:
-    outputs = -(-length // stride)
-    total = max((outputs - 1) * stride + size - length, 0)
-    return total // 2, total - total // 2, outputs
+def _same_padding(length: int, size: int, stride: int) -> tuple[int, int]:
+    """Returns TensorFlow's "SAME" padding of one axis, (before, after)."""
+    total = max((-(-length // stride) - 1) * stride + size - length, 0)
+    return total // 2, total - total // 2
+
+
+def _spread_padding(length: int, size: int, stride: int) -> tuple[int, int, int]:
+    """Returns the padding, (before, after, between), that undoes the stride on the way back."""
+    before, _ = _same_padding(length, size, stride)
+    spread = (-(-length // stride) - 1) * stride + 1
+    return size - 1 - before, length + before - spread, stride - 1
 
 
 def flatten(x: jax.Array) -> jax.Array:

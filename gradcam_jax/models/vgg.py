@@ -4,7 +4,6 @@ Two variants share the weights' shapes. Caffe's nets take 224x224 only and pool 
 the edge (no difference at 224). torchvision's pool to a 7x7 grid before ``fc6`` and so take other sizes.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -52,12 +51,11 @@ class VGG(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``."""
         require_image(x, "VGG", self.input_size)
-        pool = functools.partial(self.pool, window=2, stride=2)
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             for index in range(1, count + 1):
                 x = nn.Conv(channels, (3, 3), padding=1, name=f"conv{block}_{index}")(x)
                 x = Relu(self.relu, name=f"relu{block}_{index}")(x)
-            x = Pool(pool, name=f"pool{block}")(x)
+            x = Pool(lambda x: self.pool(x, 2, 2), name=f"pool{block}")(x)
         if self.input_size is None:
             x = adaptive_mean_pool(x, _GRID)
         x = Relu(self.relu, name="relu6")(nn.Dense(self.hidden, name="fc6")(flatten(x)))

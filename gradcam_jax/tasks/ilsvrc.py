@@ -31,10 +31,8 @@ def imagenet_classes() -> tuple[ImageNetClass, ...]:
         ImageNetClass(index=242, wnid='n02108089', name='boxer')
     """
     table = importlib.resources.files("gradcam_jax.tasks") / "ilsvrc_classes.csv"
-    with table.open(encoding="utf-8", newline="") as lines:
-        return tuple(
-            ImageNetClass(int(row["class_index"]), row["wnid"], row["name"]) for row in csv.DictReader(lines)
-        )
+    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    return tuple(ImageNetClass(int(row["class_index"]), row["wnid"], row["name"]) for row in rows)
 
 
 def find_class(text: str) -> ImageNetClass:

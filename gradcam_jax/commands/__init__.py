@@ -1,0 +1,1 @@
+"""One run of the program, a task a file: options in, pictures and numbers in a folder out."""

@@ -1,0 +1,69 @@
+"""The files of a run: where they go, what they may be called, and what made them."""
+
+import json
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import PIL.Image
+
+from gradcam_jax.errors import InputError
+
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+_LONGEST_NAME = 100
+
+
+def make_folder(path: str | Path) -> Path:
+    """Makes the output folder and makes sure, before any work, that files can be written there.
+
+    Raises:
+        InputError: If it cannot be made or written to.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".gradcam_jax_can_write"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"Cannot write to the output folder {str(folder)!r}: {error.strerror}.") from error
+    return folder
+
+
+def safe_name(text: str) -> str:
+    """Makes a text fit for a file name: what file systems forbid becomes ``_``, and it is cut at 100 characters.
+
+    Example:
+        >>> safe_name("24/7?")
+        '24_7_'
+    """
+    name = _FORBIDDEN.sub("_", text).strip().strip(".")[:_LONGEST_NAME].strip()
+    return name or "_"
+
+
+def save_picture(picture: np.ndarray, path: Path) -> Path:
+    """Writes uint8 RGB or grey as a PNG and returns its path."""
+    PIL.Image.fromarray(picture).save(path)
+    return path
+
+
+def save_arrays(path: Path, **arrays: Any) -> Path:
+    """Writes arrays as a compressed ``.npz`` (float32 where floating) and returns its path."""
+    np.savez_compressed(path, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
+    return path
+
+
+def save_record(path: Path, record: dict[str, Any]) -> Path:
+    """Writes a record as readable JSON, the versions of what made it added, and returns its path."""
+    text = json.dumps({**record, "versions": _versions()}, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("gradcam-jax", "jax", "jaxlib", "flax", "numpy", "pillow")}
+    return {**packages, "python": platform.python_version(), "platform": jax.default_backend()}

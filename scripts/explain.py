@@ -1,0 +1,101 @@
+"""Explains why a model said what it said about a photo.
+
+  python scripts/explain.py
+      explains the bundled model on the sample photo: a cat, and a cup of coffee
+  python scripts/explain.py --input_image_path dog.jpg
+      explains the class that the model predicts
+  python scripts/explain.py --input_image_path cat_dog.jpg --label "boxer,tiger cat"
+      explains two classes from one forward pass; 243, boxer and n02108089 name the same class
+
+Pictures go to --out_path: the map (classify_gcam_hm_243.png), guided backpropagation (classify_gb_243.png), Guided
+Grad-CAM (classify_gb_gcam_243.png), the map on the photo (classify_overlay_243.png) and all of them side by side
+(classify_panel_243.png); the numbers to explanation.npz and explanation.json.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import jax
+from absl import app, flags, logging
+
+from gradcam_jax import preprocessing, zoo
+from gradcam_jax.commands import classification
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.linen import layer_shapes
+
+_TASK = flags.DEFINE_enum("task", "classification", list(zoo.DEFAULT), "What the model does.")
+_MODEL = flags.DEFINE_string("model", "", f"The model: {', '.join(zoo.ZOO)}. Default: the task's own.")
+_IMAGE = flags.DEFINE_string("input_image_path", "", "The photo. Default: the sample photo.")
+_LABEL = flags.DEFINE_string(
+    "label",
+    "",
+    "Classes to explain, comma-separated: 1-based numbers (243 = boxer), names or WordNet ids; -1 is the "
+    "predicted class. Default: -1; on the sample photo its two classes.",
+)
+_TOP_K = flags.DEFINE_integer("top_k", 1, "With --label -1: how many of the highest predictions to explain.")
+_LAYER = flags.DEFINE_string(
+    "layer_name",
+    "",
+    "The layer to map, by name or 1-based number. Default: the model's last convolution's output.",
+)
+_LIST_LAYERS = flags.DEFINE_bool("list_layers", False, "Print the model's layers with their shapes, and stop.")
+_SIZE = flags.DEFINE_integer("input_sz", 0, "Side of the network's image, in pixels. Default: the recipe's.")
+_RECIPE = flags.DEFINE_string(
+    "recipe", "", f"The preprocessing: {', '.join(preprocessing.RECIPES)}. Default: the model's own."
+)
+_OUT = flags.DEFINE_string("out_path", "output", "The folder for the pictures and numbers.")
+_NAME = flags.DEFINE_string("output_image_name", "", "What file names carry. Default: the label's number.")
+_HEATMAP = flags.DEFINE_integer("save_as_heatmap", 1, "1: save the map in colour. Other values: in grey.")
+_PLATFORM = flags.DEFINE_string("platform", "", "Where to compute: cpu, cuda or tpu. Default: the best there is.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Turns flags into options and runs the task."""
+    if len(arguments) > 1:
+        raise app.UsageError(f"Expected flags only, got {' '.join(arguments[1:])!r}. See --help.")
+    logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
+    try:
+        _choose_platform(_PLATFORM.value)
+        if _LIST_LAYERS.value:
+            _print_layers(_MODEL.value or zoo.DEFAULT[_TASK.value], _SIZE.value)
+        else:
+            classification.run(_classification_options(), print)
+    except InputError as error:
+        sys.exit(f"explain.py: {error}")
+
+
+def _classification_options() -> classification.Options:
+    return classification.Options(
+        input_image_path=_IMAGE.value,
+        model=_MODEL.value or zoo.DEFAULT["classification"],
+        label=_LABEL.value,
+        top_k=_TOP_K.value,
+        layer_name=_LAYER.value,
+        input_sz=_SIZE.value,
+        recipe=_RECIPE.value,
+        out_path=_OUT.value,
+        output_image_name=_NAME.value,
+        save_as_heatmap=_HEATMAP.value == 1,
+    )
+
+
+def _choose_platform(name: str) -> None:
+    if not name:
+        return
+    jax.config.update("jax_platforms", name)
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise InputError(f"The platform {name!r} cannot be used here: {error}") from error
+
+
+def _print_layers(model_name: str, size: int) -> None:
+    entry = zoo.find_entry(model_name)
+    model = entry.build()
+    image = zoo.example_image(entry, size or None)
+    for name, leaf in layer_shapes(model, zoo.variable_shapes(model, image), image).items():
+        print(f"{name:<28}{'x'.join(map(str, leaf.shape))}")
+
+
+if __name__ == "__main__":
+    app.run(main)
