@@ -15,7 +15,6 @@ import numpy as np
 
 from gradcam_jax.conversion.rules import Rule, as_is, dense, inside, weight_and_bias
 from gradcam_jax.conversion.vgg import VGG16, vgg_features_from_torch7
-from gradcam_jax.conversion.word_list import words_in_order
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.torch7_values import Table, TorchObject
 
@@ -60,8 +59,27 @@ def captioner_arrays(root: Any) -> dict[str, np.ndarray]:
 
 
 def captioner_words(root: Any) -> tuple[str, ...]:
-    """Returns the checkpoint's words; the one at index n is row n of the embedding and class n of the decoder."""
-    return words_in_order(root.get("vocab"), "vocab")
+    """Returns the checkpoint's words; the one at index n is row n of the embedding and class n of the decoder.
+
+    Args:
+        root: What :func:`gradcam_jax.formats.torch7.read_torch7` returned; its ``vocab`` is a table from
+            ``"1"``, ``"2"``, ... to words.
+
+    Raises:
+        CheckpointError: If there is no such table, or a number is missing.
+    """
+    table = root.get("vocab")
+    if not isinstance(table, Table) or not len(table):
+        raise CheckpointError(f"Expected vocab to be a table from numbers to words, got {table!r}.")
+    words = []
+    for number in range(1, len(table) + 1):
+        word = table.get(str(number))
+        if not isinstance(word, str):
+            raise CheckpointError(
+                f"Expected vocab to have a word for 1 to {len(table)}, got {word!r} for {number}."
+            )
+        words.append(word)
+    return tuple(words)
 
 
 def captioner_from_torch7() -> list[Rule]:

@@ -79,6 +79,12 @@ def inside(module: str, rules: Sequence[Rule]) -> list[Rule]:
     return [rule._replace(target=rule.target.replace("/", f"/{module}/", 1)) for rule in rules]
 
 
+def unchanged(expected: Mapping[str, Any]) -> list[Rule]:
+    """Returns the table of this project's own checkpoints, whose keys are the variables' paths."""
+    paths = flax.traverse_util.flatten_dict(dict(expected), sep="/")
+    return [Rule(path, path, as_is) for path in paths]
+
+
 def variable_shapes(model: Any, *inputs: Any) -> dict[str, Any]:
     """Returns the model's variables as shapes, computing nothing.
 

@@ -1,4 +1,4 @@
-"""The VQA model from ``lstm.t7``, ``data_prepro.json`` and VGG-19.
+"""The VQA model from ``lstm.t7`` and VGG-19.
 
 ``lstm.t7`` holds three vectors, each the parameters of one network laid end to end: of every linear layer the
 weight, (out, in) row by row, then the bias. Layer 2's two matrices have equal shapes, so a swap of them would
@@ -8,8 +8,6 @@ References:
     VT-vision-lab/VQA_LSTM_CNN, ``eval.lua`` and ``misc/LSTM.lua``.
 """
 
-import json
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,7 +15,6 @@ import numpy as np
 
 from gradcam_jax.conversion.rules import Rule, dense, inside, weight_and_bias
 from gradcam_jax.conversion.vgg import VGG19, vgg_from_caffe
-from gradcam_jax.conversion.word_list import words_in_order
 from gradcam_jax.errors import CheckpointError
 
 UNUSED_PROJECTION = "encoder_projection/"
@@ -120,24 +117,3 @@ def vqa_from_originals() -> list[Rule]:
 def is_not_needed(key: str) -> bool:
     """Tells whether a key is of VGG-19's classifier or of the encoder's unused projection."""
     return key.startswith(("fc8/", UNUSED_PROJECTION))
-
-
-def read_vocabulary(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Reads the words and the answers of ``data_prepro.json``.
-
-    Returns:
-        The words by row of the embedding, and the answers by index of the score.
-
-    Raises:
-        CheckpointError: If it is not such a file.
-    """
-    name = os.fspath(path)
-    try:
-        with open(name, encoding="utf-8") as file:
-            contents = json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name}: cannot be read as JSON: {error}") from error
-    if not isinstance(contents, dict):
-        raise CheckpointError(f"{name}: expected an object with ix_to_word and ix_to_ans, got another value")
-    words, answers = (words_in_order(contents.get(key), f"{name}: {key}") for key in ("ix_to_word", "ix_to_ans"))
-    return words, answers
