@@ -16,6 +16,7 @@ import tqdm
 from absl import app, flags, logging
 
 from gradcam_jax.commands import conversion
+from gradcam_jax.commands.progress import byte_bar
 from gradcam_jax.errors import InputError
 
 _MODEL = flags.DEFINE_string("model", None, "The model, by its name in the zoo.", required=True)
@@ -30,12 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if not paths:
             raise InputError("name the file or files to convert (--help tells more)")
-        with tqdm.tqdm(desc="writing", unit="B", unit_scale=True, disable=_QUIET.value or None) as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
+        with byte_bar("writing", hidden=_QUIET.value) as show:
             conversion.run(_MODEL.value, paths, _OUT.value, say=_say, progress=show)
     except InputError as error:
         sys.exit(f"error: {error}")
