@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 import flax.traverse_util
 import numpy as np
 
+from gradcam_jax.conversion.row_major import row_major_pieces
+from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetensors_metadata
 
@@ -23,7 +25,6 @@ Progress = Callable[[int, int], object]
 """Called with (bytes written, bytes in all)."""
 
 _ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
-_BAND = 128  # Rows, and columns, that a transposed matrix is put right way round at a time: what a cache holds.
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -91,9 +92,6 @@ def write_checkpoint(
 ) -> None:
     """Writes a checkpoint so that its name never holds anything but the whole file.
 
-    An array is brought into order as it is written, a band at a time: the transposed views that a conversion
-    gives cost no memory of their own.
-
     Args:
         path: The file; its folder is made if it is not there.
         variables: ``{"params": {...}, ...}``, float32 arrays.
@@ -103,22 +101,44 @@ def write_checkpoint(
     Raises:
         InputError: If it cannot be written, or an array is not float32.
     """
+    arrays = flax.traverse_util.flatten_dict(dict(variables), sep="/").items()
+    views = {key: View(np.shape(array), np.asarray(array)) for key, array in arrays}
+    write_views(path, views, card, progress=progress)
+
+
+def write_views(
+    path: str | os.PathLike[str],
+    views: Mapping[str, View],
+    card: Card,
+    *,
+    progress: Progress = _silent,
+) -> None:
+    """Writes a checkpoint from what a conversion gives, without a copy of any array in memory.
+
+    Args:
+        path: The file; its folder is made if it is not there.
+        views: Path such as ``"params/fc8/bias"`` -> array.
+        card: What it is.
+        progress: Told how far the writing is.
+
+    Raises:
+        InputError: If it cannot be written, or an array is not float32.
+    """
     path = Path(path)
-    arrays = {
-        key: np.asarray(array) for key, array in flax.traverse_util.flatten_dict(dict(variables), sep="/").items()
-    }
-    for key, array in arrays.items():
-        if array.dtype != np.float32:
-            raise InputError(f"A checkpoint holds float32 arrays; {key} is {array.dtype}.")
-    total, done = sum(array.nbytes for array in arrays.values()), 0
+    for key, (_, view) in views.items():
+        if view.dtype != np.float32:
+            raise InputError(f"A checkpoint holds float32 arrays; {key} is {view.dtype}.")
+    total, done = sum(view.nbytes for _, view in views.values()), 0
     try:
         with _replacing(path) as file:
-            file.write(_header(arrays, card))
-            for array in arrays.values():
-                for band in _row_major_bands(array):
-                    file.write(band.data.cast("B"))
-                    done += band.nbytes
+            start = file.write(_header(views, card))
+            for _, view in views.values():
+                for first, piece in row_major_pieces(view):
+                    file.seek(start + first * piece.itemsize)
+                    file.write(piece.data.cast("B"))
+                    done += piece.nbytes
                     progress(done, total)
+                start += view.nbytes
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
 
@@ -156,30 +176,16 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         raise CheckpointError(f"{os.fspath(path)}: its card cannot be read: {error}") from error
 
 
-def _header(arrays: Mapping[str, np.ndarray], card: Card) -> bytes:
+def _header(views: Mapping[str, View], card: Card) -> bytes:
     fields = card._asdict() | {"sources": [source._asdict() for source in card.sources]}
     header: dict[str, Any] = {"__metadata__": {"card": json.dumps(fields, ensure_ascii=False)}}
     position = 0
-    for key, array in arrays.items():
-        offsets = [position, position + array.nbytes]
-        header[key] = {"dtype": "F32", "shape": array.shape, "data_offsets": offsets}
-        position += array.nbytes
+    for key, (shape, view) in views.items():
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [position, position + view.nbytes]}
+        position += view.nbytes
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
-
-
-def _row_major_bands(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the array's rows in order, many at a time, each piece contiguous."""
-    if array.flags.c_contiguous or array.ndim != 2:
-        yield np.ascontiguousarray(array).reshape(-1)
-        return
-    rows, columns = array.shape
-    for row in range(0, rows, _BAND):
-        band = np.empty((min(_BAND, rows - row), columns), array.dtype)
-        for column in range(0, columns, _BAND):
-            band[:, column : column + _BAND] = array[row : row + _BAND, column : column + _BAND]
-        yield band.reshape(-1)
 
 
 @contextlib.contextmanager

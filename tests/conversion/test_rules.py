@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gradcam_jax.conversion.rules import (
+    Rule,
     convert,
     convolution,
     dense,
@@ -44,8 +45,10 @@ def test_kernels_are_transposed_and_cast():
 def test_a_flatten_of_chw_becomes_one_of_hwc(channels, height, width, outputs):
     weight = np.random.default_rng(0).standard_normal((outputs, channels * height * width)).astype(np.float32)
     activations = np.random.default_rng(1).standard_normal((channels, height, width)).astype(np.float32)
-    kernel = dense_after_flatten(channels, height, width)(weight)
-    row = (height - 1) * width * channels + 0 * channels + 2  # the last row, the first column, channel 2
+    expected = {"params": {"fc": {"kernel": np.empty(weight.T.shape)}}}
+    rules = [Rule("fc", "params/fc/kernel", dense_after_flatten(channels, height, width))]
+    kernel = convert({"fc": weight}, rules, expected)["params"]["fc"]["kernel"]
+    row = (height - 1) * width * channels + 2  # the last row, the first column, channel 2
     np.testing.assert_array_equal(kernel[row], weight[:, (2 * height + height - 1) * width])
     there = weight.astype(np.float64) @ activations.reshape(-1)
     here = activations.transpose(1, 2, 0).reshape(-1) @ kernel.astype(np.float64)
