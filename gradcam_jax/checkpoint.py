@@ -101,8 +101,8 @@ def write_checkpoint(
     Raises:
         InputError: If it cannot be written, or an array is not float32.
     """
-    arrays = flax.traverse_util.flatten_dict(dict(variables), sep="/").items()
-    views = {key: View(np.shape(array), np.asarray(array)) for key, array in arrays}
+    arrays: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(variables), sep="/"))
+    views = {key: View(array.shape, np.asarray(array)) for key, array in arrays.items()}
     write_views(path, views, card, progress=progress)
 
 
