@@ -74,7 +74,7 @@ class EfficientNetLite(nn.Module):
 
     Attributes:
         stages: The shape of the blocks.
-        classes: Number of logits.
+        classes: Number of logits, or None to end at ``pool``: features for a net on top.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
 
     References:
@@ -82,12 +82,12 @@ class EfficientNetLite(nn.Module):
     """
 
     stages: tuple[Stage, ...] = LITE0_STAGES
-    classes: int = 1000
+    classes: int | None = 1000
     relu: Callable[[jax.Array], jax.Array] = relu6
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits ``(..., classes)``."""
+        """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits or features ``(..., n)``."""
         require_image(x, "EfficientNet-Lite")
         x = nn.Conv(32, (3, 3), strides=2, use_bias=False, name="stem")(x)
         x = Relu(self.relu, name="stem_relu")(_batch_norm("stem_norm")(x))
@@ -107,7 +107,7 @@ class EfficientNetLite(nn.Module):
         x = nn.Conv(1280, (1, 1), use_bias=False, name="head")(x)
         x = Relu(self.relu, name="head_relu")(_batch_norm("head_norm")(x))
         x = Pool(_mean_over_positions, name="pool")(x)
-        return nn.Dense(self.classes, name="classifier")(x)
+        return x if self.classes is None else nn.Dense(self.classes, name="classifier")(x)
 
 
 def efficientnet_lite0(**fields: Any) -> EfficientNetLite:

@@ -1,0 +1,89 @@
+"""Optimiser presets: the published settings of the original models, and a modern one."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def published_vqa(learning_rate: float = 3e-4) -> optax.GradientTransformation:
+    r"""RMSprop as the original VQA model was trained with.
+
+    .. math:: m \leftarrow 0.99\, m + 0.01\, g^2, \quad x \leftarrow x - \lambda_t \, g / (\sqrt m + 10^{-8})
+
+    with g clamped elementwise to :math:`\pm 10`, m starting at 0 and
+    :math:`\lambda_t = \lambda\, 0.99997592083^t` (0.3 times in 50 000 steps).
+
+    References:
+        VT-vision-lab/VQA_LSTM_CNN, ``train.lua`` and torch/optim ``rmsprop.lua``.
+    """
+    return optax.chain(
+        optax.clip(10.0),
+        optax.scale_by_rms(decay=0.99, eps=1e-8, initial_scale=0.0, eps_in_sqrt=False),
+        optax.scale_by_learning_rate(optax.exponential_decay(learning_rate, 1, 0.99997592083)),
+    )
+
+
+def published_captioning(learning_rate: float = 4e-4) -> optax.GradientTransformation:
+    r"""Adam as neuraltalk2's language model was trained with.
+
+    .. math::
+        x \leftarrow x - \lambda \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt v + 10^{-8}},
+        \quad \beta = (0.8, 0.999)
+
+    with the gradient clamped elementwise to :math:`\pm 0.1`. The small number is added before the bias
+    correction, which textbook Adam does the other way round.
+
+    References:
+        karpathy/neuraltalk2, ``train.lua`` and ``misc/optim_updates.lua``.
+    """
+    return optax.chain(
+        optax.clip(0.1), _scale_by_torch7_adam(0.8, 0.999, 1e-8), optax.scale_by_learning_rate(learning_rate)
+    )
+
+
+def modern(
+    learning_rate: float, steps: int, *, warmup: int = 200, weight_decay: float = 1e-2, clip: float = 1.0
+) -> optax.GradientTransformation:
+    """AdamW with a linear warm-up and a cosine decay to zero; the gradient's norm is clipped.
+
+    Args:
+        learning_rate: At the end of the warm-up.
+        steps: Steps of the whole run.
+        warmup: Steps of the warm-up; at most a tenth of the run.
+        weight_decay: Of matrices only, biases are left alone.
+        clip: The largest norm of the whole gradient.
+    """
+    schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, max(min(warmup, steps // 10), 1), steps)
+    decay = optax.add_decayed_weights(weight_decay, mask=_is_matrix)
+    return optax.chain(
+        optax.clip_by_global_norm(clip),
+        optax.scale_by_adam(),
+        decay,
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def _is_matrix(params: optax.Params) -> optax.Params:
+    return jax.tree.map(lambda leaf: jnp.ndim(leaf) > 1, params)
+
+
+def _scale_by_torch7_adam(beta1: float, beta2: float, epsilon: float) -> optax.GradientTransformation:
+    def initialize(params: optax.Params) -> optax.ScaleByAdamState:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return optax.ScaleByAdamState(count=jnp.zeros((), jnp.int32), mu=zeros, nu=zeros)
+
+    def update(
+        updates: optax.Updates, state: Any, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        del params
+        count = state.count + 1
+        mu = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state.mu, updates)
+        nu = jax.tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state.nu, updates)
+        time = count.astype(jnp.float32)
+        correction = jnp.sqrt(1 - beta2**time) / (1 - beta1**time)
+        scaled = jax.tree.map(lambda m, v: correction * m / (jnp.sqrt(v) + epsilon), mu, nu)
+        return scaled, optax.ScaleByAdamState(count=count, mu=mu, nu=nu)
+
+    return optax.GradientTransformation(initialize, update)
