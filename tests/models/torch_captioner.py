@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 
 class _GuidedRelu(torch.autograd.Function):
@@ -27,7 +27,7 @@ def _linear(layer, x):
 
 def _convolve(layer, x):
     kernel = _tensor(layer["kernel"]).permute(3, 2, 0, 1)
-    return F.conv2d(x, kernel, _tensor(layer["bias"]), padding=1)
+    return functional.conv2d(x, kernel, _tensor(layer["bias"]), padding=1)
 
 
 def step(lstm, x, cell, hidden):
@@ -42,10 +42,10 @@ def run(params, image, tokens, guided=False):
     relu = _GuidedRelu.apply if guided else torch.relu
     pixels = _tensor(image).permute(2, 0, 1)[None].requires_grad_()
     cnn = params["cnn"]
-    x = F.max_pool2d(relu(_convolve(cnn["conv1_1"], pixels)), 2)
+    x = functional.max_pool2d(relu(_convolve(cnn["conv1_1"], pixels)), 2)
     activations = relu(_convolve(cnn["conv2_1"], x))
     activations.retain_grad()
-    x = F.max_pool2d(activations, 2).permute(0, 2, 3, 1).reshape(-1)
+    x = functional.max_pool2d(activations, 2).permute(0, 2, 3, 1).reshape(-1)
     x = relu(_linear(cnn["fc7"], relu(_linear(cnn["fc6"], x))))
     vector = relu(_linear(params["image_embedding"], x))
     embedding = _tensor(params["word_embedding"]["embedding"])

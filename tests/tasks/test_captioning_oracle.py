@@ -11,7 +11,7 @@ from gradcam_jax.tasks.captioning import explain_caption
 from tests.models.small_captioner import LAYER, random_image, random_tokens, random_variables, small_captioner
 
 pytest.importorskip("torch", reason="the twin needs torch (extra `oracle`)")
-from tests.models import torch_captioner  # noqa: E402
+from tests.models import torch_captioner
 
 pytestmark = pytest.mark.oracle
 
