@@ -74,7 +74,7 @@ class EfficientNetLite(nn.Module):
 
     Attributes:
         stages: The shape of the blocks.
-        classes: Number of logits.
+        classes: Number of logits, or None to return the pooled features without a classifier.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
 
     References:
@@ -82,7 +82,7 @@ class EfficientNetLite(nn.Module):
     """
 
     stages: tuple[Stage, ...] = LITE0_STAGES
-    classes: int = 1000
+    classes: int | None = 1000
     relu: Callable[[jax.Array], jax.Array] = relu6
 
     @nn.compact
@@ -107,7 +107,7 @@ class EfficientNetLite(nn.Module):
         x = nn.Conv(1280, (1, 1), use_bias=False, name="head")(x)
         x = Relu(self.relu, name="head_relu")(_batch_norm("head_norm")(x))
         x = Pool(_mean_over_positions, name="pool")(x)
-        return nn.Dense(self.classes, name="classifier")(x)
+        return x if self.classes is None else nn.Dense(self.classes, name="classifier")(x)
 
 
 def efficientnet_lite0(**fields: Any) -> EfficientNetLite:

@@ -30,7 +30,7 @@ class VGG(nn.Module):
         convolutions: Number of convolutions of each block.
         channels: Channels of each block.
         hidden: Width of ``fc6`` and ``fc7``.
-        classes: Number of logits.
+        classes: Number of logits, or None to return ``relu7``'s features without a classifier.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
         pool: ``pool(x, window, stride)``.
         input_size: The one size taken, in pixels, or None to average ``pool5`` over a 7x7 grid.
@@ -42,14 +42,14 @@ class VGG(nn.Module):
     convolutions: tuple[int, ...] = (2, 2, 3, 3, 3)
     channels: tuple[int, ...] = (64, 128, 256, 512, 512)
     hidden: int = 4096
-    classes: int = 1000
+    classes: int | None = 1000
     relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
     pool: Callable[[jax.Array, int, int], jax.Array] = max_pool_ceil
     input_size: int | None = 224
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``."""
+        """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``, or to features."""
         require_image(x, "VGG", self.input_size)
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             for index in range(1, count + 1):
@@ -60,7 +60,7 @@ class VGG(nn.Module):
             x = adaptive_mean_pool(x, _GRID)
         x = Relu(self.relu, name="relu6")(nn.Dense(self.hidden, name="fc6")(flatten(x)))
         x = Relu(self.relu, name="relu7")(nn.Dense(self.hidden, name="fc7")(x))
-        return nn.Dense(self.classes, name="fc8")(x)
+        return x if self.classes is None else nn.Dense(self.classes, name="fc8")(x)
 
 
 def vgg16(**fields: Any) -> VGG:
