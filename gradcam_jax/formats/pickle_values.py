@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_NAME_SHOWN = 80
-
 
 @dataclass(frozen=True)
 class Builder:
@@ -25,10 +23,3 @@ class Described:
     def set_state(self, state: Any) -> None:
         """Takes the state; raises ValueError when it is not what it expects."""
         raise ValueError(f"a {type(self).__name__} takes no state, got {type(state).__name__}")
-
-
-def shown(value: object) -> str:
-    """Describes a value from an untrusted file, safely and briefly: by its type, or its text if it is one."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= _MAX_NAME_SHOWN else value[:_MAX_NAME_SHOWN] + "...")
-    return f"a {type(value).__name__}"

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcam_jax.errors import CheckpointError
-from gradcam_jax.formats.pickle_values import Builder, Described, shown
+from gradcam_jax.formats.mapped_file import shown
+from gradcam_jax.formats.pickle_values import Builder, Described
 
 # 200 bytes of pickle describe a tensor, so this is some 80,000 tensors; it bounds what a hostile stream can
 # build.
@@ -87,7 +88,8 @@ class RestrictedPickle:
         argument = None
         if opcode.arg is not None:
             try:
-                argument = opcode.arg.reader(self._stream)
+                reader = _read_global if opcode.name == "GLOBAL" else opcode.arg.reader
+                argument = reader(self._stream)
             except ValueError as error:
                 raise self._fail(f"the argument of {opcode.name} is damaged or cut off: {error}") from error
         if handler is not None:
@@ -181,8 +183,7 @@ class RestrictedPickle:
             ) from error
 
     def _global(self, argument: Any) -> None:
-        module, _, name = argument.partition(" ")
-        self._push_global(module, name)
+        self._push_global(*argument)
 
     def _stack_global(self, _: object) -> None:
         name, module = self._pop(), self._pop()
@@ -251,6 +252,14 @@ class RestrictedPickle:
         self._stack.append(tuple(reversed(values)))
 
 
+def _read_global(stream: io.BytesIO) -> tuple[str, str]:
+    # The standard decoder takes backslashes for escapes, and warns about those that are none.
+    module, name = stream.readline(), stream.readline()
+    if not name.endswith(b"\n"):
+        raise ValueError("expected two lines, the module and the name")
+    return module[:-1].decode("utf-8"), name[:-1].decode("utf-8")
+
+
 _INSTRUCTIONS = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 _PLAIN = (str, bytes, int, float, type(None))
@@ -264,7 +273,7 @@ _IGNORED = frozenset(("PROTO", "FRAME"))
 _PUSHES = frozenset(
     (
         *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-        *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+        *("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
         *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     )
 )

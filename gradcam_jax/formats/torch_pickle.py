@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_jax.formats.pickle_values import Builder, Described, shown
+from gradcam_jax.formats.mapped_file import shown
+from gradcam_jax.formats.pickle_values import Builder, Described
 
 
 @dataclass(frozen=True)
