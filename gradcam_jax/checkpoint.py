@@ -22,6 +22,7 @@ from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetens
 Progress = Callable[[int, int], object]
 """Called with (bytes written, bytes in all)."""
 
+_DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
 _ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
 _BAND = 128  # Rows, and columns, that a transposed matrix is put right way round at a time: what a cache holds.
 
@@ -96,20 +97,20 @@ def write_checkpoint(
 
     Args:
         path: The file; its folder is made if it is not there.
-        variables: ``{"params": {...}, ...}``, float32 arrays.
+        variables: ``{"params": {...}, ...}``, float32 arrays, or float16 for a file of half the size.
         card: What it is.
         progress: Told how far the writing is.
 
     Raises:
-        InputError: If it cannot be written, or an array is not float32.
+        InputError: If it cannot be written, or an array is of another type.
     """
     path = Path(path)
     arrays = {
         key: np.asarray(array) for key, array in flax.traverse_util.flatten_dict(dict(variables), sep="/").items()
     }
     for key, array in arrays.items():
-        if array.dtype != np.float32:
-            raise InputError(f"A checkpoint holds float32 arrays; {key} is {array.dtype}.")
+        if array.dtype.name not in _DTYPES:
+            raise InputError(f"A checkpoint holds {' or '.join(_DTYPES)} arrays; {key} is {array.dtype}.")
     total, done = sum(array.nbytes for array in arrays.values()), 0
     try:
         with _replacing(path) as file:
@@ -162,7 +163,7 @@ def _header(arrays: Mapping[str, np.ndarray], card: Card) -> bytes:
     position = 0
     for key, array in arrays.items():
         offsets = [position, position + array.nbytes]
-        header[key] = {"dtype": "F32", "shape": array.shape, "data_offsets": offsets}
+        header[key] = {"dtype": _DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": offsets}
         position += array.nbytes
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)

@@ -155,7 +155,12 @@ EFFICIENTNET_LITE = Recipe(
 )
 """EfficientNet-Lite's (byte - 127) / 128; the whole photo, so that nothing at its edge goes unexplained."""
 
-RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE)}
+NEURALTALK2 = Recipe("neuraltalk2", 224, stretch_torch7, "RGB", 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+"""What neuraltalk2 feeds its own checkpoint, whose BGR filters were fine-tuned on RGB. The original program feeds
+that checkpoint BGR, as ``original`` does. (neuraltalk2 itself also cuts off the edge of the photo.)"""
+
+_RECIPES = (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, NEURALTALK2)
+RECIPES = {recipe.name: recipe for recipe in _RECIPES}
 """Every recipe by name."""
 
 

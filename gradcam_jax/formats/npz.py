@@ -47,9 +47,7 @@ def _read_array(file: MappedFile, member: ZipMember) -> np.ndarray:
     start = 8 + length_bytes
     header_bytes = int.from_bytes(prefix[8:start], "little")
     if prefix[:6] != _MAGIC or prefix[6:7] not in (b"\x01", b"\x02", b"\x03") or len(prefix) < start:
-        raise file.error(
-            member.start, f"expected {shown(member.name)} to begin as a .npy file of version 1 to 3"
-        )
+        raise file.error(member.start, f"expected {shown(member.name)} to begin as a .npy file of version 1 to 3")
     if header_bytes > min(_MAX_HEADER_BYTES, data.size - start):
         raise file.error(member.start, f"{shown(member.name)} declares a header of {header_bytes} bytes")
     header = data[start : start + header_bytes].tobytes()
@@ -60,9 +58,7 @@ def _read_array(file: MappedFile, member: ZipMember) -> np.ndarray:
             f"expected {shown(member.name)} to be an array of numbers or strings, not of objects",
         )
     sizes = [int(size) for size in re.findall(rb"\d+", shape[1])]
-    return _as_array(
-        file, member, data[start + header_bytes :], dtype[1].decode(), sizes, order[1] == b"True"
-    )
+    return _as_array(file, member, data[start + header_bytes :], dtype[1].decode(), sizes, order[1] == b"True")
 
 
 def _as_array(

@@ -65,9 +65,7 @@ def read_fields(message: Message) -> Iterator[Field]:
         key, position = _read_varint(file, position, end)
         number, wire_type = key >> 3, key & 7
         if number == 0 or wire_type > FIXED32:
-            raise file.error(
-                offset, f"expected a protobuf field, got number {number} with wire type {wire_type}"
-            )
+            raise file.error(offset, f"expected a protobuf field, got number {number} with wire type {wire_type}")
         integer, start = 0, position
         if wire_type == VARINT:
             integer, position = _read_varint(file, position, end)
@@ -161,8 +159,7 @@ def _expect(field: Field, wire_type: int, meaning: str) -> None:
     if field.wire_type != wire_type:
         raise field.file.error(
             field.offset,
-            f"expected {meaning} (wire type {wire_type}) as field {field.number}, "
-            f"got wire type {field.wire_type}",
+            f"expected {meaning} (wire type {wire_type}) as field {field.number}, got wire type {field.wire_type}",
         )
 
 

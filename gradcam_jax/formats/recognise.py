@@ -65,8 +65,7 @@ def recognise_format(path: str | os.PathLike[str]) -> str:
         return "caffemodel"
     raise file.error(
         0,
-        f"expected a checkpoint in one of the formats {', '.join(READERS)}, "
-        f"got a file that begins {start[:8]!r}",
+        f"expected a checkpoint in one of the formats {', '.join(READERS)}, got a file that begins {start[:8]!r}",
     )
 
 

@@ -82,9 +82,7 @@ def read_torch7(path: str | os.PathLike[str], *, long_bytes: int | None = None) 
     if re.match(rb"[0-8]\n", start):
         return _Torch7Reader(AsciiScalars(file)).read()
     if len(start) < 4 or start[0] > RECURSIVE_FUNCTION or any(start[1:]):
-        raise file.error(
-            0, f"expected a Torch7 file, which begins with a tag of 0 to 8, got the bytes {start!r}"
-        )
+        raise file.error(0, f"expected a Torch7 file, which begins with a tag of 0 to 8, got the bytes {start!r}")
     try:
         return _Torch7Reader(BinaryScalars(file, long_bytes or 8)).read()
     except CheckpointError:
@@ -131,9 +129,7 @@ class _Torch7Reader:
                     return value
             else:
                 if len(stack) == MAX_DEPTH:
-                    raise self._fail(
-                        f"expected objects nested at most {MAX_DEPTH // 2} deep, got deeper ones"
-                    )
+                    raise self._fail(f"expected objects nested at most {MAX_DEPTH // 2} deep, got deeper ones")
                 stack.append(inner)
                 value = None
 

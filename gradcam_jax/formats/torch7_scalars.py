@@ -207,9 +207,7 @@ class AsciiScalars:
         try:
             return np.fromiter(self._numbers(convert, count, expected), dtype, count)
         except OverflowError as error:
-            raise self.file.error(
-                start, f"expected {expected}, got a number too large for {dtype}"
-            ) from error
+            raise self.file.error(start, f"expected {expected}, got a number too large for {dtype}") from error
 
     def at_end(self) -> bool:
         """Whether nothing but blanks is left."""

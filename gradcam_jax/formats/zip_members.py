@@ -91,9 +91,7 @@ def unpacked(file: MappedFile, member: ZipMember) -> np.ndarray:
     except zlib.error as error:
         raise file.error(member.start, f"{shown(member.name)} is damaged: {error}") from error
     if len(raw) != member.size:
-        raise file.error(
-            member.start, f"{shown(member.name)} is damaged: its unpacked size is not {member.size}"
-        )
+        raise file.error(member.start, f"{shown(member.name)} is damaged: its unpacked size is not {member.size}")
     check_sum(file, member, raw)
     return np.frombuffer(raw, np.uint8)
 

@@ -65,9 +65,7 @@ SEEDS: dict[str, Callable[[Path], None]] = {
     "pytorch zip": lambda path: _pytorch(path, legacy=False),
     "pytorch zip containers": _pytorch_containers,
     "pytorch legacy": lambda path: _pytorch(path, legacy=True),
-    "safetensors": lambda path: save_file(
-        {"weight": WEIGHT, "bias": BIAS}, path, metadata={"model": "small"}
-    ),
+    "safetensors": lambda path: save_file({"weight": WEIGHT, "bias": BIAS}, path, metadata={"model": "small"}),
     "npz": lambda path: np.savez(path, weight=WEIGHT, bias=BIAS),
     "npz compressed": lambda path: np.savez_compressed(path, weight=WEIGHT, bias=BIAS),
 }

@@ -35,9 +35,7 @@ def small_net(dtype=np.float32):
 def test_reads_every_layout(tmp_path, layout, legacy_shape, packed, dtype):
     layers = small_net(dtype)
     path = tmp_path / "x.caffemodel"
-    writer.write_caffemodel(
-        path, layers, layout=layout, legacy_shape=legacy_shape, packed=packed, name="small"
-    )
+    writer.write_caffemodel(path, layers, layout=layout, legacy_shape=legacy_shape, packed=packed, name="small")
     net = read_caffemodel(path)
     assert net.name == "small"
     assert [(layer.name, layer.type, layer.bottoms, layer.tops) for layer in net.layers] == [

@@ -40,8 +40,6 @@ def test_real_resnet_of_the_package_nsfw():
     except metadata.PackageNotFoundError:
         pytest.skip("the package nsfw, which holds a ResNet-50 caffemodel, is not installed")
     paths = {
-        Path(str(file.locate())).suffix: Path(str(file.locate()))
-        for file in files
-        if file.parent.name == "nsfw"
+        Path(str(file.locate())).suffix: Path(str(file.locate())) for file in files if file.parent.name == "nsfw"
     }
     assert assert_equals_opencv(paths[".prototxt"], paths[".caffemodel"]) == 373

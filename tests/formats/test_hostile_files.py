@@ -161,9 +161,7 @@ def test_every_format_is_refused_by_every_other_reader(tmp_path, name):
                 reader(path)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in SEEDS if name.split()[0] in ("pytorch", "safetensors", "npz")]
-)
+@pytest.mark.parametrize("name", [name for name in SEEDS if name.split()[0] in ("pytorch", "safetensors", "npz")])
 def test_every_truncation_is_an_error(tmp_path, name):
     # The other formats' truncations are in their own tests, with the layouts that make a shorter file sound.
     content = seed_bytes(name, tmp_path)

@@ -42,7 +42,5 @@ def test_recognises_a_file_that_is_cut_off(tmp_path, name):
 )
 def test_lists_the_formats_that_it_knows(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(
-        CheckpointError, match=r"empty file|caffemodel, torch7, pytorch, safetensors, npz, got"
-    ):
+    with pytest.raises(CheckpointError, match=r"empty file|caffemodel, torch7, pytorch, safetensors, npz, got"):
         recognise_format(tmp_path / "x")

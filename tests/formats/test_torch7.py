@@ -20,9 +20,7 @@ def round_trip(tmp_path, value, **mode):
 
 
 @MODES
-@pytest.mark.parametrize(
-    "value", [None, True, False, 0, -3, 2.5, 1e300, 2.0**53, "", "word", "naïve", "a\nb c"]
-)
+@pytest.mark.parametrize("value", [None, True, False, 0, -3, 2.5, 1e300, 2.0**53, "", "word", "naïve", "a\nb c"])
 def test_plain_values(tmp_path, mode, value):
     read = round_trip(tmp_path, value, **mode)
     assert read == value
@@ -145,16 +143,12 @@ def test_classes_functions_and_tds(tmp_path, mode):
 def graph_module():
     """A gModule in nngraph's shape: nodes that are table keys of their neighbours, weights in one storage."""
     storage, (weight, bias) = writer.flattened([np.arange(6.0).reshape(2, 3), np.arange(2.0)], "Cuda")
-    linear = writer.Object(
-        "nn.Linear", {"weight": weight, "bias": bias, "hook": writer.Function(upvalues=[None])}
-    )
+    linear = writer.Object("nn.Linear", {"weight": weight, "bias": bias, "hook": writer.Function(upvalues=[None])})
     child, parent = writer.LuaTable(), writer.LuaTable()
     first, second = writer.Object("nngraph.Node", child), writer.Object("nngraph.Node", parent)
     child.pairs += [("id", 1), ("children", writer.LuaTable([(1, second), (second, 1)]))]
     parent.pairs += [("id", 2), ("data", {"module": linear}), ("children", writer.LuaTable([(first, 1)]))]
-    return writer.Object(
-        "nn.gModule", {"forwardnodes": [first, second], "modules": [linear], "flat": storage}
-    )
+    return writer.Object("nn.gModule", {"forwardnodes": [first, second], "modules": [linear], "flat": storage})
 
 
 @MODES
