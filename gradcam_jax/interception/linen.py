@@ -2,7 +2,9 @@
 
 A layer's name is its module path, ``"features/conv1"``; the activation is what the module's ``__call__``
 returns. A method interceptor adds the tap and records the sum, both through the module's own variable
-collections, so that it works under ``jit``, ``vmap``, ``nn.remat`` and ``nn.jit`` and no tracer leaks.
+collections, so that it works under ``jit``, ``vmap``, ``nn.remat`` and ``nn.jit`` and no tracer leaks. Which
+modules are tapped is read from a collection too: ``nn.jit`` traces modules of one class and shape once, and
+tells them apart by their variables alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +12,17 @@ from typing import Any, cast
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from gradcam_jax.attribution.linearize import Activations, Forward
 from gradcam_jax.interception.names import LayerError, as_names, require_layers
 
+_ASKED = "gradcam_asked"
 _TAPS = "gradcam_taps"
 _TAPPED = "gradcam_tapped"
 _VALUE = "<value>"  # no submodule can carry this name
+_ANY = "<any>"  # some call of this module was asked for, so all of them are counted
 
 
 def tapped(
@@ -51,18 +57,12 @@ def tapped(
     names = as_names(layers)
 
     def forward(taps: Mapping[str, jax.Array], *inputs: Any) -> tuple[Any, Activations]:
-        collections = {**variables, _TAPS: _nested({name: taps[name] for name in names if name in taps})}
-
-        def intercept(
-            call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
-        ) -> Any:
-            value = call(*arguments, **options)
-            path = "/".join(context.module.path)
-            if context.method_name != "__call__" or not any(_path(name) == path for name in names):
-                return value
-            return _tap(context.module, path, value, names)
-
-        with nn.intercept_methods(intercept):
+        collections = {
+            **variables,
+            _ASKED: _nested({name: jnp.zeros(()) for name in names}),
+            _TAPS: _nested({name: taps[name] for name in names if name in taps}),
+        }
+        with nn.intercept_methods(_tap):
             outputs, recorded = cast(
                 tuple[Any, Mapping[str, Any]],
                 model.apply(collections, *inputs, mutable=[_TAPPED], **apply_options),
@@ -114,7 +114,7 @@ def layer_shapes(
         with nn.intercept_methods(intercept):
             return model.apply(variables, *inputs, **apply_options)
 
-    jax.eval_shape(run, variables, *inputs)
+    jax.eval_shape(run, {**variables, _ASKED: _told_apart(variables)}, *inputs)
     paths = [path for path, _ in calls]
     seen: dict[str, int] = {}
     shapes = {}
@@ -125,12 +125,20 @@ def layer_shapes(
     return shapes
 
 
-def _tap(module: nn.Module, path: str, value: Any, names: Sequence[str]) -> Any:
-    """Adds the tap to one call's value and records the sum; how often it was called is kept in the scope."""
+def _tap(call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext) -> Any:
+    """Adds the tap to one call's value and records the sum, if the module was asked for."""
+    value = call(*arguments, **options)
+    module = context.module
+    if context.method_name != "__call__" or not module.path:
+        return value
+    occurrence = len(module.get_variable(_TAPPED, _VALUE, ()))  # how often it was called, kept in its scope
+    every, this = module.has_variable(_ASKED, _VALUE), module.has_variable(_ASKED, f"{_VALUE}:{occurrence}")
+    if not every and not this and not module.has_variable(_ASKED, _ANY):
+        return value
+    path = "/".join(module.path)
     if not isinstance(value, jax.Array):
         raise LayerError(f"Expected layer {path!r} to return one array, got {type(value).__name__} instead.")
-    occurrence = len(module.get_variable(_TAPPED, _VALUE, ()))
-    if occurrence and path in names:
+    if occurrence and every:
         raise LayerError(
             f"Layer {path!r} is called more than once. Name the call you mean, counted from 0: "
             f"'{path}:0', '{path}:1', ..."
@@ -142,8 +150,11 @@ def _tap(module: nn.Module, path: str, value: Any, names: Sequence[str]) -> Any:
     return value
 
 
-def _path(name: str) -> str:
-    return name.partition(":")[0]
+def _told_apart(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives every module with variables a marker of its own shape, so that ``nn.jit`` traces each."""
+    paths = {path[:-1] for collection in variables.values() for path in flatten_dict(collection) if len(path) > 1}
+    markers = {"/".join(path): jax.ShapeDtypeStruct((i,), jnp.float32) for i, path in enumerate(sorted(paths))}
+    return _nested(markers)
 
 
 def _key(name: str, found: Mapping[str, Any]) -> str:
@@ -158,6 +169,8 @@ def _nested(taps: Mapping[str, jax.Array]) -> dict[str, Any]:
         for part in path.split("/"):
             node = node.setdefault(part, {})
         node[_VALUE + colon + occurrence] = tap
+        if colon:
+            node[_ANY] = jnp.zeros(())
     return root
 
 

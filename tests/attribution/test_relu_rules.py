@@ -1,0 +1,51 @@
+"""The guided and the deconvnet's rule, by hand, gate by gate."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradcam_jax import deconv_relu, deconv_relu6, deconvolved, guided, guided_relu, guided_relu6, relu6
+
+X = jnp.array([-2.0, 0.0, 3.0, 6.0, 8.0])
+UP, DOWN = jnp.full(5, 2.0), jnp.full(5, -2.0)
+
+
+def pulled_back(rule, gradient):
+    return jax.vjp(rule, X)[1](gradient)[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "passes"),
+    [
+        (guided_relu, [0, 0, 1, 1, 1]),
+        (guided_relu6, [0, 0, 1, 0, 0]),
+        (deconv_relu, [1, 1, 1, 1, 1]),
+        (deconv_relu6, [1, 1, 1, 1, 1]),
+    ],
+)
+def test_gates(rule, passes):
+    np.testing.assert_array_equal(pulled_back(rule, UP), 2.0 * np.array(passes))
+    np.testing.assert_array_equal(pulled_back(rule, DOWN), np.zeros(5))
+
+
+@pytest.mark.parametrize("plain", [jax.nn.relu, relu6, jnp.tanh])
+@pytest.mark.parametrize("rule", [guided, deconvolved])
+def test_the_forward_pass_is_untouched(plain, rule):
+    np.testing.assert_array_equal(rule(plain)(X), plain(X))
+    np.testing.assert_array_equal(jax.jit(jax.vmap(rule(plain)))(X), jax.jit(plain)(X))
+
+
+def test_the_ordinary_relu_passes_nothing_at_zero():
+    np.testing.assert_array_equal(pulled_back(jax.nn.relu, DOWN), [0, 0, -2, -2, -2])
+    np.testing.assert_array_equal(pulled_back(relu6, DOWN), [0, 0, -2, 0, 0])
+
+
+def test_one_activation_gives_one_function():
+    assert guided(jax.nn.relu) is guided_relu
+    assert deconvolved(relu6) is deconv_relu6
+
+
+def test_bfloat16_stays_bfloat16():
+    x = X.astype(jnp.bfloat16)
+    assert jax.vjp(guided_relu6, x)[1](x)[0].dtype == jnp.bfloat16

@@ -1,0 +1,129 @@
+"""Taps on unmodified Linen models, also where modules repeat, are rematerialised, jitted or scanned."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradcam_jax import LayerError, layer_shapes, linearize, tapped
+from tests.comparison import assert_close
+from tests.models.small_vgg import small_vgg
+
+X = jnp.array([0.3, -0.2, 0.9])
+
+
+class Block(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return jnp.tanh(nn.Dense(3, name="dense")(x))
+
+
+class Plain(nn.Module):
+    block: type[nn.Module] = Block
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2, name="head")(self.block(name="second")(self.block(name="first")(x)))
+
+
+class Repeating(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        block = Block(name="block")
+        return nn.Dense(2, name="head")(block(block(x)))
+
+
+class Pair(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return x, x
+
+
+def initialised(model, *inputs):
+    return model, model.init(jax.random.key(0), *inputs)
+
+
+def gradient(model, variables, layer):
+    return linearize(tapped(model, variables, layer), lambda y: y[0], X).gradients[layer]
+
+
+def test_layers_are_listed_in_the_order_of_their_calls():
+    model, variables = initialised(Plain(), X)
+    shapes = {name: leaf.shape for name, leaf in layer_shapes(model, variables, X).items()}
+    assert shapes == {"first/dense": (3,), "first": (3,), "second/dense": (3,), "second": (3,), "head": (2,)}
+    assert list(shapes) == ["first/dense", "first", "second/dense", "second", "head"]
+
+
+def test_every_listed_layer_can_be_tapped():
+    model, variables = small_vgg()
+    image = jnp.ones((32, 32, 3))
+    for name, shape in layer_shapes(model, variables, image).items():
+        _, activations = tapped(model, variables, name)({}, image)
+        assert activations[name].shape == shape.shape
+
+
+def test_the_outputs_of_a_tapped_model_are_the_models_own():
+    model, variables = initialised(Plain(), X)
+    np.testing.assert_array_equal(tapped(model, variables, "first")({}, X)[0], model.apply(variables, X))
+
+
+@pytest.mark.parametrize("lift", [nn.remat, nn.jit])
+@pytest.mark.parametrize("layer", ["first", "second/dense"])
+def test_lifted_modules_can_be_tapped(lift, layer):
+    model, variables = initialised(Plain(), X)
+    lifted = Plain(block=lift(Block))
+    expected = gradient(model, variables, layer)
+    assert_close(gradient(lifted, variables, layer), expected, 1e-6)
+    assert_close(jax.jit(lambda v: gradient(lifted, v, layer))(variables), expected, 1e-6)
+    # A second layer of the same model is not answered from the first one's trace.
+    assert_close(gradient(lifted, variables, "head"), gradient(model, variables, "head"), 1e-6)
+
+
+def test_a_module_called_twice_needs_its_occurrence():
+    model, variables = initialised(Repeating(), X)
+    listed = list(layer_shapes(model, variables, X))
+    assert listed == ["block/dense:0", "block:0", "block/dense:1", "block:1", "head"]
+    with pytest.raises(LayerError, match=r"more than once.*'block:0'"):
+        tapped(model, variables, "block")({}, X)
+    first, second = gradient(model, variables, "block:0"), gradient(model, variables, "block:1")
+    kernel = variables["params"]["head"]["kernel"]
+    assert_close(second, kernel[:, 0], 1e-6)
+    bound = Block().bind({"params": variables["params"]["block"]})
+    _, pull_back = jax.vjp(bound, bound(X))
+    assert_close(first, pull_back(second)[0], 1e-6)
+    with pytest.raises(LayerError, match="block:2"):
+        tapped(model, variables, "block:2")({}, X)
+
+
+def test_a_layer_of_a_scan_is_an_error_that_says_so():
+    scanned = nn.scan(Looped, variable_broadcast="params", split_rngs={"params": False}, length=3)
+    model, variables = initialised(scanned(), X)
+    with pytest.raises(LayerError, match=r"nn\.scan"):
+        tapped(model, variables, "inner")({}, X)
+
+
+class Looped(nn.Module):
+    @nn.compact
+    def __call__(self, carry, _=None):
+        return Block(name="inner")(carry), carry
+
+
+def test_an_unknown_name_lists_the_nearest():
+    model, variables = small_vgg()
+    with pytest.raises(LayerError, match=r"no layer 'conv3-1'.*conv3_1"):
+        tapped(model, variables, "conv3-1")({}, jnp.ones((32, 32, 3)))
+
+
+def test_a_layer_that_returns_no_array_is_an_error():
+    model, variables = initialised(nn.Sequential([Pair(), lambda x, y: x + y]), X)
+    with pytest.raises(LayerError, match="tuple"):
+        tapped(model, variables, "layers_0")({}, X)
+
+
+def test_nothing_is_left_on_the_model_or_its_variables():
+    model, variables = initialised(Plain(), X)
+    before = jax.tree.map(np.asarray, variables)
+    gradient(model, variables, "first")
+    assert set(variables) == set(before) == {"params"}
+    assert set(model.init(jax.random.key(0), X)) == {"params"}

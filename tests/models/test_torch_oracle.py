@@ -1,0 +1,121 @@
+"""VGG and AlexNet at full size against torch, captum and pytorch-grad-cam, with the same random weights."""
+
+import functools
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradcam_jax as gc
+from gradcam_jax.conversion.rules import variable_shapes
+from tests.comparison import assert_close, kaiming_variables, random_images
+
+torch = pytest.importorskip("torch", reason="compares with torch: install the extra `oracle`")
+captum_attr = pytest.importorskip("captum.attr", reason="compares with captum: install the extra `oracle`")
+torch_twins = pytest.importorskip("tests.models.torch_twins")
+
+pytestmark = [
+    pytest.mark.oracle,
+    pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning"),  # captum says so each time
+]
+
+LABELS = [3, 721]
+VGG16, VGG19 = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
+CASES = {
+    "vgg16": (gc.vgg16, "relu5_3", 7, (224, 224), lambda: _vgg(VGG16, ceil_mode=True, adaptive=False)),
+    "vgg19": (gc.vgg19, "relu5_4", 7, (224, 224), lambda: _vgg(VGG19, ceil_mode=True, adaptive=False)),
+    "vgg16_torchvision": (
+        gc.vgg16_torchvision, "relu5_3", 7, (224, 320), lambda: _vgg(VGG16, ceil_mode=False, adaptive=True)
+    ),
+    "vgg19_torchvision": (
+        gc.vgg19_torchvision, "relu5_4", 7, (224, 320), lambda: _vgg(VGG19, ceil_mode=False, adaptive=True)
+    ),
+    "alexnet": (gc.alexnet, "relu5", 6, (227, 227), lambda: torch_twins.torch_alexnet_caffe()),
+    "alexnet_torchvision": (
+        gc.alexnet_torchvision, "relu5", 6, (224, 320), lambda: torch_twins.torch_alexnet_torchvision()
+    ),
+    "alexnet_torchvision_square": (
+        gc.alexnet_torchvision, "relu5", 6, (224, 224), lambda: torch_twins.torch_alexnet_torchvision()
+    ),
+}  # fmt: skip
+
+
+def _vgg(convolutions, **options):
+    return torch_twins.torch_vgg(convolutions, **options)
+
+
+@functools.lru_cache(maxsize=1)
+def random_weights(build, size):
+    return kaiming_variables(variable_shapes(build(), jax.ShapeDtypeStruct((*size, 3), jnp.float32)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_logits_activations_grad_cam_and_guided_backprop(case):
+    build, layer, grid, size, build_twin = CASES[case]
+    variables = random_weights(build, size)
+    images = random_images(2, *size)
+    model = build()
+
+    @jax.jit  # the variables are an argument: as constants, the compiler would fold half a gigabyte
+    def ours(variables, images, labels):
+        def explain(image, label):
+            return gc.explain_classes(model, variables, layer, image, label[None])
+
+        activations = gc.tapped(model, variables, layer)({}, images)[1][layer]
+        return jax.vmap(explain)(images, labels), activations
+
+    explanation, activations = ours(variables, images, jnp.array(LABELS))
+    with torch.device("meta"):  # no time is spent on weights that are replaced
+        twin = build_twin()
+    twin = torch_twins.filled(twin, variables, grid)
+    inputs, target_layer = torch_twins.channels_first(images), getattr(twin, layer)
+    seen = {}
+    handle = target_layer.register_forward_hook(lambda _, __, output: seen.update(output=output))
+    with torch.no_grad():
+        logits = twin(inputs).numpy()
+    handle.remove()
+
+    assert_close(explanation.outputs, logits)
+    assert_close(activations, torch_twins.channels_last(seen["output"]))
+    theirs = captum_attr.LayerGradCam(twin, target_layer).attribute(inputs, target=LABELS)
+    assert_close(explanation.cam[:, 0], theirs[:, 0].detach().numpy())
+    assert_close(explanation.cam[:, 0], pytorch_grad_cam_map(twin, target_layer, inputs))
+    guided = captum_attr.GuidedBackprop(twin).attribute(inputs.requires_grad_(), target=LABELS)
+    assert_close(explanation.guided_backprop[:, 0], torch_twins.channels_last(guided))
+
+
+def pytorch_grad_cam_map(twin, target_layer, inputs):
+    """The raw map of pytorch-grad-cam, before it rectifies and scales."""
+    library = import_pytorch_grad_cam()
+    targets = [library.utils.model_targets.ClassifierOutputTarget(label) for label in LABELS]
+    with library.GradCAM(model=twin, target_layers=[target_layer]) as method:
+        method(input_tensor=inputs, targets=targets)
+        store = method.activations_and_grads
+        activations, gradients = (values[0].cpu().numpy() for values in (store.activations, store.gradients))
+        return method.get_cam_image(inputs, target_layer, targets, activations, gradients, False)
+
+
+def import_pytorch_grad_cam():
+    """Imports pytorch-grad-cam. It wants torchvision for helpers that are not used here."""
+    try:
+        import torchvision.transforms  # noqa: F401
+    except (ImportError, RuntimeError):  # it is missing, or was built for another torch
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        unused = {"transforms": ("Compose", "Normalize", "ToTensor"), "transforms.functional": ("resize",)}
+        sys.modules["torchvision"] = types.ModuleType("torchvision")
+        for module, functions in unused.items():
+            sys.modules[f"torchvision.{module}"] = types.ModuleType(f"torchvision.{module}")
+            for function in functions:
+                setattr(sys.modules[f"torchvision.{module}"], function, None)
+    return pytest.importorskip("pytorch_grad_cam", reason="compares with pytorch-grad-cam: extra `oracle`")
+
+
+def test_the_weights_keep_activations_at_scale():
+    # At torchvision's default initialisation logits are 0.03 and any two programs agree.
+    variables = random_weights(gc.alexnet_torchvision, (224, 224))
+    logits = jax.jit(gc.alexnet_torchvision().apply)(variables, random_images(1, 224)[0])
+    assert np.abs(np.asarray(logits)).max() > 1
