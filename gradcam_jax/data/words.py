@@ -116,7 +116,7 @@ _BY_CATEGORY = {
 }
 
 _PLURALS = {"fish": "fish", "sheep": "sheep", "person": "people", "couch": "couches", "bench": "benches"} | {
-    word: word for word in ("broccoli", "bread", "scissors", "skis", "squash")
+    word: word for word in ("broccoli", "bread", "scissors", "skis", "squash", "food", "furniture")
 }
 
 
@@ -140,6 +140,7 @@ def word_of_coco(name: str) -> str:
     return _COCO.get(name, name)
 
 
+@functools.cache
 def category_of(word: str) -> str:
     """Returns a word's category: animal, vehicle, food, furniture or thing."""
     return next((category for category, words in _BY_CATEGORY.items() if word in words), THING)

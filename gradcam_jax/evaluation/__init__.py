@@ -1,1 +1,1 @@
-"""How good models and their maps are: arrays and texts in, numbers out."""
+"""Whether answers and captions are right and the maps point at the right place: arrays in, numbers out."""

@@ -80,7 +80,7 @@ def nearest_neighbour_captions(
         return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
     nearest = np.argmax(unit(features) @ unit(known_features).T, axis=1)
-    return [known_captions[index][0] for index in nearest]
+    return [str(known_captions[index][0]) for index in nearest]
 
 
 def inside_over_outside(heatmap: np.ndarray, inside: np.ndarray) -> float:

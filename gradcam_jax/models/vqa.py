@@ -50,7 +50,7 @@ class WordEmbedding(nn.Module):
         """Maps word indices ``(..., time)`` to vectors ``(..., time, features)``."""
         kernel = self.param("kernel", self.kernel_init, (self.words, self.features))
         bias = self.param("bias", self.bias_init, (self.features,))
-        linear = kernel[ids] + bias.reshape((1,) * ids.ndim + bias.shape)
+        linear = jnp.asarray(kernel)[ids] + bias.reshape((1,) * ids.ndim + bias.shape)
         return jnp.tanh(_dropped(self, linear, self.dropout) if train else linear)
 
 

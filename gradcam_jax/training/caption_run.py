@@ -69,11 +69,11 @@ LITE0 = Preset(
     name="lite0",
     embedding_size=256,
     hidden_size=512,
-    dropout=0.3,
+    dropout=0.2,
     head=HeadRecipe(),
     optimizer=functools.partial(modern, 2e-3),
     batch_size=128,
-    steps=3200,
+    steps=2400,
     min_count=5,
 )
 """The bundled captioner's."""

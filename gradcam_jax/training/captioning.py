@@ -93,11 +93,11 @@ def initial_params(model: Captioner, statistics: Statistics, recipe: HeadRecipe,
     """Returns the parameters to train: ``branches`` and ``captioner`` (without CNN and image embedding)."""
     branches = _branches(model, recipe)
     features, logits = jnp.asarray(statistics.feature_mean), jnp.asarray(statistics.logit_mean)
-    keys = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
+    branch_key, dropout_key = jax.random.split(key)
     vector = jnp.zeros(model.embedding_size)
     tokens = jnp.zeros(1, jnp.int32)
     return {
-        "branches": branches.init(keys, features, logits)["params"],
+        "branches": branches.init({"params": branch_key, "dropout": dropout_key}, features, logits)["params"],
         "captioner": model.init(key, vector, tokens, method="continuations")["params"],
     }
 
@@ -116,8 +116,11 @@ def caption_loss(model: Captioner, statistics: Statistics, recipe: HeadRecipe) -
         image_key, word_key = jax.random.split(key)
         features = (batch["features"] - s.feature_mean[jnp.newaxis]) / s.feature_deviation[jnp.newaxis]
         logits = (batch["logits"] - s.logit_mean[jnp.newaxis]) / s.logit_deviation[jnp.newaxis]
-        vector, bag = branches.apply({"params": params["branches"]}, features, logits, rngs={"dropout": image_key})
-        log_probs = model.apply(
+        embedded: Any = branches.apply(
+            {"params": params["branches"]}, features, logits, rngs={"dropout": image_key}
+        )
+        vector, bag = embedded
+        log_probs: Any = model.apply(
             {"params": params["captioner"]},
             vector,
             batch["tokens"],

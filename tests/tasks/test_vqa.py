@@ -15,6 +15,7 @@ from gradcam_jax.models.vqa import VQA, l2_normalize, vqa_lite0
 from gradcam_jax.tasks.vqa import explain_answers, word_importances
 
 LAYER = "cnn/relu2_1"
+SIZE = 320  # pixels: what the bundled model is explained at
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="method")
@@ -138,7 +139,7 @@ def test_guided_backprop_guides_every_relu_of_the_cnn(arrays):
 def test_ten_answers_cost_little_more_than_one():
     model = vqa_lite0(words=50, answers=40)
     shapes = jax.eval_shape(
-        model.init, jax.random.key(0), jnp.ones((96, 96, 3)), jnp.zeros(26, jnp.int32), jnp.int32(4)
+        model.init, jax.random.key(0), jnp.ones((SIZE, SIZE, 3)), jnp.zeros(26, jnp.int32), jnp.int32(4)
     )
 
     def flops(count: int) -> float:
@@ -147,7 +148,7 @@ def test_ten_answers_cost_little_more_than_one():
             return explained.image.cam, explained.image.scores, explained.words
 
         arguments = (
-            jax.ShapeDtypeStruct((96, 96, 3), jnp.float32),
+            jax.ShapeDtypeStruct((SIZE, SIZE, 3), jnp.float32),
             jax.ShapeDtypeStruct((26,), jnp.int32),
             jax.ShapeDtypeStruct((), jnp.int32),
             jax.ShapeDtypeStruct((count,), jnp.int32),
