@@ -31,6 +31,15 @@ from gradcam_jax.formats.strided import is_representable
 _FLOAT = np.dtype("<f4")
 _DOUBLE = np.dtype("<f8")
 
+# A blob's fields that hold as many numbers as it has elements. The gradients are not kept, but passed over
+# quickly.
+_NUMBERS = {
+    schema.BLOB_DATA: _FLOAT,
+    schema.BLOB_DIFF: _FLOAT,
+    schema.BLOB_DOUBLE_DATA: _DOUBLE,
+    schema.BLOB_DOUBLE_DIFF: _DOUBLE,
+}
+
 # Caffe's own limit on a blob's axes.
 _MAX_AXES = 32
 
@@ -38,7 +47,7 @@ _MAX_AXES = 32
 _BLOB_NAMES = {"BatchNorm": ("mean", "variance", "scale_factor")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaffeLayer:
     """One layer of a net.
 
@@ -63,7 +72,7 @@ class CaffeLayer:
     settings: dict[str, int | float | tuple[int, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaffeNet:
     """A net as its file describes it, layers in the file's order."""
 
@@ -177,7 +186,8 @@ def _read_blob(message: Message) -> np.ndarray:
     parts = []
     for field, numbers in _blob_fields(message):
         if numbers is not None:
-            parts.append(numbers)
+            if field.number in (schema.BLOB_DATA, schema.BLOB_DOUBLE_DATA):
+                parts.append(numbers)
         elif field.number in schema.BLOB_LEGACY_SHAPE:
             legacy_shape[field.number] = int(number(field))
         elif field.number == schema.BLOB_SHAPE:
@@ -199,12 +209,11 @@ def _read_blob(message: Message) -> np.ndarray:
 
 def _blob_fields(message: Message) -> Iterator[tuple[Field, np.ndarray | None]]:
     """Yields a blob's fields, with the numbers of those that hold data; unpacked numbers come as one run."""
-    dtypes = {schema.BLOB_DATA: _FLOAT, schema.BLOB_DOUBLE_DATA: _DOUBLE}
     position = message.start
     while position < message.end:
         for field in read_fields(message._replace(start=position)):
             position = field.end
-            dtype = dtypes.get(field.number)
+            dtype = _NUMBERS.get(field.number)
             if dtype is None:
                 yield field, None
             elif field.wire_type == LENGTH_DELIMITED:

@@ -22,6 +22,7 @@ class MappedFile:
     Attributes:
       path: the file's name, as it appears in error messages.
       map: the mapped bytes.
+      size: their number.
       data: the same as uint8, shape (size,), read-only; the map stays open as long as any view on it lives.
     """
 
@@ -33,14 +34,10 @@ class MappedFile:
                 if size == 0:
                     raise CheckpointError(f"{self.path}: expected a checkpoint, got an empty file")
                 self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self.size = size
                 self.data = np.frombuffer(self.map, np.uint8)
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-
-    @property
-    def size(self) -> int:
-        """The number of bytes in the file."""
-        return self.data.size
 
     def error(self, offset: int, problem: str) -> CheckpointError:
         """Returns (does not raise) the error that reports `problem` at byte `offset` of this file."""
@@ -57,7 +54,7 @@ class MappedFile:
     def bytes_at(self, offset: int, count: int, expected: str) -> bytes:
         """Copies `count` bytes from `offset`; `expected` says in an error what should have been there."""
         self.check_range(offset, count, expected)
-        return self.data[offset : offset + count].tobytes()
+        return self.map[offset : offset + count]
 
     def byte_at(self, offset: int) -> int:
         """The byte at `offset`, which the caller knows to lie inside the file."""
@@ -65,7 +62,8 @@ class MappedFile:
 
     def unpack_at(self, offset: int, layout: struct.Struct, expected: str) -> tuple:
         """Unpacks one `struct` layout at `offset`."""
-        self.check_range(offset, layout.size, expected)
+        if offset < 0 or offset + layout.size > self.size:
+            self.check_range(offset, layout.size, expected)
         return layout.unpack_from(self.map, offset)
 
     def array_at(self, offset: int, dtype: np.dtype, count: int, expected: str) -> np.ndarray:

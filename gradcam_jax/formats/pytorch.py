@@ -21,7 +21,8 @@ from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.mapped_file import MappedFile, shown
 from gradcam_jax.formats.restricted_pickle import MAX_STREAM_BYTES, RestrictedPickle
 from gradcam_jax.formats.strided import strided_view
-from gradcam_jax.formats.torch_pickle import StorageReference, TensorDescription, find_global, find_storage
+from gradcam_jax.formats.torch_pickle import find_global, find_storage
+from gradcam_jax.formats.torch_tensors import StorageReference, TensorDescription
 from gradcam_jax.formats.zip_members import SIGNATURE, check_sum, zip_members
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -30,7 +31,7 @@ LEGACY_PROTOCOL = 1001
 # Under which names programs put the weights when they save more than them.
 STATE_DICT_ENTRIES = ("state_dict", "model_state_dict", "model", "net", "weights")
 
-_STORAGE_COUNT = {"little": struct.Struct("<q"), "big": struct.Struct(">q")}
+_STORAGE_COUNT = struct.Struct("<q")
 
 # Storage key -> its bytes, shape (n,), uint8.
 Storages = dict[str, np.ndarray]
@@ -105,7 +106,7 @@ def _read_zip(file: MappedFile) -> tuple[Any, Storages, str]:
     byte_order = "little"
     if prefix + "byteorder" in members:
         byte_order = members[prefix + "byteorder"].stored[:8].tobytes().decode("latin-1")
-        if byte_order not in _STORAGE_COUNT:
+        if byte_order not in ("little", "big"):
             raise file.error(0, f"expected the byte order little or big, got {byte_order!r}")
     return contents, storages, byte_order
 
@@ -129,25 +130,23 @@ def _read_legacy(file: MappedFile) -> tuple[Any, Storages, str]:
     protocol = pickle.load()
     if protocol != LEGACY_PROTOCOL:
         raise file.error(pickle.position, f"expected PyTorch's file version {LEGACY_PROTOCOL}, got another")
-    system = pickle.load()
+    pickle.load()  # The writer's system, which does not matter: this layout is always little-endian.
     contents = pickle.load()
     keys = pickle.load()
     if not isinstance(keys, list):
         raise file.error(pickle.position, f"expected the list of storage keys, got {shown(keys)}")
-    little = not isinstance(system, dict) or system.get("little_endian", True) is True
-    byte_order = "little" if little else "big"
-    return contents, _legacy_storages(file, pickle.position, keys, references, byte_order), byte_order
+    return contents, _legacy_storages(file, pickle.position, keys, references), "little"
 
 
 def _legacy_storages(
-    file: MappedFile, position: int, keys: list, references: dict[str, StorageReference], byte_order: str
+    file: MappedFile, position: int, keys: list, references: dict[str, StorageReference]
 ) -> Storages:
     storages: Storages = {}
     for key in keys:
         if not isinstance(key, str) or key not in references:
             raise file.error(position, f"the bytes of a storage follow that no tensor uses: {shown(key)}")
         reference = references[key]
-        (count,) = file.unpack_at(position, _STORAGE_COUNT[byte_order], f"the length of storage {shown(key)}")
+        (count,) = file.unpack_at(position, _STORAGE_COUNT, f"the length of storage {shown(key)}")
         if count != reference.total:
             raise file.error(
                 position, f"expected storage {shown(key)} to have {reference.total} elements, got {count}"

@@ -15,6 +15,7 @@ References:
 import os
 import re
 from collections.abc import Callable, Generator
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
@@ -116,15 +117,23 @@ class _Torch7Reader:
             raise self._fail("expected the end of the file after its object, got more bytes")
         return root
 
-    def _run(self, reading: _Reading) -> Any:
-        stack = [reading]
-        value = None
+    def _run(self, value: Any) -> Any:
+        """Runs a reading, and those that it yields, to its end; any other value is its own end."""
+        stack: list[_Reading] = []
         while True:
+            if isinstance(value, GeneratorType):
+                if len(stack) == MAX_DEPTH:
+                    raise self._fail(f"expected objects nested at most {MAX_DEPTH // 2} deep, got deeper ones")
+                stack.append(value)
+                value = None
+            elif not stack:
+                return value
             try:
-                inner = stack[-1].send(value)
+                value = stack[-1].send(value)
             except StopIteration as finished:
                 stack.pop()
                 value = finished.value
+<<<<<<< HEAD
                 if not stack:
                     return value
             else:
@@ -132,6 +141,8 @@ class _Torch7Reader:
                     raise self._fail(f"expected objects nested at most {MAX_DEPTH // 2} deep, got deeper ones")
                 stack.append(inner)
                 value = None
+=======
+>>>>>>> main
 
     def _fail(self, problem: str, offset: int | None = None) -> CheckpointError:
         return self._file.error(self._scalars.position if offset is None else offset, problem)
@@ -149,7 +160,8 @@ class _Torch7Reader:
         length = self._count(f"the length of {expected}", 1)
         return self._scalars.characters(length, expected).decode("utf-8", "surrogateescape")
 
-    def _object(self) -> _Reading:
+    def _object(self) -> Any:
+        """The next object's value, or its reading when other objects lie in it."""
         offset = self._scalars.position
         tag = self._scalars.integer("an object's tag")
         if tag == NIL:
@@ -162,15 +174,19 @@ class _Torch7Reader:
         if tag == BOOLEAN:
             return self._scalars.integer("a boolean") != 0
         if tag == FUNCTION:
-            return (yield self._function(LuaFunction()))
+            return self._function(LuaFunction())
         if tag not in self._readers:
             raise self._fail(f"expected an object's tag of 0 to 8, got {tag}", offset)
         index = self._scalars.integer("an object's index")
         if index not in self._objects:
             self._objects[index] = _UNFINISHED
-            self._objects[index] = yield self._readers[tag](index)
-        elif self._objects[index] is _UNFINISHED:
+            return self._register(index, self._readers[tag](index))
+        if self._objects[index] is _UNFINISHED:
             raise self._fail(f"object {index}, a tensor or a storage, is said to contain itself", offset)
+        return self._objects[index]
+
+    def _register(self, index: int, reading: _Reading) -> _Reading:
+        self._objects[index] = yield reading
         return self._objects[index]
 
     def _new_table(self, index: int) -> _Reading:

@@ -76,14 +76,15 @@ def write_layer(path, *blob_pieces):
 def test_joins_data_in_pieces_and_skips_unknown_fields(tmp_path):
     data = np.arange(70, dtype=np.float32)
     pieces = [
-        writer.key(9, 3) + writer.number_field(5, 1.0) + writer.key(9, 4),  # a group
+        writer.key(10, 3) + writer.number_field(5, 1.0) + writer.key(10, 4),  # a group
         writer.number_field(99, 5),
         writer.key(98, 1) + bytes(8),
         *writer.delimited(5, [data[:3].tobytes()]),
-        *writer.delimited(6, [bytes(280)]),  # diff
+        *writer.delimited(6, [bytes(280)]),  # diff, packed and unpacked
+        *[writer.number_field(6, 1.0)] * 100,
         *[writer.number_field(5, float(value)) for value in data[3:]],
         *writer.delimited(7, [writer.number_field(1, 7), writer.number_field(1, 10)]),
-        writer.key(9, 3) + writer.key(9, 4),
+        writer.key(10, 3) + writer.key(10, 4),
     ]
     write_layer(tmp_path / "x", pieces)
     np.testing.assert_array_equal(read_caffemodel(tmp_path / "x").layers[0].blobs[0], data.reshape(7, 10))
