@@ -132,6 +132,14 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
     return files
 
 
+def list_layers(options: Options, say: Callable[[str], None]) -> None:
+    """Says which layers can be mapped, in the order of their numbers, with their shapes."""
+    captioner = load_captioner(options.model_path)
+    size = options.input_sz or EXPLAINING_SIZE.get(captioner.name)
+    for number, (name, shape) in enumerate(captioners.spatial_layers(captioner, size).items(), 1):
+        say(f"{number:>4}  {name:<32}{'x'.join(map(str, shape))}")
+
+
 def generate(captioner: LoadedCaptioner, image: jax.Array, width: int) -> list[Generated]:
     """Writes captions of an image, best first; those without a word are left out.
 

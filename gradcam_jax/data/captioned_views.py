@@ -106,7 +106,7 @@ def template_captions(view: View) -> tuple[str, ...]:
         >>> template_captions(view_of(Part(dog)))
         ('a dog', 'a dog posing for a picture')
     """
-    subjects = [_subject(part) for part in view.parts]
+    subjects = [subject_of(part) for part in view.parts]
     if any(subject is None for subject in subjects):
         return ()
     names = [with_article(subject) for subject in subjects if subject is not None]
@@ -122,8 +122,12 @@ def template_captions(view: View) -> tuple[str, ...]:
     )
 
 
-def _subject(part: Part) -> str | None:
-    """Returns the one kind of thing that a part shows plainly, as if it filled the picture."""
+def subject_of(part: Part) -> str | None:
+    """Returns the one kind of thing that a part shows plainly, as if it filled the picture, or None.
+
+    Args:
+        part: A piece of a photo whose things are known.
+    """
     things = view_of(part._replace(place=Part(part.photo).place)).things
     plain = {thing.word for thing in things if thing.box.area >= _PLAIN}
     return plain.pop() if len(plain) == 1 else None

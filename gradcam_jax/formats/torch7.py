@@ -133,16 +133,6 @@ class _Torch7Reader:
             except StopIteration as finished:
                 stack.pop()
                 value = finished.value
-<<<<<<< HEAD
-                if not stack:
-                    return value
-            else:
-                if len(stack) == MAX_DEPTH:
-                    raise self._fail(f"expected objects nested at most {MAX_DEPTH // 2} deep, got deeper ones")
-                stack.append(inner)
-                value = None
-=======
->>>>>>> main
 
     def _fail(self, problem: str, offset: int | None = None) -> CheckpointError:
         return self._file.error(self._scalars.position if offset is None else offset, problem)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradcam_jax.attribution.linearize import linearize
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner, guided_captioner
@@ -62,6 +63,36 @@ def explain_caption(
     forward = tapped(model, variables, layer, method="word_scores")
     guided_forward = tapped(guided_captioner(model), variables, (), method="word_scores")
     return explain_targets(forward, guided_forward, span_score, layer, image, masks, tokens, method=method)
+
+
+def explain_maps(
+    model: Captioner,
+    variables: Variables,
+    layer: str,
+    image: jax.Array,
+    tokens: jax.Array,
+    masks: jax.Array,
+    *,
+    method: CamMethod = grad_cam,
+) -> jax.Array:
+    """Returns the signed maps alone, ``(targets, h, w)``: one forward pass, and no backward pass to the pixels.
+
+    Args:
+        model: A captioner.
+        variables: Its variables.
+        layer: The layer whose activations are mapped.
+        image: What the CNN takes, ``(H, W, 3)``.
+        tokens: The caption, ``(MAX_WORDS,)`` int.
+        masks: The words that each target is about, ``(targets, MAX_WORDS)``.
+        method: Makes a map from activations and gradients.
+    """
+    forward = tapped(model, variables, layer, method="word_scores")
+
+    def explain(mask: jax.Array) -> jax.Array:
+        _, activations, gradients = linearize(forward, lambda scores: span_score(scores, mask), image, tokens)
+        return method(activations[layer], gradients[layer], rectify=False)
+
+    return jax.vmap(explain)(masks)
 
 
 def write_captions(

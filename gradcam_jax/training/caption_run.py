@@ -68,7 +68,7 @@ class Preset(NamedTuple):
 LITE0 = Preset(
     name="lite0",
     embedding_size=256,
-    hidden_size=512,
+    hidden_size=320,
     dropout=0.2,
     head=HeadRecipe(),
     optimizer=functools.partial(modern, 2e-3),

@@ -129,10 +129,11 @@ def caption_loss(model: Captioner, statistics: Statistics, recipe: HeadRecipe) -
             rngs={"dropout": word_key},
         )
         counted = word_mask(batch["lengths"], log_probs.shape[-2])
-        picked = _pick(log_probs, with_end(batch["tokens"], model.words))
+        said = with_end(batch["tokens"], model.words)[..., jnp.newaxis]
+        picked = jnp.take_along_axis(log_probs, said, axis=-1)[..., 0]
         words = -jnp.sum(picked * counted) / jnp.sum(counted)
         smooth = -jnp.sum(jnp.mean(log_probs, axis=-1) * counted) / jnp.sum(counted)
-        bag_words = _pick(jax.nn.log_softmax(bag)[:, jnp.newaxis], batch["tokens"])
+        bag_words = jnp.take_along_axis(jax.nn.log_softmax(bag), batch["tokens"], axis=-1)
         spoken = counted[:, 1:]  # a caption of n words has n + 1 steps, so that these are its n words
         auxiliary = -jnp.sum(bag_words * spoken) / jnp.sum(spoken)
         total = (1 - recipe.label_smoothing) * words + recipe.label_smoothing * smooth
@@ -236,8 +237,3 @@ def word_mask(lengths: jax.Array, steps: int) -> jax.Array:
 
 def _branches(model: Captioner, recipe: HeadRecipe) -> ImageBranches:
     return ImageBranches(model.embedding_size, model.words + 1, recipe)
-
-
-def _pick(log_probs: jax.Array, tokens: jax.Array) -> jax.Array:
-    shape = (*tokens.shape, log_probs.shape[-1])
-    return jnp.take_along_axis(jnp.broadcast_to(log_probs, shape), tokens[..., jnp.newaxis], axis=-1)[..., 0]
