@@ -171,8 +171,8 @@ def _pointing_figures(captioner: LoadedCaptioner, data: Path, say: Callable[[str
         "generated_caption_names_both": named / asked,
     }
     say(
-        f"word pointing: {figures['words_on_their_half']:.3f} of {len(hits)} words on their half of {asked} collages "
-        f"(chance .5); the generated caption names both in {named} of {asked}"
+        f"word pointing: {figures['words_on_their_half']:.3f} of {len(hits)} words on their half of {asked} "
+        f"collages (chance .5); the generated caption names both in {named} of {asked}"
     )
     return figures
 

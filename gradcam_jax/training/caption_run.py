@@ -135,7 +135,7 @@ def train_captioner(
     preset: Preset,
     *,
     seed: int = 123,
-    every: int = 400,
+    every: int = 300,
     report: Callable[[int, Mapping[str, float]], None] = lambda _step, _numbers: None,
     progress: Progress = lambda _name, _done, _count: None,
 ) -> Trained:
