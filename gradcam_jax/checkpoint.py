@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 import flax.traverse_util
 import numpy as np
 
+from gradcam_jax.conversion.row_major import row_major_pieces
+from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetensors_metadata
 
@@ -24,7 +26,6 @@ Progress = Callable[[int, int], object]
 
 _DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
 _ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
-_BAND = 128  # Rows, and columns, that a transposed matrix is put right way round at a time: what a cache holds.
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -92,9 +93,6 @@ def write_checkpoint(
 ) -> None:
     """Writes a checkpoint so that its name never holds anything but the whole file.
 
-    An array is brought into order as it is written, a band at a time: the transposed views that a conversion
-    gives cost no memory of their own.
-
     Args:
         path: The file; its folder is made if it is not there.
         variables: ``{"params": {...}, ...}``, float32 arrays, or float16 for a file of half the size.
@@ -104,22 +102,44 @@ def write_checkpoint(
     Raises:
         InputError: If it cannot be written, or an array is of another type.
     """
+    arrays: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(variables), sep="/"))
+    views = {key: View(array.shape, np.asarray(array)) for key, array in arrays.items()}
+    write_views(path, views, card, progress=progress)
+
+
+def write_views(
+    path: str | os.PathLike[str],
+    views: Mapping[str, View],
+    card: Card,
+    *,
+    progress: Progress = _silent,
+) -> None:
+    """Writes a checkpoint from what a conversion gives, without a copy of any array in memory.
+
+    Args:
+        path: The file; its folder is made if it is not there.
+        views: Path such as ``"params/fc8/bias"`` -> array.
+        card: What it is.
+        progress: Told how far the writing is.
+
+    Raises:
+        InputError: If it cannot be written, or an array is of another type.
+    """
     path = Path(path)
-    arrays = {
-        key: np.asarray(array) for key, array in flax.traverse_util.flatten_dict(dict(variables), sep="/").items()
-    }
-    for key, array in arrays.items():
-        if array.dtype.name not in _DTYPES:
-            raise InputError(f"A checkpoint holds {' or '.join(_DTYPES)} arrays; {key} is {array.dtype}.")
-    total, done = sum(array.nbytes for array in arrays.values()), 0
+    for key, (_, view) in views.items():
+        if view.dtype.name not in _DTYPES:
+            raise InputError(f"A checkpoint holds {' or '.join(_DTYPES)} arrays; {key} is {view.dtype}.")
+    total, done = sum(view.nbytes for _, view in views.values()), 0
     try:
         with _replacing(path) as file:
-            file.write(_header(arrays, card))
-            for array in arrays.values():
-                for band in _row_major_bands(array):
-                    file.write(band.data.cast("B"))
-                    done += band.nbytes
+            start = file.write(_header(views, card))
+            for _, view in views.values():
+                for first, piece in row_major_pieces(view):
+                    file.seek(start + first * piece.itemsize)
+                    file.write(piece.data.cast("B"))
+                    done += piece.nbytes
                     progress(done, total)
+                start += view.nbytes
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
 
@@ -157,30 +177,17 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         raise CheckpointError(f"{os.fspath(path)}: its card cannot be read: {error}") from error
 
 
-def _header(arrays: Mapping[str, np.ndarray], card: Card) -> bytes:
+def _header(views: Mapping[str, View], card: Card) -> bytes:
     fields = card._asdict() | {"sources": [source._asdict() for source in card.sources]}
     header: dict[str, Any] = {"__metadata__": {"card": json.dumps(fields, ensure_ascii=False)}}
     position = 0
-    for key, array in arrays.items():
-        offsets = [position, position + array.nbytes]
-        header[key] = {"dtype": _DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": offsets}
-        position += array.nbytes
+    for key, (shape, view) in views.items():
+        dtype, end = _DTYPES[view.dtype.name], position + view.nbytes
+        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [position, end]}
+        position = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
-
-
-def _row_major_bands(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the array's rows in order, many at a time, each piece contiguous."""
-    if array.flags.c_contiguous or array.ndim != 2:
-        yield np.ascontiguousarray(array).reshape(-1)
-        return
-    rows, columns = array.shape
-    for row in range(0, rows, _BAND):
-        band = np.empty((min(_BAND, rows - row), columns), array.dtype)
-        for column in range(0, columns, _BAND):
-            band[:, column : column + _BAND] = array[row : row + _BAND, column : column + _BAND]
-        yield band.reshape(-1)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,15 @@
 """Makes a checkpoint of this project from other programs' files."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from gradcam_jax import zoo
-from gradcam_jax.checkpoint import Card, Progress, count_parameters, describe_source, write_checkpoint
+from gradcam_jax.checkpoint import Card, Progress, count_parameters, describe_source, write_views
 from gradcam_jax.conversion.originals import MODELS, File, arrays_of, read_file
-from gradcam_jax.conversion.rules import convert
+from gradcam_jax.conversion.rules import transformed_views
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.names import nearest
 from gradcam_jax.tasks.ilsvrc import imagenet_classes
@@ -46,22 +47,24 @@ def run(
     for file in files:
         for line in description(file):
             say(line)
-    variables = convert(
-        arrays_of(name, files), MODELS[name].rules(), zoo.expected_variables(entry), ignore=MODELS[name].ignore
-    )
+    with ThreadPoolExecutor() as pool:
+        described = pool.map(describe_source, paths)  # Hashing and tracing the model take as long as each other.
+        expected, model = zoo.expected_variables(entry), MODELS[name]
+        sources = tuple(described)
+    views = transformed_views(arrays_of(name, files), model.rules(), expected, ignore=model.ignore)
     answers = next((file.answers for file in files if file.answers), ())
     words = next((file.words for file in files if file.words), ())
     card = Card(
         model=name,
         recipe=entry.recipe.name,
         licence=entry.licence,
-        parameters=count_parameters(variables),
-        sources=tuple(describe_source(path) for path in paths),
+        parameters=count_parameters(expected),
+        sources=sources,
         labels=_class_names() if entry.task == "classification" else answers,
         words=words,
     )
     target = Path(out) if out is not None else default_path(name)
-    write_checkpoint(target, variables, card, progress=progress)
+    write_views(target, views, card, progress=progress)
     say(f"{target}: {name}, {card.parameters:,} parameters, {target.stat().st_size / 1e6:,.1f} MB")
     return target
 

@@ -5,13 +5,14 @@ axes change. Missing, unexpected and mis-shaped arrays are reported together, no
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.traverse_util
 import jax
 import numpy as np
 
+from gradcam_jax.conversion.row_major import row_major
 from gradcam_jax.errors import CheckpointError
 
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -23,6 +24,13 @@ class Rule(NamedTuple):
     source: str
     target: str
     transform: Transform
+
+
+class View(NamedTuple):
+    """An array in its new order, not yet copied; a matrix may still have its first axis split into three."""
+
+    shape: tuple[int, ...]
+    view: np.ndarray
 
 
 def as_is(array: np.ndarray) -> np.ndarray:
@@ -41,24 +49,16 @@ def dense(array: np.ndarray) -> np.ndarray:
 
 
 def dense_after_flatten(channels: int, height: int, width: int) -> Transform:
-    """Turns the matrix after a flatten of C,H,W (Caffe, Torch) into one after a flatten of H,W,C (here)."""
+    """Turns the matrix after a flatten of C,H,W (Caffe, Torch) into one after a flatten of H,W,C (here).
+
+    The result is a view ``(h, w, c, out)``: no view has the first three axes in one, and a copy is for
+    :func:`convert` to make, or not.
+    """
 
     def transform(array: np.ndarray) -> np.ndarray:
-        outputs = array.shape[-2]
-        source = array.reshape(outputs, channels, height, width).transpose(2, 3, 1, 0)
-        kernel = np.empty(source.shape, array.dtype)
-        for block in _cache_sized(channels, outputs):
-            kernel[:, :, *block] = source[:, :, *block]
-        return kernel.reshape(height * width * channels, outputs)
+        return array.reshape(array.shape[-2], channels, height, width).transpose(2, 3, 1, 0)
 
     return transform
-
-
-def _cache_sized(channels: int, outputs: int) -> Iterator[tuple[slice, slice]]:
-    """Cuts two axes into blocks that fit a cache: transposed in one go, VGG's fc6 takes ten times as long."""
-    for channel in range(0, channels, 4):
-        for output in range(0, outputs, 64):
-            yield slice(channel, channel + 4), slice(output, output + 64)
 
 
 def weight_and_bias(source: str, target: str, transform: Transform) -> list[Rule]:
@@ -116,6 +116,23 @@ def convert(
     Raises:
         CheckpointError: If an array is missing, unexpected or of another shape; all are listed.
     """
+    views = transformed_views(arrays, rules, expected, ignore=ignore)
+    converted = {path: row_major(view).reshape(shape) for path, (shape, view) in views.items()}
+    return flax.traverse_util.unflatten_dict(converted, sep="/")
+
+
+def transformed_views(
+    arrays: Mapping[str, np.ndarray],
+    rules: Sequence[Rule],
+    expected: Mapping[str, Any],
+    *,
+    ignore: Callable[[str], bool] = lambda _: False,
+) -> dict[str, View]:
+    """Does what :func:`convert` does, without copying: for who writes the arrays one after the other.
+
+    Returns:
+        Path -> shape and view.
+    """
     shapes: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(expected), sep="/"))
     sources, targets = {rule.source for rule in rules}, {rule.target for rule in rules}
     problems = [f"missing: {rule.source} (for {rule.target})" for rule in rules if rule.source not in arrays]
@@ -126,23 +143,24 @@ def convert(
         if rule.source not in arrays:
             continue
         source, wanted = arrays[rule.source], shapes[rule.target].shape
-        array = _transformed(rule, source, wanted)
-        if array is None:
+        view = _transformed(rule, source, wanted)
+        if view is None:
             problems.append(f"mis-shaped: {rule.source} is {source.shape}, for {rule.target} {wanted}")
         else:
-            converted[rule.target] = array.astype(np.float32, copy=False)
+            converted[rule.target] = View(wanted, view.astype(np.float32, copy=False))
     if problems:
         shown = "\n  ".join(problems[:20] + ([f"... {len(problems) - 20} more"] if len(problems) > 20 else []))
         raise CheckpointError(f"The arrays do not fit the model in {len(problems)} places:\n  {shown}")
-    return flax.traverse_util.unflatten_dict(converted, sep="/")
+    return converted
 
 
 def _transformed(rule: Rule, source: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray | None:
-    """Returns the array in its new shape, or None where it cannot have the shape wanted."""
+    """Returns the array in its new order, or None where it cannot have the shape wanted."""
     if source.size != math.prod(wanted):
         return None
     try:
-        array = rule.transform(source)
+        view = rule.transform(source)
     except (ValueError, IndexError):  # As many numbers, but on other axes than the transform expects.
         return None
-    return array if array.shape == wanted else None
+    merged = (math.prod(view.shape[:3]), *view.shape[3:]) if len(wanted) == 2 else view.shape
+    return view if wanted in (view.shape, merged) else None
