@@ -1,6 +1,6 @@
 """How good captions are: agreement with people's (BLEU, ROUGE-L, CIDEr) and perplexity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,11 +22,6 @@ def caption_scores(candidates: Sequence[str], references: Sequence[Sequence[str]
 
     Raises:
         InputError: If the numbers of photos differ, or the scorer is not installed.
-
-    Example:
-        >>> scores = caption_scores(["a dog runs", "a cat"], [["a dog runs"], ["a cat", "one cat"]])
-        >>> scores["bleu_1"], scores["rouge_l"]
-        (1.0, 1.0)
 
     References:
         Papineni et al. 2002; Lin 2004; Vedantam et al., arXiv:1411.5726; tylin/coco-caption.
@@ -101,8 +96,3 @@ def inside_over_outside(heatmap: np.ndarray, inside: np.ndarray) -> float:
         raise InputError("Expected boxes that cover a part of the picture, not all of it and not nothing.")
     outside = float(np.mean(heatmap[~inside]))
     return float(np.mean(heatmap[inside])) / outside if outside else float("inf")
-
-
-def rounded(numbers: Mapping[str, float], digits: int = 4) -> dict[str, float]:
-    """Rounds scores for a report."""
-    return {name: round(value, digits) for name, value in numbers.items()}
