@@ -6,10 +6,13 @@
       explains the class that the model predicts
   python scripts/explain.py --input_image_path cat_dog.jpg --label "boxer,tiger cat"
       explains two classes from one forward pass; 243, boxer and n02108089 name the same class
+  python scripts/explain.py --task captioning --input_image_path cat_dog.jpg --caption "a dog and a cat"
+      explains a caption word by word; without --caption the one that the model writes
 
 Pictures go to --out_path: the map (classify_gcam_hm_243.png), guided backpropagation (classify_gb_243.png), Guided
 Grad-CAM (classify_gb_gcam_243.png), the map on the photo (classify_overlay_243.png) and all of them side by side
-(classify_panel_243.png); the numbers to explanation.npz and explanation.json.
+(classify_panel_243.png); the numbers to explanation.npz and explanation.json. A caption's are called
+caption_gcam_hm_TEXT.png and so on, and caption_words_TEXT.gif walks through its words.
 """
 
 import sys
@@ -19,11 +22,13 @@ import jax
 from absl import app, flags, logging
 
 from gradcam_jax import preprocessing, zoo
-from gradcam_jax.commands import classification
+from gradcam_jax.captioners import CAPTIONERS
+from gradcam_jax.captioners import DEFAULT as DEFAULT_CAPTIONER
+from gradcam_jax.commands import captioning, classification
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import layer_shapes
 
-_TASK = flags.DEFINE_enum("task", "classification", list(zoo.DEFAULT), "What the model does.")
+_TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "captioning"], "What the model does.")
 _MODEL = flags.DEFINE_string("model", "", f"The model: {', '.join(zoo.ZOO)}. Default: the task's own.")
 _IMAGE = flags.DEFINE_string("input_image_path", "", "The photo. Default: the sample photo.")
 _LABEL = flags.DEFINE_string(
@@ -32,6 +37,18 @@ _LABEL = flags.DEFINE_string(
     "Classes to explain, comma-separated: 1-based numbers (243 = boxer), names or WordNet ids; -1 is the "
     "predicted class. Default: -1; on the sample photo its two classes.",
 )
+_CAPTION = flags.DEFINE_string("caption", "", "Captioning: the caption to explain. Default: the generated one.")
+_PHRASES = flags.DEFINE_string("phrases", "", "Captioning: phrases of the caption to explain, comma-separated.")
+_KEEP_CASE = flags.DEFINE_bool(
+    "keep_case", False, "Captioning: leave the caption's capitals, as the original program does."
+)
+_BEAM = flags.DEFINE_integer(
+    "beam_size", 3, "Captioning: beginnings kept while generating; 1 is the original program's greedy choice."
+)
+_MODEL_PATH = flags.DEFINE_string(
+    "model_path", "", f"Captioning: {', '.join(CAPTIONERS)}, or a checkpoint of one. Default: {DEFAULT_CAPTIONER}."
+)
+_CAPTION_LAYER = flags.DEFINE_string("layer", "", "Captioning: what --layer_name is; 30 is relu5_3 in VGG-16.")
 _TOP_K = flags.DEFINE_integer("top_k", 1, "With --label -1: how many of the highest predictions to explain.")
 _LAYER = flags.DEFINE_string(
     "layer_name",
@@ -56,7 +73,9 @@ def main(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     try:
         _choose_platform(_PLATFORM.value)
-        if _LIST_LAYERS.value:
+        if _TASK.value == "captioning":
+            _explain_caption()
+        elif _LIST_LAYERS.value:
             _print_layers(_MODEL.value or zoo.DEFAULT[_TASK.value], _SIZE.value)
         else:
             classification.run(_classification_options(), print)
@@ -77,6 +96,26 @@ def _classification_options() -> classification.Options:
         output_image_name=_NAME.value,
         save_as_heatmap=_HEATMAP.value == 1,
     )
+
+
+def _explain_caption() -> None:
+    options = captioning.Options(
+        input_image_path=_IMAGE.value,
+        caption=_CAPTION.value,
+        phrases=_PHRASES.value,
+        model_path=_MODEL_PATH.value or _MODEL.value or DEFAULT_CAPTIONER,
+        layer=_CAPTION_LAYER.value or _LAYER.value,
+        beam_size=_BEAM.value,
+        keep_case=_KEEP_CASE.value,
+        input_sz=_SIZE.value,
+        recipe=_RECIPE.value,
+        out_path=_OUT.value,
+        save_as_heatmap=_HEATMAP.value == 1,
+    )
+    if _LIST_LAYERS.value:
+        captioning.list_layers(options, print)
+    else:
+        captioning.run(options, print)
 
 
 def _choose_platform(name: str) -> None:

@@ -27,6 +27,8 @@ ALLOWED = {
     "checkpoint": MODELS | {"formats", "conversion"},
     "zoo": INNER,
     "tasks": INNER,
+    "captioners": INNER,
+    "caption_pictures": {"rendering"},
     "evaluation": OUTER,
     "rendering": TASKS,
     "data": OUTER,
@@ -34,7 +36,7 @@ ALLOWED = {
     "batch": OUTER,
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER | {"version"},
+    "commands": OUTER | {"version", "captioners", "caption_pictures"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.

@@ -1,0 +1,57 @@
+"""How often a model answers rightly, beside what one would score without looking at the picture."""
+
+import collections
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def vqa_accuracy(answer: str, human_answers: Sequence[str]) -> float:
+    r"""Returns the VQA accuracy of an answer: :math:`\min(n / 3, 1)`, n of the ten people giving it.
+
+    Example:
+        >>> vqa_accuracy("dog", ["dog", "dog", "cat"] + ["puppy"] * 7)
+        0.6666666666666666
+
+    References:
+        Antol et al., VQA, arXiv:1505.00468, section 3.
+    """
+    return min(sum(given == answer for given in human_answers) / 3, 1.0)
+
+
+def accuracy_by_kind(kinds: Sequence[str], right: Sequence[float]) -> dict[str, float]:
+    """Returns the mean of a score within each kind, and of all under ``"all"``.
+
+    Example:
+        >>> accuracy_by_kind(["a", "b", "b"], [1.0, 0.0, 1.0])
+        {'all': 0.6666666666666666, 'a': 1.0, 'b': 0.5}
+    """
+    groups: dict[str, list[float]] = {"all": list(right)}
+    for kind, score in zip(kinds, right, strict=True):
+        groups.setdefault(kind, []).append(float(score))
+    return {kind: sum(scores) / len(scores) for kind, scores in groups.items() if scores}
+
+
+class QuestionOnlyBaseline:
+    """Answers with what was right most often for the same question in training, without a picture.
+
+    A question never seen gets its kind's most frequent answer.
+
+    Example:
+        >>> baseline = QuestionOnlyBaseline([("is there", "A dog?", ("yes",)), ("is there", "A cat?", ("no",)),
+        ...                                  ("is there", "A cow?", ("no",))])
+        >>> baseline.answer("is there", "A dog?"), baseline.answer("is there", "A yak?")
+        ('yes', 'no')
+    """
+
+    def __init__(self, training: Iterable[tuple[str, str, Sequence[str]]]) -> None:
+        """Takes the training questions as (kind, text, right answers)."""
+        self._by_text: Mapping[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        self._by_kind: Mapping[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        for kind, text, answers in training:
+            for answer in answers:
+                self._by_text[text][answer] += 1
+                self._by_kind[kind][answer] += 1
+
+    def answer(self, kind: str, text: str) -> str:
+        """Returns the most frequent answer; an empty text if the kind was never seen either."""
+        counts = self._by_text.get(text) or self._by_kind.get(kind)
+        return counts.most_common(1)[0][0] if counts else ""

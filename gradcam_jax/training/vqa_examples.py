@@ -1,0 +1,140 @@
+"""Questions about views as the arrays that a VQA head is trained on, redrawn every epoch."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcam_jax.data.questions import (
+    NO,
+    NONE,
+    YES,
+    TemplateQuestion,
+    all_phrasings,
+    ask,
+    askable_words,
+)
+from gradcam_jax.data.views import View
+from gradcam_jax.data.vqa_files import HumanQuestion
+from gradcam_jax.text import Vocabulary, count_words, encode_question, question_tokens
+
+TOKENS = 12
+"""Tokens of a training question: enough for every phrasing; padding changes nothing, so less is only faster."""
+
+HUMAN = "human"
+"""The kind of a question that a person asked."""
+
+
+class Examples(NamedTuple):
+    """Questions as arrays.
+
+    Attributes:
+        view: Index of each question's view, ``(n,)`` int32.
+        ids: Word indices, ``(n, TOKENS)`` int32.
+        length: Number of words, ``(n,)`` int32.
+        targets: How right each answer is, ``(n, answers)`` float32; rows sum to 1, or to 0 if no answer that is
+            right is in the vocabulary.
+        questions: The questions themselves.
+    """
+
+    view: np.ndarray
+    ids: np.ndarray
+    length: np.ndarray
+    targets: np.ndarray
+    questions: Sequence[TemplateQuestion]
+
+
+def vocabularies(views: Sequence[View], human: Sequence[HumanQuestion]) -> tuple[Vocabulary, Vocabulary]:
+    """Returns the words and answers of the bundled model, from its training views and questions alone.
+
+    Args:
+        views: Training views: their things' words are answers.
+        human: Training questions of people: an answer given to two of them is an answer too.
+    """
+    things = sorted({thing.word for view in views for thing in view.things})
+    given = [question.answer for question in human]
+    often = sorted({answer for answer in given if given.count(answer) > 1})
+    counts = [str(count) for count in range(1, 6)]
+    answers = Vocabulary(dict.fromkeys([YES, NO, NONE, *counts, *things, *often]))
+    texts = [*all_phrasings(sorted({*askable_words(), *things})), *(question.text for question in human)]
+    return count_words(question_tokens(text) for text in texts), answers
+
+
+def as_templates(human: Sequence[HumanQuestion], view_of_image: Mapping[int, int]) -> list[TemplateQuestion]:
+    """Returns people's questions about photos that are among the views; each answer as often as it was given."""
+    return [
+        TemplateQuestion(view_of_image[question.image_id], question.text, question.answers, HUMAN)
+        for question in human
+        if question.image_id in view_of_image
+    ]
+
+
+def encode(
+    questions: Sequence[TemplateQuestion], words: Vocabulary, answers: Vocabulary, tokens: int = TOKENS
+) -> Examples:
+    """Turns questions into arrays; a longer question loses its end."""
+    size = len(questions)
+    ids, length = np.zeros((size, tokens), np.int32), np.zeros(size, np.int32)
+    targets = np.zeros((size, len(answers)), np.float32)
+    for row, question in enumerate(questions):
+        read_ids, read_length = _read(question.text, words, tokens)
+        ids[row], length[row] = read_ids, read_length
+        for answer in question.answers:
+            if answer in answers:
+                targets[row, answers.index(answer)] += 1
+    sums = targets.sum(axis=1, keepdims=True)
+    targets /= np.where(sums > 0, sums, 1)
+    return Examples(np.array([question.view for question in questions], np.int32), ids, length, targets, questions)
+
+
+class EpochsOfQuestions:
+    """The batch of every step of a run: questions drawn anew each epoch, a pure function of the step.
+
+    Attributes:
+        steps: Steps of an epoch.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        features: np.ndarray,
+        human: Sequence[TemplateQuestion],
+        words: Vocabulary,
+        answers: Vocabulary,
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        """Takes the training views, what the CNN says of each, and people's questions about them."""
+        self._views, self._features, self._human = views, features, human
+        self._words, self._answers = words, answers
+        self._batch_size, self._seed = batch_size, seed
+        self._drawn: tuple[int, Examples] | None = None
+        self.steps = len(self._epoch(0).view) // batch_size
+
+    def batch_at(self, step: int) -> dict[str, np.ndarray]:
+        """Returns a step's batch: ``features``, ``ids``, ``length`` and ``targets``."""
+        epoch, place = divmod(step, self.steps)
+        examples = self._epoch(epoch)
+        order = np.random.default_rng([self._seed, epoch, 1]).permutation(len(examples.view))
+        rows = np.take(order, range(place * self._batch_size, (place + 1) * self._batch_size), mode="wrap")
+        return {
+            "features": self._features[examples.view[rows]],
+            "ids": examples.ids[rows],
+            "length": examples.length[rows],
+            "targets": examples.targets[rows],
+        }
+
+    def _epoch(self, epoch: int) -> Examples:
+        if self._drawn is None or self._drawn[0] != epoch:
+            drawn = ask(self._views, np.random.default_rng([self._seed, epoch]))
+            examples = encode([*drawn, *self._human], self._words, self._answers)
+            self._drawn = epoch, examples
+        return self._drawn[1]
+
+
+@functools.lru_cache(maxsize=8192)
+def _read(text: str, words: Vocabulary, tokens: int) -> tuple[np.ndarray, int]:
+    question = encode_question(text, words, tokens)
+    return question.ids, question.length

@@ -1,0 +1,74 @@
+"""The frozen CNN's features of the views that the bundled VQA model is trained and checked on."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcam_jax.data.features import cached, encode_images, image_encoder
+from gradcam_jax.data.photos import Photo, Split
+from gradcam_jax.data.views import Part, View, rendered, training_views, two_animal_collages, view_of
+from gradcam_jax.zoo import find_entry
+
+CNN = "efficientnet_lite0"
+"""The zoo's name of the frozen CNN."""
+
+TRAINING_SIZE, EXPLAINING_SIZE = 224, 320
+"""Sides of the views, in pixels. Maps of 10x10 instead of 7x7 point better, with a head trained at 224."""
+
+_COLLAGES = 2000
+_TEST_COLLAGES = 120
+_SEED = 123
+
+Progress = Callable[[str, int, int], None]
+
+
+class ViewFeatures(NamedTuple):
+    """Views with what the CNN says of each.
+
+    Attributes:
+        views: The views.
+        features: Mean over positions of the last convolution, ``(views, 1280)`` float32.
+        logits: Class logits, ``(views, 1000)`` float32.
+    """
+
+    views: Sequence[View]
+    features: np.ndarray
+    logits: np.ndarray
+
+
+def split_views(photos: Sequence[Photo], split: Split) -> list[View]:
+    """Returns the views of one part of the data: many of each training photo, each other photo as it is."""
+    chosen = [photo for photo in photos if photo.split == split]
+    if split == "train":
+        return training_views(chosen, np.random.default_rng(_SEED), collages=_COLLAGES)
+    return [view_of(Part(photo)) for photo in chosen]
+
+
+def held_out_collages(photos: Sequence[Photo], split: Split) -> list[View]:
+    """Returns pictures of two animals side by side, from photos of a part that is not trained on."""
+    chosen = [photo for photo in photos if photo.split == split]
+    return two_animal_collages(chosen, np.random.default_rng(_SEED), _TEST_COLLAGES)
+
+
+def view_features(views: Sequence[View], size: int, cache: Path, progress: Progress) -> ViewFeatures:
+    """Runs the frozen CNN over views, or reads what it returned before.
+
+    Args:
+        views: The views.
+        size: Side of the pictures, in pixels.
+        cache: The file that keeps the features.
+        progress: Called with the cache's name and the numbers of views done and to be done.
+    """
+
+    def compute() -> dict[str, np.ndarray]:
+        encode = image_encoder(find_entry(CNN), "pool")
+        images = rendered(views, size)
+        return encode_images(
+            encode, images, len(views), report=lambda done: progress(cache.stem, done, len(views))
+        )
+
+    description = {"cnn": CNN, "layer": "pool", "size": size, "views": [view.name for view in views]}
+    arrays = cached(cache, description, compute)
+    return ViewFeatures(views, arrays["features"], arrays["logits"])
