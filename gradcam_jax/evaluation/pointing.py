@@ -1,0 +1,46 @@
+"""The pointing game: does a map's highest point lie on the thing it is about?"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+Box = Sequence[float]
+"""(left, top, right, bottom), in fractions of the picture."""
+
+CENTRE = (0.5, 0.5)
+"""Where a map points that knows nothing: photographers put things in the middle."""
+
+
+def highest_point(cam: np.ndarray) -> tuple[float, float]:
+    """Returns the centre of a map's highest cell as (x, y), in fractions of the picture.
+
+    Args:
+        cam: ``(h, w)``, at any resolution.
+
+    Example:
+        >>> highest_point(np.array([[0.0, 0.0, 0.0, 3.0], [0.0, 1.0, 0.0, 0.0]]))
+        (0.875, 0.25)
+    """
+    height, width = cam.shape
+    row, column = divmod(int(np.argmax(cam)), width)
+    return (column + 0.5) / width, (row + 0.5) / height
+
+
+def lies_in(point: tuple[float, float], boxes: Iterable[Box]) -> bool:
+    """Tells whether a point, (x, y), lies in any of the boxes, their edges included."""
+    x, y = point
+    return any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in boxes)
+
+
+def points_at(cam: np.ndarray, boxes: Iterable[Box]) -> bool:
+    """Tells whether a map's highest point lies in any of the boxes; a map without evidence points nowhere.
+
+    Args:
+        cam: Signed or rectified map, ``(h, w)``.
+        boxes: Where the thing is.
+
+    References:
+        Zhang et al., Top-down Neural Attention by Excitation Backprop, arXiv:1608.00507, section 4.1 (without
+        its tolerance of 15 pixels); Selvaraju et al., arXiv:1610.02391.
+    """
+    return bool(np.max(cam) > 0) and lies_in(highest_point(cam), boxes)
