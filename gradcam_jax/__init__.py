@@ -48,7 +48,6 @@ from gradcam_jax.preprocessing import to_network as to_network
 from gradcam_jax.tasks.classification import explain_classes as explain_classes
 from gradcam_jax.tasks.explanation import Explanation as Explanation
 from gradcam_jax.tasks.explanation import explain_targets as explain_targets
+from gradcam_jax.version import __version__ as __version__
 from gradcam_jax.zoo import find_entry as find_entry
 from gradcam_jax.zoo import load_variables as load_variables
-
-__version__ = "0.1.0"

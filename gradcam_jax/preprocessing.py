@@ -124,18 +124,28 @@ def crop_bilinear(photo: np.ndarray, size: int) -> Fitted:
     """Shrinks the short side to 256/224 of the size and cuts out the centre: torchvision's evaluation.
 
     References:
-        torchvision, ``transforms.Resize(256)`` then ``CenterCrop(224)``.
+        torchvision, ``transforms.Resize(256)`` (bilinear, antialiased) then ``CenterCrop(224)``.
     """
+    return _centre_crop(photo, size, PIL.Image.Resampling.BILINEAR)
+
+
+def crop_bicubic(photo: np.ndarray, size: int) -> Fitted:
+    """Shrinks the short side to 256/224 of the size and cuts out the centre: EfficientNet's evaluation.
+
+    References:
+        tensorflow/tpu, ``efficientnet/preprocessing.py``: a central crop of 224/(224 + 32), then bicubic.
+    """
+    return _centre_crop(photo, size, PIL.Image.Resampling.BICUBIC)
+
+
+def _centre_crop(photo: np.ndarray, size: int, resampling: PIL.Image.Resampling) -> Fitted:
     height, width = photo.shape[:2]
     short = round(size * 256 / 224)
     factor = short / min(height, width)
-    new_width, new_height = (
-        (short, max(int(short * height / width), short))
-        if width <= height
-        else (max(int(short * width / height), short), short)
-    )
+    new_width = short if width <= height else max(int(short * width / height), short)
+    new_height = short if height <= width else max(int(short * height / width), short)
     left, top = round((new_width - size) / 2), round((new_height - size) / 2)
-    image = PIL.Image.fromarray(photo).resize((new_width, new_height), PIL.Image.Resampling.BILINEAR)
+    image = PIL.Image.fromarray(photo).resize((new_width, new_height), resampling)
     image = image.crop((left, top, left + size, top + size))
     box = (left / factor, top / factor, (left + size) / factor, (top + size) / factor)
     return Fitted(_as_float(image), (box[0], box[1], min(box[2], width), min(box[3], height)))
@@ -153,9 +163,13 @@ TORCHVISION = Recipe("torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.45
 EFFICIENTNET_LITE = Recipe(
     "efficientnet_lite", 224, stretch_bicubic, "RGB", 255.0, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
 )
-"""EfficientNet-Lite's (byte - 127) / 128; the whole photo, so that nothing at its edge goes unexplained."""
+"""EfficientNet-Lite's (byte - 127) / 128, over the whole photo, so that nothing at its edge goes unexplained."""
 
-RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE)}
+EFFICIENTNET_LITE_CROP = EFFICIENTNET_LITE._replace(name="efficientnet_lite_crop", fit=crop_bicubic)
+"""EfficientNet-Lite's published evaluation: the centre of the photo, undistorted."""
+
+_ALL = (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP)
+RECIPES = {recipe.name: recipe for recipe in _ALL}
 """Every recipe by name."""
 
 

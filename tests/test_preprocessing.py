@@ -11,6 +11,7 @@ from gradcam_jax.preprocessing import (
     ORIGINAL,
     RECIPES,
     TORCHVISION,
+    crop_bicubic,
     crop_bilinear,
     stretch_bicubic,
     stretch_torch7,
@@ -75,7 +76,7 @@ def test_exif_orientation_is_applied(tmp_path):
     np.testing.assert_array_equal(photo, np.rot90(PHOTO, -1))
 
 
-@pytest.mark.parametrize("fit", [stretch_torch7, stretch_bicubic, crop_bilinear])
+@pytest.mark.parametrize("fit", [stretch_torch7, stretch_bicubic, crop_bilinear, crop_bicubic])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (700, 3), (30, 44)])
 def test_any_shape_fits(fit, shape):
     photo = np.full((*shape, 3), 51, np.uint8)

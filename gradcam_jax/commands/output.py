@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.version import __version__
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _LONGEST_NAME = 100
@@ -65,5 +66,10 @@ def save_record(path: Path, record: dict[str, Any]) -> Path:
 
 
 def _versions() -> dict[str, str]:
-    packages = {name: version(name) for name in ("gradcam-jax", "jax", "jaxlib", "flax", "numpy", "pillow")}
-    return {**packages, "python": platform.python_version(), "platform": jax.default_backend()}
+    packages = {name: version(name) for name in ("jax", "jaxlib", "flax", "numpy", "pillow")}
+    return {
+        "gradcam_jax": __version__,
+        **packages,
+        "python": platform.python_version(),
+        "platform": jax.default_backend(),
+    }

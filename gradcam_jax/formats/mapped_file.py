@@ -13,13 +13,17 @@ import numpy as np
 
 from gradcam_jax.errors import CheckpointError
 
+_MAX_NAME_SHOWN = 80
+
 
 class MappedFile:
     """The bytes of one file, with reads that fail by naming the file, the byte and what was expected.
 
     Attributes:
       path: the file's name, as it appears in error messages.
-      data: uint8, shape (size,), read-only; it keeps the map open as long as any view on it lives.
+      map: the mapped bytes.
+      size: their number.
+      data: the same as uint8, shape (size,), read-only; the map stays open as long as any view on it lives.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -29,15 +33,11 @@ class MappedFile:
                 size = os.fstat(file.fileno()).st_size
                 if size == 0:
                     raise CheckpointError(f"{self.path}: expected a checkpoint, got an empty file")
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                self.data = np.frombuffer(self._map, np.uint8)
+                self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self.size = size
+                self.data = np.frombuffer(self.map, np.uint8)
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-
-    @property
-    def size(self) -> int:
-        """The number of bytes in the file."""
-        return self.data.size
 
     def error(self, offset: int, problem: str) -> CheckpointError:
         """Returns (does not raise) the error that reports `problem` at byte `offset` of this file."""
@@ -54,12 +54,17 @@ class MappedFile:
     def bytes_at(self, offset: int, count: int, expected: str) -> bytes:
         """Copies `count` bytes from `offset`; `expected` says in an error what should have been there."""
         self.check_range(offset, count, expected)
-        return self.data[offset : offset + count].tobytes()
+        return self.map[offset : offset + count]
+
+    def byte_at(self, offset: int) -> int:
+        """The byte at `offset`, which the caller knows to lie inside the file."""
+        return self.map[offset]
 
     def unpack_at(self, offset: int, layout: struct.Struct, expected: str) -> tuple:
         """Unpacks one `struct` layout at `offset`."""
-        self.check_range(offset, layout.size, expected)
-        return layout.unpack_from(self._map, offset)
+        if offset < 0 or offset + layout.size > self.size:
+            self.check_range(offset, layout.size, expected)
+        return layout.unpack_from(self.map, offset)
 
     def array_at(self, offset: int, dtype: np.dtype, count: int, expected: str) -> np.ndarray:
         """A view, shape (count,), on the file's bytes from `offset`; nothing is copied.
@@ -69,3 +74,10 @@ class MappedFile:
         """
         self.check_range(offset, count * dtype.itemsize if count >= 0 else count, expected)
         return self.data[offset : offset + count * dtype.itemsize].view(dtype)
+
+
+def shown(value: object) -> str:
+    """Describes a value from an untrusted file, safely and briefly: by its type, or its text if it is one."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _MAX_NAME_SHOWN else value[:_MAX_NAME_SHOWN] + "...")
+    return f"a {type(value).__name__}"

@@ -13,18 +13,17 @@ tensors and plain containers only.
 
 import os
 import struct
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
 
 from gradcam_jax.errors import CheckpointError
-from gradcam_jax.formats.mapped_file import MappedFile
-from gradcam_jax.formats.pickle_values import shown
+from gradcam_jax.formats.mapped_file import MappedFile, shown
 from gradcam_jax.formats.restricted_pickle import MAX_STREAM_BYTES, RestrictedPickle
 from gradcam_jax.formats.strided import strided_view
-from gradcam_jax.formats.torch_pickle import StorageReference, TensorDescription, find_global, find_storage
+from gradcam_jax.formats.torch_pickle import find_global, find_storage
+from gradcam_jax.formats.torch_tensors import StorageReference, TensorDescription
+from gradcam_jax.formats.zip_members import SIGNATURE, check_sum, zip_members
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -32,8 +31,7 @@ LEGACY_PROTOCOL = 1001
 # Under which names programs put the weights when they save more than them.
 STATE_DICT_ENTRIES = ("state_dict", "model_state_dict", "model", "net", "weights")
 
-_STORAGE_COUNT = {"little": struct.Struct("<q"), "big": struct.Struct(">q")}
-_ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_STORAGE_COUNT = struct.Struct("<q")
 
 # Storage key -> its bytes, shape (n,), uint8.
 Storages = dict[str, np.ndarray]
@@ -60,7 +58,7 @@ def read_pytorch(path: str | os.PathLike[str], *, entry: str | None = None) -> d
         anything but tensors and plain containers; the message names what it asked for, and nothing was run.
     """
     file = MappedFile(path)
-    if file.data[:4].tobytes() == b"PK\x03\x04":
+    if file.data[:4].tobytes() == SIGNATURE:
         contents, storages, byte_order = _read_zip(file)
     else:
         contents, storages, byte_order = _read_legacy(file)
@@ -75,68 +73,42 @@ def read_pytorch(path: str | os.PathLike[str], *, entry: str | None = None) -> d
 
 
 def _read_zip(file: MappedFile) -> tuple[Any, Storages, str]:
-    members = _zip_members(file)
+    members = zip_members(file)
     descriptions = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(descriptions) != 1:
         raise file.error(0, f"expected a zip archive with one data.pkl, found {len(descriptions)}")
     prefix = descriptions[0].removesuffix("data.pkl")
-    start, stream, checksum = members[descriptions[0]]
-    if stream.size > MAX_STREAM_BYTES:
-        raise file.error(start, f"data.pkl has {stream.size} bytes, expected at most {MAX_STREAM_BYTES}")
-    description = stream.tobytes()
-    if zlib.crc32(description) != checksum:
-        raise file.error(start, "data.pkl is damaged: its checksum differs from the archive's")
+    for member in members.values():
+        if member.is_compressed:
+            raise file.error(
+                member.start,
+                f"{shown(member.name)} is compressed, and torch.save never compresses: save it again",
+            )
+    member = members[descriptions[0]]
+    if member.size > MAX_STREAM_BYTES:
+        raise file.error(
+            member.start, f"expected a data.pkl of at most {MAX_STREAM_BYTES} bytes, got {member.size}"
+        )
+    description = member.stored.tobytes()
+    check_sum(file, member, description)
     pickle = RestrictedPickle(
         description,
-        lambda offset, problem: file.error(start + offset, problem),
+        lambda offset, problem: file.error(member.start + offset, problem),
         find_global,
         find_storage,
     )
     contents = pickle.load()
     storages = {
-        name.removeprefix(prefix + "data/"): data
-        for name, (_, data, _) in members.items()
+        name.removeprefix(prefix + "data/"): storage.stored
+        for name, storage in members.items()
         if name.startswith(prefix + "data/")
     }
     byte_order = "little"
     if prefix + "byteorder" in members:
-        byte_order = members[prefix + "byteorder"][1][:8].tobytes().decode("latin-1")
-        if byte_order not in _STORAGE_COUNT:
+        byte_order = members[prefix + "byteorder"].stored[:8].tobytes().decode("latin-1")
+        if byte_order not in ("little", "big"):
             raise file.error(0, f"expected the byte order little or big, got {byte_order!r}")
     return contents, storages, byte_order
-
-
-def _zip_members(file: MappedFile) -> dict[str, tuple[int, np.ndarray, int]]:
-    """The archive's members: name -> (first byte, bytes as a view, checksum)."""
-    try:
-        with zipfile.ZipFile(file.path) as archive:
-            entries = archive.infolist()
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        ValueError,
-        struct.error,
-        EOFError,
-        OverflowError,
-    ) as error:
-        raise file.error(0, f"expected a zip archive as torch.save writes it: {error}") from error
-    members = {}
-    for entry in entries:
-        name = entry.filename
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-            raise file.error(
-                entry.header_offset,
-                f"{shown(name)} is compressed, and torch.save never compresses: unpack and re-save",
-            )
-        signature, name_bytes, extra_bytes = file.unpack_at(
-            entry.header_offset, _ZIP_LOCAL_HEADER, f"the archive's header of {shown(name)}"
-        )
-        if signature != b"PK\x03\x04":
-            raise file.error(entry.header_offset, f"expected the archive's header of {shown(name)}")
-        start = entry.header_offset + _ZIP_LOCAL_HEADER.size + name_bytes + extra_bytes
-        data = file.array_at(start, np.dtype(np.uint8), entry.file_size, f"the contents of {shown(name)}")
-        members[name] = (start, data, entry.CRC)
-    return members
 
 
 def _read_legacy(file: MappedFile) -> tuple[Any, Storages, str]:
@@ -158,25 +130,23 @@ def _read_legacy(file: MappedFile) -> tuple[Any, Storages, str]:
     protocol = pickle.load()
     if protocol != LEGACY_PROTOCOL:
         raise file.error(pickle.position, f"expected PyTorch's file version {LEGACY_PROTOCOL}, got another")
-    system = pickle.load()
+    pickle.load()  # The writer's system, which does not matter: this layout is always little-endian.
     contents = pickle.load()
     keys = pickle.load()
     if not isinstance(keys, list):
         raise file.error(pickle.position, f"expected the list of storage keys, got {shown(keys)}")
-    little = not isinstance(system, dict) or system.get("little_endian", True) is True
-    byte_order = "little" if little else "big"
-    return contents, _legacy_storages(file, pickle.position, keys, references, byte_order), byte_order
+    return contents, _legacy_storages(file, pickle.position, keys, references), "little"
 
 
 def _legacy_storages(
-    file: MappedFile, position: int, keys: list, references: dict[str, StorageReference], byte_order: str
+    file: MappedFile, position: int, keys: list, references: dict[str, StorageReference]
 ) -> Storages:
     storages: Storages = {}
     for key in keys:
         if not isinstance(key, str) or key not in references:
             raise file.error(position, f"the bytes of a storage follow that no tensor uses: {shown(key)}")
         reference = references[key]
-        (count,) = file.unpack_at(position, _STORAGE_COUNT[byte_order], f"the length of storage {shown(key)}")
+        (count,) = file.unpack_at(position, _STORAGE_COUNT, f"the length of storage {shown(key)}")
         if count != reference.total:
             raise file.error(
                 position, f"expected storage {shown(key)} to have {reference.total} elements, got {count}"

@@ -14,14 +14,42 @@ References:
 import io
 import pickletools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from gradcam_jax.errors import CheckpointError
-from gradcam_jax.formats.pickle_values import Builder, Described, shown
+from gradcam_jax.formats.mapped_file import shown
+from gradcam_jax.formats.pickle_stack import STACK_INSTRUCTIONS, PickleStack, check_key
 
 # 200 bytes of pickle describe a tensor, so this is some 80,000 tensors; it bounds what a hostile stream can
 # build.
 MAX_STREAM_BYTES = 16 << 20
+
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+
+_SIZED = (str, bytes, list, tuple, dict, set, frozenset)
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A function that a pickle may call, under the name by which it asks for it.
+
+    Attributes:
+      name: for error messages.
+      function: takes the tuple of arguments, and raises ValueError when they are not what it expects.
+    """
+
+    name: str
+    function: Callable[[tuple], Any]
+
+
+@dataclass
+class Described:
+    """Base of values that a pickle may complete with a state after building them; others refuse one."""
+
+    def set_state(self, state: Any) -> None:
+        """Takes the state; raises ValueError when it is not what it expects."""
+        raise ValueError(f"a {type(self).__name__} takes no state, got {shown(state)}")
 
 
 class RestrictedPickle:
@@ -45,14 +73,8 @@ class RestrictedPickle:
         self._error = error
         self._find_global = find_global
         self._find_persistent = find_persistent
+        self._stack = PickleStack()
         self._copied = 0
-        self._reset()
-
-    def _reset(self) -> None:
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
-        self._memo: dict[int, Any] = {}
-        self._at = self._stream.tell()
 
     @property
     def position(self) -> int:
@@ -65,243 +87,91 @@ class RestrictedPickle:
         Raises:
           CheckpointError: when the stream is damaged, or asks for anything that is not allowed (it is named).
         """
-        self._reset()
+        self._stack = PickleStack()
         while True:
-            self._at = self._stream.tell()
-            code = self._stream.read(1)
-            if not code:
-                raise self._fail("expected the pickle to go on, but it ends without STOP")
-            opcode = _INSTRUCTIONS.get(code.decode("latin-1"))
-            if opcode is None:
-                raise self._fail(f"expected a pickle instruction, got the byte {code[0]:#04x}")
-            if opcode.name == "STOP":
-                return self._pop()
-            self._execute(opcode)
+            start = self._stream.tell()
+            try:
+                opcode = self._next_opcode()
+                if opcode.name == "STOP":
+                    return self._stack.pop()
+                self._execute(opcode)
+            except ValueError as error:
+                raise self._error(start, str(error)) from error
+
+    def _next_opcode(self) -> pickletools.OpcodeInfo:
+        code = self._stream.read(1)
+        if not code:
+            raise ValueError("expected the pickle to go on, but it ends without STOP")
+        opcode = _OPCODES.get(code.decode("latin-1"))
+        if opcode is None:
+            raise ValueError(f"expected a pickle instruction, got the byte {code[0]:#04x}")
+        return opcode
 
     def _execute(self, opcode: pickletools.OpcodeInfo) -> None:
-        handler = _HANDLERS.get(opcode.name)
-        if handler is None and opcode.name not in _PUSHES and opcode.name not in _IGNORED:
-            raise self._fail(
-                f"the pickle instruction {opcode.name} is not needed by any checkpoint, and is refused"
-            )
-        argument = None
-        if opcode.arg is not None:
-            try:
-                argument = opcode.arg.reader(self._stream)
-            except ValueError as error:
-                raise self._fail(f"the argument of {opcode.name} is damaged or cut off: {error}") from error
-        if handler is not None:
-            handler(self, argument)
-        elif opcode.name in _PUSHES:
-            self._stack.append(argument)
-
-    def _fail(self, problem: str) -> CheckpointError:
-        return self._error(self._at, problem)
-
-    def _pop(self) -> Any:
-        if not self._stack or (self._marks and self._marks[-1] == len(self._stack)):
-            raise self._fail("the pickle takes more values than it has made")
-        return self._stack.pop()
-
-    def _pop_to_mark(self) -> list[Any]:
-        if not self._marks:
-            raise self._fail("the pickle ends a list that it did not begin")
-        mark = self._marks.pop()
-        values = self._stack[mark:]
-        del self._stack[mark:]
-        return values
-
-    def _top(self, kind: type) -> Any:
-        value = self._pop()
-        self._stack.append(value)
-        if not isinstance(value, kind):
-            raise self._fail(f"expected a {kind.__name__} to fill, got {shown(value)}")
-        return value
-
-    def _check_key(self, key: object) -> None:
-        # Nested tuples are never keys of a checkpoint, and hashing them can take forever or overflow the
-        # stack.
-        if isinstance(key, tuple) and len(key) <= 8:
-            plain = all(isinstance(part, _PLAIN) for part in key)
+        name = opcode.name
+        if name == "GLOBAL":
+            self._push_global(*self._two_lines())
+        elif name == "STACK_GLOBAL":
+            self._push_global(*self._stack.pop_several(2))
+        elif name == "REDUCE":
+            self._call(*self._stack.pop_several(2))
+        elif name == "BUILD":
+            self._set_state(self._stack.pop())
+        elif name == "BINPERSID":
+            self._stack.push(self._find_persistent(self._stack.pop()))
+        elif name in STACK_INSTRUCTIONS:
+            STACK_INSTRUCTIONS[name](self._stack, self._argument(opcode))
         else:
-            plain = isinstance(key, _PLAIN)
-        if not plain:
-            raise self._fail(f"expected a string or a number as a key, got {shown(key)}")
-        # Equal hashes would make a dictionary quadratic; integers below 2**61 - 1 have distinct ones.
-        if isinstance(key, int) and abs(key) >= (1 << 61) - 1:
-            raise self._fail("expected a key of at most 61 bits, got a larger integer")
+            raise ValueError(f"the pickle instruction {name} is not needed by any checkpoint, and is refused")
 
-    def _insert(self, target: dict, pairs: list[Any]) -> None:
-        if len(pairs) % 2:
-            raise self._fail("a dictionary got a key without a value")
-        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            self._check_key(key)
-            target[key] = value
-
-    def _call(self, _: object) -> None:
-        arguments, builder = self._pop(), self._pop()
-        if not isinstance(builder, Builder):
-            raise self._fail(f"the pickle calls {shown(builder)}, which is not one of the allowed builders")
-        if not isinstance(arguments, tuple):
-            raise self._fail(f"{builder.name} is called with {shown(arguments)}, expected a tuple of arguments")
-        # A builder may copy what it is given. An honest stream spends bytes on every argument; one that
-        # copies the same long list again and again does not.
-        self._copied += sum(len(value) for value in arguments if isinstance(value, _SIZED))
-        if self._copied > 4096 + 4 * self._at:
-            raise self._fail(f"the pickle asks {builder.name} for more data than it holds")
-        for value in arguments:
-            if builder.name in _HASHING and isinstance(value, list):
-                for key in value:
-                    self._check_key(key)
+    def _argument(self, opcode: pickletools.OpcodeInfo) -> Any:
+        if opcode.arg is None:
+            return None
         try:
-            self._stack.append(builder.function(arguments))
+            return opcode.arg.reader(self._stream)
         except ValueError as error:
-            raise self._fail(f"{builder.name} cannot be built: {error}") from error
+            raise ValueError(f"the argument of {opcode.name} is damaged or cut off: {error}") from error
 
-    def _set_state(self, _: object) -> None:
-        state, target = self._pop(), self._top(object)
-        if isinstance(target, dict):
-            return  # An OrderedDict's attributes: PyTorch keeps the modules' version numbers there.
-        if not isinstance(target, Described):
-            raise self._fail(f"the pickle gives a state to {shown(target)}, which takes none")
-        try:
-            target.set_state(state)
-        except ValueError as error:
-            raise self._fail(str(error)) from error
+    def _two_lines(self) -> tuple[str, str]:
+        # The standard decoder of GLOBAL takes backslashes for escapes, and warns about those that are none.
+        module, name = self._stream.readline(), self._stream.readline()
+        if not name.endswith(b"\n"):
+            raise ValueError("the argument of GLOBAL is cut off")
+        return module[:-1].decode("utf-8"), name[:-1].decode("utf-8")
 
     def _push_global(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise self._fail("the pickle asks for a global whose name is not a string")
+            raise ValueError("the pickle asks for a global whose name is not a string")
         try:
-            self._stack.append(self._find_global(module, name))
+            self._stack.push(self._find_global(module, name))
         except LookupError as error:
-            raise self._fail(
+            raise ValueError(
                 f"the file asks for {shown(f'{module}.{name}')}, and only tensors and plain containers are "
                 "allowed: nothing was run. If the file holds a whole model, save its state_dict() instead"
             ) from error
 
-    def _global(self, argument: Any) -> None:
-        module, _, name = argument.partition(" ")
-        self._push_global(module, name)
-
-    def _stack_global(self, _: object) -> None:
-        name, module = self._pop(), self._pop()
-        self._push_global(module, name)
-
-    def _persistent(self, _: object) -> None:
+    def _call(self, builder: object, arguments: object) -> None:
+        if not isinstance(builder, Builder):
+            raise ValueError(f"the pickle calls {shown(builder)}, which is not one of the allowed builders")
+        if not isinstance(arguments, tuple):
+            raise ValueError(f"{builder.name} is called with {shown(arguments)}, expected a tuple of arguments")
+        # A builder may copy what it is given. An honest stream spends bytes on every argument; one that
+        # copies the same long list again and again does not.
+        self._copied += sum(len(value) for value in arguments if isinstance(value, _SIZED))
+        if self._copied > 4096 + 4 * self._stream.tell():
+            raise ValueError(f"the pickle asks {builder.name} for more data than it holds")
+        if builder.name in ("set", "frozenset"):
+            for key in (key for value in arguments if isinstance(value, list) for key in value):
+                check_key(key)
         try:
-            self._stack.append(self._find_persistent(self._pop()))
+            self._stack.push(builder.function(arguments))
         except ValueError as error:
-            raise self._fail(str(error)) from error
+            raise ValueError(f"{builder.name} cannot be built: {error}") from error
 
-    def _get(self, index: Any) -> None:
-        if index not in self._memo:
-            raise self._fail(f"the pickle reuses value {index}, which it has not stored")
-        self._stack.append(self._memo[index])
-
-    def _put(self, index: Any) -> None:
-        self._memo[index] = self._top(object)
-
-    def _pop_mark(self, _: object) -> None:
-        self._pop_to_mark()
-
-    def _discard(self, _: object) -> None:
-        # POP is also how pickles drop a mark that nothing followed.
-        if self._marks and self._marks[-1] == len(self._stack):
-            self._marks.pop()
-        else:
-            self._pop()
-
-    def _append(self, _: object) -> None:
-        value = self._pop()
-        self._top(list).append(value)
-
-    def _appends(self, _: object) -> None:
-        values = self._pop_to_mark()
-        self._top(list).extend(values)
-
-    def _add_items(self, _: object) -> None:
-        values = self._pop_to_mark()
-        for value in values:
-            self._check_key(value)
-        self._top(set).update(values)
-
-    def _frozenset(self, _: object) -> None:
-        values = self._pop_to_mark()
-        for value in values:
-            self._check_key(value)
-        self._stack.append(frozenset(values))
-
-    def _set_item(self, _: object) -> None:
-        value, key = self._pop(), self._pop()
-        self._insert(self._top(dict), [key, value])
-
-    def _set_items(self, _: object) -> None:
-        pairs = self._pop_to_mark()
-        self._insert(self._top(dict), pairs)
-
-    def _dict(self, _: object) -> None:
-        pairs = self._pop_to_mark()
-        made: dict = {}
-        self._insert(made, pairs)
-        self._stack.append(made)
-
-    def _tuple_of(self, count: int) -> None:
-        values = [self._pop() for _ in range(count)]
-        self._stack.append(tuple(reversed(values)))
-
-
-_INSTRUCTIONS = {opcode.code: opcode for opcode in pickletools.opcodes}
-
-_PLAIN = (str, bytes, int, float, type(None))
-_SIZED = (str, bytes, list, tuple, dict, set, frozenset)
-_HASHING = ("set", "frozenset")
-
-# PROTO announces the version, FRAME the length of the next part: nothing to do for either.
-_IGNORED = frozenset(("PROTO", "FRAME"))
-
-# Instructions whose decoded argument is the value.
-_PUSHES = frozenset(
-    (
-        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-        *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
-        *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-    )
-)
-
-_HANDLERS: dict[str, Callable[[RestrictedPickle, Any], None]] = {
-    "NONE": lambda machine, _: machine._stack.append(None),
-    "NEWTRUE": lambda machine, _: machine._stack.append(True),
-    "NEWFALSE": lambda machine, _: machine._stack.append(False),
-    "EMPTY_LIST": lambda machine, _: machine._stack.append([]),
-    "EMPTY_DICT": lambda machine, _: machine._stack.append({}),
-    "EMPTY_SET": lambda machine, _: machine._stack.append(set()),
-    "EMPTY_TUPLE": lambda machine, _: machine._stack.append(()),
-    "TUPLE1": lambda machine, _: machine._tuple_of(1),
-    "TUPLE2": lambda machine, _: machine._tuple_of(2),
-    "TUPLE3": lambda machine, _: machine._tuple_of(3),
-    "TUPLE": lambda machine, _: machine._stack.append(tuple(machine._pop_to_mark())),
-    "LIST": lambda machine, _: machine._stack.append(machine._pop_to_mark()),
-    "DICT": RestrictedPickle._dict,
-    "FROZENSET": RestrictedPickle._frozenset,
-    "MARK": lambda machine, _: machine._marks.append(len(machine._stack)),
-    "POP": RestrictedPickle._discard,
-    "POP_MARK": RestrictedPickle._pop_mark,
-    "APPEND": RestrictedPickle._append,
-    "APPENDS": RestrictedPickle._appends,
-    "ADDITEMS": RestrictedPickle._add_items,
-    "SETITEM": RestrictedPickle._set_item,
-    "SETITEMS": RestrictedPickle._set_items,
-    "PUT": RestrictedPickle._put,
-    "BINPUT": RestrictedPickle._put,
-    "LONG_BINPUT": RestrictedPickle._put,
-    "MEMOIZE": lambda machine, _: machine._put(len(machine._memo)),
-    "GET": RestrictedPickle._get,
-    "BINGET": RestrictedPickle._get,
-    "LONG_BINGET": RestrictedPickle._get,
-    "GLOBAL": RestrictedPickle._global,
-    "STACK_GLOBAL": RestrictedPickle._stack_global,
-    "REDUCE": RestrictedPickle._call,
-    "BUILD": RestrictedPickle._set_state,
-    "BINPERSID": RestrictedPickle._persistent,
-}
+    def _set_state(self, state: object) -> None:
+        target = self._stack.top(object)
+        if isinstance(target, dict):
+            return  # An OrderedDict's attributes: PyTorch keeps the modules' version numbers there.
+        if not isinstance(target, Described):
+            raise ValueError(f"the pickle gives a state to {shown(target)}, which takes none")
+        target.set_state(state)

@@ -14,6 +14,11 @@ MAX_DIMENSIONS = 64
 MAX_EXPANDED_ELEMENTS = 1 << 20
 
 
+def is_representable(sizes: Sequence[int]) -> bool:
+    """Whether numpy can hold a shape: it multiplies even the sizes beside a 0, which may overflow."""
+    return len(sizes) <= MAX_DIMENSIONS and math.prod(size for size in sizes if size) < 1 << 48
+
+
 def strided_view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
     """Views a flat storage as a tensor, as Torch7 and PyTorch store one.
 
@@ -40,8 +45,7 @@ def strided_view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides
         )
     count = math.prod(sizes)
     if count == 0:
-        # numpy multiplies even the sizes beside a 0, and overflows on absurd ones.
-        if any(size > storage.size and size > MAX_EXPANDED_ELEMENTS for size in sizes):
+        if not is_representable(sizes):
             raise ValueError(f"an empty tensor has the impossible shape {list(sizes)}")
         return np.empty(tuple(sizes), storage.dtype)
     if count > max(storage.size, MAX_EXPANDED_ELEMENTS):

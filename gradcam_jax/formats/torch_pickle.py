@@ -15,53 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_jax.formats.pickle_values import Builder, Described, shown
-
-
-@dataclass(frozen=True)
-class ElementType:
-    """An element as it is stored; bfloat16, which numpy lacks, is stored as the upper half of a float32."""
-
-    name: str
-    dtype: np.dtype
-    is_bfloat16: bool = False
-
-
-@dataclass(frozen=True)
-class StorageType:
-    """A class of storages; `element` is None for the untyped one, which counts bytes."""
-
-    element: ElementType | None
-
-
-@dataclass(frozen=True)
-class StorageReference:
-    """Part of the storage filed under `key`: `count` elements (bytes if untyped) from `start`.
-
-    `total` is the length of the whole storage, of which an old file's view may be a part.
-    """
-
-    key: str
-    element: ElementType | None
-    total: int
-    start: int
-    count: int
-
-    @property
-    def item_bytes(self) -> int:
-        """Bytes of one counted element."""
-        return 1 if self.element is None else self.element.dtype.itemsize
-
-
-@dataclass
-class TensorDescription(Described):
-    """A tensor before its bytes are known: elements `offset + sum(index * stride)` of the storage."""
-
-    storage: StorageReference
-    element: ElementType
-    offset: int
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
+from gradcam_jax.formats.mapped_file import shown
+from gradcam_jax.formats.restricted_pickle import Builder, Described
+from gradcam_jax.formats.torch_tensors import (
+    ELEMENTS,
+    STORAGE_ELEMENTS,
+    ElementType,
+    StorageReference,
+    StorageType,
+    TensorDescription,
+)
 
 
 @dataclass
@@ -75,46 +38,6 @@ class _NumpyDtype(Described):
         if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
             raise ValueError(f"expected a numpy dtype's state with a byte order, got {shown(state)}")
         self.order = state[1]
-
-
-def _elements() -> dict[str, ElementType]:
-    layouts = {
-        "float64": "<f8",
-        "float32": "<f4",
-        "float16": "<f2",
-        "uint8": "u1",
-        "int8": "i1",
-        "int16": "<i2",
-        "int32": "<i4",
-        "int64": "<i8",
-        "uint16": "<u2",
-        "uint32": "<u4",
-        "uint64": "<u8",
-        "bool": "?",
-        "complex64": "<c8",
-        "complex128": "<c16",
-    }
-    made = {name: ElementType(name, np.dtype(layout)) for name, layout in layouts.items()}
-    made["bfloat16"] = ElementType("bfloat16", np.dtype("<u2"), is_bfloat16=True)
-    return made
-
-
-ELEMENTS = _elements()
-
-_STORAGE_ELEMENTS = {
-    "DoubleStorage": "float64",
-    "FloatStorage": "float32",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "ByteStorage": "uint8",
-    "CharStorage": "int8",
-    "ShortStorage": "int16",
-    "IntStorage": "int32",
-    "LongStorage": "int64",
-    "BoolStorage": "bool",
-    "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128",
-}
 
 
 def find_global(module: str, name: str) -> Any:
@@ -244,7 +167,7 @@ def _numpy_scalar(arguments: tuple) -> np.generic:
 
 def _globals() -> dict[tuple[str, str], Any]:
     table: dict[tuple[str, str], Any] = {("torch", name): element for name, element in ELEMENTS.items()}
-    for name, element in _STORAGE_ELEMENTS.items():
+    for name, element in STORAGE_ELEMENTS.items():
         for module in ("torch", "torch.cuda", "torch.storage"):
             table[module, name] = StorageType(ELEMENTS[element])
     table["torch.storage", "UntypedStorage"] = StorageType(None)

@@ -74,8 +74,10 @@ def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
     References:
         BVLC/caffe, ``pooling_layer.cpp``; ``torch.nn.MaxPool2d(ceil_mode=True)``.
     """
-    padding = [(0, _overhang(length, window, stride)) for length in x.shape[-3:-1]]
-    return nn.max_pool(x, (window, window), (stride, stride), padding)  # pyright: ignore[reportArgumentType]
+    padding = [(0, 0)] * (x.ndim - 3) + [(0, _overhang(length, window, stride)) for length in x.shape[-3:-1]]
+    lead = (1,) * (x.ndim - 3)  # nn.max_pool takes paddings with at most one leading axis
+    sizes, steps = (*lead, window, window, 1), (*lead, stride, stride, 1)
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, steps, [*padding, (0, 0)])
 
 
 def _overhang(length: int, window: int, stride: int) -> int:

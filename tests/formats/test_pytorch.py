@@ -85,6 +85,20 @@ def test_widens_bfloat16_exactly(tmp_path):
     np.testing.assert_array_equal(read, exact)
 
 
+def test_reads_an_archive_from_a_big_endian_machine(tmp_path):
+    path, numbers = tmp_path / "x.pth", np.array([1.5, -2.0], np.float32)
+    program = writer.pickled_program(
+        writer.pickled_mapping({"w": writer.pickled_tensor("0", "FloatStorage", 2, sizes=(2,), strides=(1,))})
+    )
+    writer.write_zip(path, program, {"0": numbers.astype(">f4").tobytes()}, byte_order="big")
+    read = read_pytorch(path)["w"]
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, numbers)
+    writer.write_zip(path, program, {"0": numbers.tobytes()}, byte_order="middle")
+    with pytest.raises(CheckpointError, match="byte order little or big, got 'middle'"):
+        read_pytorch(path)
+
+
 def _nested(path):
     tensor = writer.pickled_tensor("0", "FloatStorage", 2, sizes=(2,), strides=(1,))
     weights = writer.pickled_mapping({"w": tensor, "count": writer.pickled_integer(7), "note": b"N"})

@@ -72,11 +72,18 @@ def pickled_program(value: bytes) -> bytes:
     return b"\x80\x02" + value + b"."
 
 
-def write_zip(path: Path, program: bytes, storages: Mapping[str, bytes], *, compression: int = 0) -> None:
+def write_zip(
+    path: Path,
+    program: bytes,
+    storages: Mapping[str, bytes],
+    *,
+    compression: int = 0,
+    byte_order: str = "little",
+) -> None:
     """Writes the zip layout: `archive/data.pkl`, `archive/data/<key>`, `archive/byteorder`."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", program)
-        archive.writestr("archive/byteorder", "little")
+        archive.writestr("archive/byteorder", byte_order)
         for key, raw in storages.items():
             archive.writestr(f"archive/data/{key}", raw)
         archive.writestr("archive/version", "3\n")

@@ -1,0 +1,93 @@
+"""Tells by its content, never by its name, which program wrote a checkpoint, and reads it accordingly."""
+
+import os
+import re
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+
+from gradcam_jax.errors import CheckpointError
+from gradcam_jax.formats.caffemodel import caffe_arrays, read_caffemodel
+from gradcam_jax.formats.mapped_file import MappedFile
+from gradcam_jax.formats.npz import read_npz
+from gradcam_jax.formats.protobuf import Message, read_fields
+from gradcam_jax.formats.pytorch import read_pytorch
+from gradcam_jax.formats.safetensors_file import read_safetensors
+from gradcam_jax.formats.torch7 import read_torch7
+from gradcam_jax.formats.torch7_values import torch7_arrays
+from gradcam_jax.formats.zip_members import SIGNATURE, zip_members
+
+# Format -> a reader of its arrays by name.
+READERS: dict[str, Callable[[str | os.PathLike[str]], dict[str, np.ndarray]]] = {
+    "caffemodel": lambda path: caffe_arrays(read_caffemodel(path)),
+    "torch7": lambda path: torch7_arrays(read_torch7(path)),
+    "pytorch": read_pytorch,
+    "safetensors": read_safetensors,
+    "npz": read_npz,
+}
+
+# PROTO, maybe FRAME, and LONG1 with the number that begins PyTorch's old layout.
+_PYTORCH_LEGACY = re.compile(
+    rb"\x80[\x02-\x05](?:\x95.{8})?\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", re.DOTALL
+)
+_TORCH7 = re.compile(rb"[\x00-\x08]\x00\x00\x00|[0-8]\n")
+# The keys of NetParameter's `layers` and `layer`, length-delimited.
+_CAFFE_LAYER_KEY = re.compile(rb"\x12|\xa2\x06")
+# All its fields: number -> wire type.
+_CAFFE_NET_FIELDS = {1: 2, 2: 2, 3: 2, 4: 0, 5: 0, 6: 2, 7: 0, 8: 2, 100: 2}
+
+
+def recognise_format(path: str | os.PathLike[str]) -> str:
+    """Names the format of a checkpoint file: a key of READERS.
+
+    Only the beginning is looked at (of an archive, the list of members), so a damaged file is still
+    recognised and its reader can say what is wrong with it.
+
+    Raises:
+      CheckpointError: when it is none of them; the message lists those that are known.
+    """
+    file = MappedFile(path)
+    start = file.data[:32].tobytes()
+    if start.startswith(SIGNATURE):
+        names = list(zip_members(file))
+        if any(name.split("/")[-1] == "data.pkl" for name in names):
+            return "pytorch"
+        if any(name.endswith(".npy") for name in names):
+            return "npz"
+    elif _PYTORCH_LEGACY.match(start):
+        return "pytorch"
+    elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= file.size - 8:
+        return "safetensors"
+    elif _TORCH7.match(start):
+        return "torch7"
+    elif _is_caffemodel(file):
+        return "caffemodel"
+    raise file.error(
+        0,
+        f"expected a checkpoint in one of the formats {', '.join(READERS)}, got a file that begins {start[:8]!r}",
+    )
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Reads the arrays of a checkpoint in any of the known formats, named as its own reader names them.
+
+    Raises:
+      CheckpointError: when the format is unknown, or the file is damaged.
+    """
+    return READERS[recognise_format(path)](path)
+
+
+def _is_caffemodel(file: MappedFile) -> bool:
+    """Whether the file begins like a NetParameter that has layers."""
+    position = 0
+    try:
+        for field in islice(read_fields(Message(file, 0, file.size)), 16):
+            if _CAFFE_NET_FIELDS.get(field.number) != field.wire_type:
+                return False
+            position = field.end
+            if _CAFFE_LAYER_KEY.match(file.map, field.offset):
+                return True
+    except CheckpointError:
+        pass  # Maybe cut off inside a layer, maybe no Caffe file at all: the key that did not fit tells.
+    return _CAFFE_LAYER_KEY.match(file.map, position) is not None

@@ -1,0 +1,171 @@
+"""What a Torch7 file holds: Lua tables, objects of Torch classes, and functions that are not kept."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# Weights lie some ten keys deep. In a damaged file's long chain of tables the paths would take quadratic
+# memory.
+MAX_PATH_KEYS = 64
+MAX_NAME_CHARACTERS = 256
+
+
+@dataclass(frozen=True)
+class _KeyByIdentity:
+    """Stands in for a key that a Python dictionary cannot hold, or would confuse with another."""
+
+    kind: type
+    identity: Any
+
+
+def _stand_in(key: Any) -> Any:
+    if isinstance(key, bool):  # In Python, but not in Lua, True and 1 are one key.
+        return _KeyByIdentity(bool, key)
+    if isinstance(key, np.ndarray):
+        return _KeyByIdentity(np.ndarray, id(key))
+    return key
+
+
+class Table(Mapping[Any, Any]):
+    """A Lua table: a mapping that is compared and hashed by identity, so that it can be a key of another.
+
+    Keys are strings, numbers (an int where integral), booleans, tables, objects or arrays; as in Lua, the
+    last three are told apart by identity.
+
+    Example:
+      >>> table = Table()
+      >>> table[1], table[2], table[True] = "a", "b", "c"
+      >>> table[1], table[True], len(table)
+      ('a', 'c', 3)
+    """
+
+    __slots__ = ("_keys", "_values")
+
+    def __init__(self):
+        self._values: dict[Any, Any] = {}
+        # Only the keys that have a stand-in.
+        self._keys: dict[_KeyByIdentity, Any] | None = None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        stand_in = _stand_in(key)
+        if stand_in is not key:
+            self._keys = self._keys or {}
+            self._keys[stand_in] = key
+        self._values[stand_in] = value
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._values[_stand_in(key)]
+
+    def __iter__(self) -> Iterator[Any]:
+        for key in self._values:
+            yield self._keys[key] if self._keys and isinstance(key, _KeyByIdentity) else key
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        # Never the contents: they may contain the table itself.
+        return f"<Lua table of {len(self)} entries>"
+
+    def as_list(self) -> list[Any]:
+        """The values under 1, 2, ... n, which is how Lua writes a list.
+
+        Raises:
+          ValueError: when there are other keys.
+
+        Example:
+          >>> table = Table()
+          >>> table[2], table[1] = "b", "a"
+          >>> table.as_list()
+          ['a', 'b']
+        """
+        count = len(self._values)
+        if not all(index in self._values for index in range(1, count + 1)):
+            raise ValueError(f"expected a Lua list with the keys 1 to {count}, got a table with other keys")
+        return [self._values[index] for index in range(1, count + 1)]
+
+
+class TorchObject:
+    """An object of a Torch class that is neither a tensor nor a storage, compared by identity.
+
+    Attributes:
+      class_name: for example "nn.Linear".
+      fields: the table of its fields (what the file stores there, for a class that stores something else).
+    """
+
+    __slots__ = ("class_name", "fields")
+
+    def __init__(self, class_name: str, fields: Any = None):
+        self.class_name = class_name
+        self.fields = fields
+
+    def __getitem__(self, name: str) -> Any:
+        if not isinstance(self.fields, Table):
+            raise KeyError(name)
+        return self.fields[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field `name`, or `default` when there is none."""
+        return self.fields.get(name, default) if isinstance(self.fields, Table) else default
+
+    def __repr__(self) -> str:
+        return f"<{self.class_name}>"
+
+
+class LuaFunction:
+    """A function's place: its bytecode is skipped, the values it had captured are kept."""
+
+    __slots__ = ("upvalues",)
+
+    def __init__(self):
+        self.upvalues: Any = None
+
+
+def torch7_arrays(root: Any) -> dict[str, np.ndarray]:
+    """Names the arrays that are reached from a file's root through string and integer keys.
+
+    An object that is reached in several ways is visited once, nearest to the root, so cycles do no harm.
+    Paths of more than MAX_PATH_KEYS keys, or through keys of more than MAX_NAME_CHARACTERS, are not
+    followed.
+
+    Returns:
+      Path -> array, for example "protos/cnn/modules/1/weight"; "" for a root that is an array itself.
+
+    Example:
+      >>> table = Table()
+      >>> table["weight"] = np.zeros(2)
+      >>> torch7_arrays(table)
+      {'weight': array([0., 0.])}
+    """
+    arrays: dict[str, np.ndarray] = {}
+    visited: set[int] = set()
+    level = [("", root)]
+    for _ in range(MAX_PATH_KEYS + 1):
+        following = []
+        for path, value in level:
+            if isinstance(value, np.ndarray):
+                arrays[path] = value
+                continue
+            fields = value.fields if isinstance(value, TorchObject) else value
+            if not isinstance(fields, Table) or id(fields) in visited:
+                continue
+            visited.add(id(fields))
+            for key, child in fields.items():
+                if _is_name(key) and isinstance(child, np.ndarray | Table | TorchObject):
+                    following.append((f"{path}/{key}" if path else str(key), child))
+        level = following
+    return arrays
+
+
+def _is_name(key: Any) -> bool:
+    if isinstance(key, str):
+        return len(key) <= MAX_NAME_CHARACTERS
+    return isinstance(key, int) and not isinstance(key, bool)

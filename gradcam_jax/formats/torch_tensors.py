@@ -1,0 +1,93 @@
+"""PyTorch's tensors as its files describe them: an element type, a storage to be found, a window on it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcam_jax.formats.restricted_pickle import Described
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """An element as it is stored; bfloat16, which numpy lacks, is stored as the upper half of a float32."""
+
+    name: str
+    dtype: np.dtype
+    is_bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class StorageType:
+    """A class of storages; `element` is None for the untyped one, which counts bytes."""
+
+    element: ElementType | None
+
+
+@dataclass(frozen=True)
+class StorageReference:
+    """Part of the storage filed under `key`: `count` elements (bytes if untyped) from `start`.
+
+    `total` is the length of the whole storage, of which an old file's view may be a part.
+    """
+
+    key: str
+    element: ElementType | None
+    total: int
+    start: int
+    count: int
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one counted element."""
+        return 1 if self.element is None else self.element.dtype.itemsize
+
+
+@dataclass
+class TensorDescription(Described):
+    """A tensor before its bytes are known: elements `offset + sum(index * stride)` of the storage."""
+
+    storage: StorageReference
+    element: ElementType
+    offset: int
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def _elements() -> dict[str, ElementType]:
+    layouts = {
+        "float64": "<f8",
+        "float32": "<f4",
+        "float16": "<f2",
+        "uint8": "u1",
+        "int8": "i1",
+        "int16": "<i2",
+        "int32": "<i4",
+        "int64": "<i8",
+        "uint16": "<u2",
+        "uint32": "<u4",
+        "uint64": "<u8",
+        "bool": "?",
+        "complex64": "<c8",
+        "complex128": "<c16",
+    }
+    made = {name: ElementType(name, np.dtype(layout)) for name, layout in layouts.items()}
+    made["bfloat16"] = ElementType("bfloat16", np.dtype("<u2"), is_bfloat16=True)
+    return made
+
+
+ELEMENTS = _elements()
+
+STORAGE_ELEMENTS = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "ByteStorage": "uint8",
+    "CharStorage": "int8",
+    "ShortStorage": "int16",
+    "IntStorage": "int32",
+    "LongStorage": "int64",
+    "BoolStorage": "bool",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
+}

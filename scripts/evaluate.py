@@ -1,0 +1,41 @@
+"""Measures how good a model, or its explanations, are on data that you have.
+
+  python scripts/evaluate.py --task classification --data DIR
+      top-1 and top-5 accuracy over DIR/imagenet_samples (labels.csv, images/)
+
+What was measured goes to evaluation.json in --out_path.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags, logging
+
+from gradcam_jax import zoo
+from gradcam_jax.commands import evaluate_classification
+from gradcam_jax.errors import InputError
+
+_TASK = flags.DEFINE_enum("task", "classification", list(zoo.DEFAULT), "What the model does.")
+_MODEL = flags.DEFINE_string("model", "", "The model. Default: the task's own.")
+_DATA = flags.DEFINE_string("data", None, "The folder with the data.", required=True)
+_RECIPE = flags.DEFINE_string(
+    "recipe", "", "The preprocessing. Default: that of the model's published evaluation."
+)
+_OUT = flags.DEFINE_string("out_path", "output", "The folder for evaluation.json.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Turns flags into options and runs the evaluation."""
+    if len(arguments) > 1:
+        raise app.UsageError(f"Expected flags only, got {' '.join(arguments[1:])!r}. See --help.")
+    logging.set_verbosity(logging.WARNING)
+    model = _MODEL.value or zoo.DEFAULT[_TASK.value]
+    options = evaluate_classification.Options(_DATA.value, model, _RECIPE.value, _OUT.value)
+    try:
+        evaluate_classification.run(options, print)
+    except InputError as error:
+        sys.exit(f"evaluate.py: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)

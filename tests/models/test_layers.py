@@ -1,0 +1,80 @@
+"""The layers that Flax leaves out: by loops in numpy, and against XLA's own convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradcam_jax.models.layers import (
+    adaptive_mean_pool,
+    depthwise_convolution,
+    local_response_norm,
+    max_pool,
+    max_pool_ceil,
+)
+from tests.comparison import assert_close
+
+RANDOM = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("length", "floor", "ceil"), [(54, 26, 27), (55, 27, 27), (13, 6, 6), (3, 1, 1), (4, 1, 2)]
+)
+def test_pools_of_3_by_2_cover_what_they_should(length, floor, ceil):
+    x = normal(length, length, 2)
+    assert max_pool(jnp.asarray(x), 3, 2).shape == (floor, floor, 2)
+    pooled = max_pool_ceil(jnp.asarray(x), 3, 2)
+    expected = [[x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((0, 1)) for j in range(ceil)] for i in range(ceil)]
+    np.testing.assert_array_equal(pooled, expected)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(7, 10, 7), (13, 9, 6), (3, 4, 7)])
+def test_adaptive_mean_pool_by_loops(height, width, size):
+    x = normal(2, height, width, 3)
+
+    def cells(length):
+        return [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
+
+    expected = [[x[:, a:b, c:d].mean((1, 2)) for c, d in cells(width)] for a, b in cells(height)]
+    assert_close(adaptive_mean_pool(jnp.asarray(x), size), np.moveaxis(np.array(expected), 2, 0), 1e-6)
+
+
+def test_adaptive_mean_pool_leaves_its_own_size_alone():
+    x = jnp.asarray(normal(7, 7, 2))
+    assert adaptive_mean_pool(x, 7) is x
+
+
+def test_local_response_norm_by_loops():
+    x = normal(2, 3, 9) * 30
+    expected = np.empty_like(x)
+    for channel in range(9):
+        window = x[..., max(channel - 2, 0) : channel + 3]
+        expected[..., channel] = x[..., channel] / (1 + 1e-4 / 5 * (window**2).sum(-1)) ** 0.75
+    assert_close(local_response_norm(jnp.asarray(x), size=5, alpha=1e-4, beta=0.75, k=1.0), expected, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "stride"),
+    [(7, 9, 3, 1), (8, 8, 3, 2), (9, 6, 5, 2), (7, 7, 5, 1), (5, 4, 5, 2), (1, 1, 3, 2), (3, 2, 5, 2)],
+)
+def test_depthwise_convolution_and_its_gradients_equal_xlas(height, width, size, stride):
+    x, kernel = jnp.asarray(normal(2, height, width, 4)), jnp.asarray(normal(size, size, 4))
+
+    def reference(x, kernel):
+        axes = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(
+            x, kernel[:, :, None], (stride, stride), "SAME", dimension_numbers=axes, feature_group_count=4
+        )
+
+    expected, pull_back = jax.vjp(reference, x, kernel)
+    actual, pull_back_ours = jax.vjp(lambda x, kernel: depthwise_convolution(x, kernel, stride), x, kernel)
+    assert_close(actual, expected, 1e-6)
+    gradient = jnp.asarray(normal(*expected.shape))
+    for ours, theirs in zip(pull_back_ours(gradient), pull_back(gradient), strict=True):
+        assert_close(ours, theirs, 2e-6)
+    one = depthwise_convolution(x[0], kernel, stride)
+    assert_close(one, expected[0], 1e-6)

@@ -1,0 +1,115 @@
+"""Exact parameter counts, layer names, sizes taken and refused: every model must be in the table."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradcam_jax as gc
+from gradcam_jax import zoo
+from gradcam_jax.conversion.rules import variable_shapes
+from gradcam_jax.models.vgg import VGG
+from tests.comparison import assert_close, kaiming_variables, random_images
+from tests.models.small_vgg import small_vgg
+
+# Name -> parameters, mapped layer, its shape at the recipe's size. The counts of VGG and AlexNet are those that
+# torchvision and the Caffe model zoo publish; EfficientNet-Lite0's is its authors' 4.7 M.
+TABLE = {
+    "vgg16": (138_357_544, "relu5_3", (14, 14, 512)),
+    "vgg19": (143_667_240, "relu5_4", (14, 14, 512)),
+    "vgg16_torchvision": (138_357_544, "relu5_3", (14, 14, 512)),
+    "vgg19_torchvision": (143_667_240, "relu5_4", (14, 14, 512)),
+    "alexnet": (60_965_224, "relu5", (13, 13, 256)),
+    "alexnet_torchvision": (61_100_840, "relu5", (13, 13, 256)),
+    "efficientnet_lite0": (4_652_008, "head_relu", (7, 7, 1280)),
+}
+CLASSIFIERS = {name: entry for name, entry in zoo.ZOO.items() if entry.task == "classification"}
+
+
+def shapes_of(entry):
+    return variable_shapes(entry.build(), zoo.example_image(entry))
+
+
+def test_every_classifier_is_in_the_table():
+    assert set(CLASSIFIERS) == set(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_exact_parameter_count_and_mapped_layer(name):
+    entry = CLASSIFIERS[name]
+    parameters, layer, shape = TABLE[name]
+    variables = shapes_of(entry)
+    assert sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables["params"])) == parameters
+    assert entry.parameters == parameters
+    assert entry.layer == layer
+    layers = gc.layer_shapes(entry.build(), variables, zoo.example_image(entry))
+    assert layers[layer].shape == shape
+    assert list(layers.values())[-1].shape == (1000,)
+
+
+def test_vgg16_layers_are_caffes_in_caffes_order():
+    entry = CLASSIFIERS["vgg16"]
+    layers = list(gc.layer_shapes(entry.build(), shapes_of(entry), zoo.example_image(entry)))
+    blocks = enumerate((2, 2, 3, 3, 3), 1)
+    expected = [
+        name
+        for block, count in blocks
+        for name in [f"{kind}{block}_{i + 1}" for i in range(count) for kind in ("conv", "relu")]
+        + [f"pool{block}"]
+    ]
+    assert layers == [*expected, "fc6", "relu6", "fc7", "relu7", "fc8"]
+
+
+@pytest.mark.parametrize(("name", "number", "layer"), [("vgg16", "30", "relu5_3"), ("vgg19", "36", "relu5_4")])
+def test_layers_by_the_originals_numbers(name, number, layer):
+    entry = CLASSIFIERS[name]
+    assert zoo.find_layer(entry, entry.build(), shapes_of(entry), number) == layer
+
+
+def test_alexnets_relu5_is_number_14():
+    entry = CLASSIFIERS["alexnet"]
+    assert zoo.find_layer(entry, entry.build(), shapes_of(entry), "14") == "relu5"
+
+
+@pytest.mark.parametrize("number", ["0", "32"])
+def test_a_layer_number_out_of_range(number):
+    entry = CLASSIFIERS["vgg16"]
+    with pytest.raises(gc.InputError, match="from 1 to 31"):
+        zoo.find_layer(entry, entry.build(), shapes_of(entry), number)
+
+
+@pytest.mark.parametrize(("name", "size"), [("vgg16", 225), ("vgg19", 320), ("alexnet", 224)])
+def test_caffes_nets_take_their_own_size_only_and_say_so(name, size):
+    entry = CLASSIFIERS[name]
+    image = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
+    with pytest.raises(gc.InputError, match=rf"only, got {size}x{size} instead"):
+        variable_shapes(entry.build(), image)
+
+
+@pytest.mark.parametrize("name", ["vgg16_torchvision", "alexnet_torchvision"])
+def test_torchvisions_nets_take_other_sizes(name):
+    entry = CLASSIFIERS[name]
+    at_recipe = shapes_of(entry)
+    other = variable_shapes(entry.build(), jax.ShapeDtypeStruct((256, 320, 3), jnp.float32))
+    assert jax.tree.map(lambda leaf: leaf.shape, at_recipe) == jax.tree.map(lambda leaf: leaf.shape, other)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1), (3, 32, 32)])
+def test_what_is_not_an_rgb_image_is_an_error(shape):
+    model, variables = small_vgg()
+    with pytest.raises(gc.InputError, match=r"images \(\.\.\., H, W, 3\)"):
+        model.apply(variables, jnp.ones(shape))
+
+
+def test_leading_axes_are_free():
+    model, variables = small_vgg()
+    images = jnp.asarray(random_images(6, 32)).reshape(2, 3, 32, 32, 3)
+    outputs = model.apply(variables, images)
+    assert outputs.shape == (2, 3, 7)
+    assert_close(outputs[1, 2], model.apply(variables, images[1, 2]), 2e-6)
+
+
+def test_own_class_counts():
+    model = VGG(convolutions=(1,), channels=(2,), hidden=4, classes=10, input_size=None)
+    variables = kaiming_variables(variable_shapes(model, jnp.ones((20, 30, 3))))
+    assert model.apply(variables, jnp.ones((20, 30, 3))).shape == (10,)
