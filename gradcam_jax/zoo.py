@@ -27,7 +27,6 @@ from gradcam_jax.interception.names import nearest, require_layers
 from gradcam_jax.models.alexnet import alexnet, alexnet_torchvision
 from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
 from gradcam_jax.models.vgg import vgg16, vgg16_torchvision, vgg19, vgg19_torchvision
-from gradcam_jax.text import MAX_QUESTION_TOKENS
 
 CHECKPOINTS_VARIABLE = "GRADCAM_JAX_CHECKPOINTS"
 """Environment variable: the folder that is searched for checkpoints first."""
@@ -63,8 +62,6 @@ class Entry(NamedTuple):
         parameters: Its exact number of parameters.
         licence: The weights' terms.
         package: Where its weights are, if a package carries them; else ``checkpoints/NAME.safetensors``.
-        cnn: For a model that looks at photos through another entry's CNN: that entry's name. Its own file then
-            holds the rest.
     """
 
     name: str
@@ -75,7 +72,6 @@ class Entry(NamedTuple):
     parameters: int
     licence: str
     package: Package | None = None
-    cnn: str = ""
 
 
 _LITE0_PACKAGE = Package(
@@ -153,14 +149,6 @@ def example_image(entry: Entry, size: int | None = None) -> jax.ShapeDtypeStruct
     return jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
 
 
-def example_inputs(entry: Entry, size: int | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Returns the shapes of everything that the model takes: the image, and for VQA a question and its length."""
-    image = example_image(entry, size)
-    if entry.task != "vqa":
-        return (image,)
-    return image, jax.ShapeDtypeStruct((MAX_QUESTION_TOKENS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
-
-
 def weights_path(entry: Entry) -> Path | None:
     """Returns the file that holds an entry's weights on this machine, or None if it is not here."""
     if entry.package is not None:
@@ -192,9 +180,7 @@ def load_variables(entry: Entry) -> dict[str, Any]:
     path = weights_path(entry)
     if path is None:
         raise InputError(f"The weights of {entry.name} are not here. Get them with:  {get_command(entry)}")
-    expected = variable_shapes(entry.build(), *example_inputs(entry))
-    if entry.cnn:
-        return with_cnn(path, entry.cnn, expected)
+    expected = variable_shapes(entry.build(), example_image(entry))
     if entry.package is not None:
         return convert(read_pytorch(path), entry.package.rules(), expected, ignore=entry.package.ignore)
     return read_checkpoint(path, expected)
@@ -215,24 +201,6 @@ def read_checkpoint(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
         raise CheckpointError(f"{str(path)!r} cannot be read as safetensors: {error}") from error
     targets = flax.traverse_util.flatten_dict(expected, sep="/")
     return convert(arrays, [Rule(key, key, np.asarray) for key in targets], expected)
-
-
-def with_cnn(path: Path, cnn: str, expected: dict[str, Any]) -> dict[str, Any]:
-    """Reads a checkpoint that holds all but the CNN, and puts another entry's weights in the CNN's place.
-
-    Args:
-        path: The checkpoint.
-        cnn: The other entry's name.
-        expected: The whole model's variables as shapes; the CNN's lie under ``cnn`` in each collection.
-    """
-    flat = flax.traverse_util.flatten_dict(expected, sep="/")
-    inside = {key: key.replace("/cnn/", "/", 1) for key in flat if key.split("/")[1] == "cnn"}
-    rest = flax.traverse_util.unflatten_dict({key: flat[key] for key in flat if key not in inside}, sep="/")
-    found = flax.traverse_util.flatten_dict(read_checkpoint(path, rest), sep="/")
-    # The CNN's own classifier is left behind: the model has no place for it.
-    frozen = flax.traverse_util.flatten_dict(load_variables(find_entry(cnn)), sep="/")
-    found |= {key: frozen[source] for key, source in inside.items()}
-    return flax.traverse_util.unflatten_dict(found, sep="/")
 
 
 def find_layer(entry: Entry, model: nn.Module, variables: Any, name: str, size: int | None = None) -> str:
