@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
-import numpy as np
-import safetensors.numpy
 
 from gradcam_jax import preprocessing
+from gradcam_jax.checkpoint import read_checkpoint
 from gradcam_jax.conversion.efficientnet_lite import efficientnet_lite0_from_pytorch, is_batch_counter
-from gradcam_jax.conversion.rules import Rule, convert, variable_shapes
+from gradcam_jax.conversion.rules import Rule, convert, unchanged, variable_shapes
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.formats.pytorch import read_pytorch
 from gradcam_jax.interception.linen import layer_shapes
@@ -30,6 +28,9 @@ from gradcam_jax.models.vgg import vgg16, vgg16_torchvision, vgg19, vgg19_torchv
 
 CHECKPOINTS_VARIABLE = "GRADCAM_JAX_CHECKPOINTS"
 """Environment variable: the folder that is searched for checkpoints first."""
+
+CHECKPOINT_SUFFIX = ".safetensors"
+"""What the name of one of this project's own checkpoints ends in."""
 
 
 class Package(NamedTuple):
@@ -151,13 +152,12 @@ def example_image(entry: Entry, size: int | None = None) -> jax.ShapeDtypeStruct
 
 def weights_path(entry: Entry) -> Path | None:
     """Returns the file that holds an entry's weights on this machine, or None if it is not here."""
+    candidates = [folder / f"{entry.name}{CHECKPOINT_SUFFIX}" for folder in checkpoint_folders()]
     if entry.package is not None:
         found = importlib.util.find_spec(entry.package.module)
-        path = Path(found.origin).parent / entry.package.file if found and found.origin else None
-    else:
-        candidates = (folder / f"{entry.name}.safetensors" for folder in checkpoint_folders())
-        path = next((candidate for candidate in candidates if candidate.is_file()), None)
-    return path if path is not None and path.is_file() else None
+        if found and found.origin:
+            candidates.insert(0, Path(found.origin).parent / entry.package.file)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def checkpoint_folders() -> list[Path]:
@@ -180,10 +180,18 @@ def load_variables(entry: Entry) -> dict[str, Any]:
     path = weights_path(entry)
     if path is None:
         raise InputError(f"The weights of {entry.name} are not here. Get them with:  {get_command(entry)}")
-    expected = variable_shapes(entry.build(), example_image(entry))
-    if entry.package is not None:
+    expected = expected_variables(entry)
+    if entry.package is not None and path.suffix != CHECKPOINT_SUFFIX:
         return convert(read_pytorch(path), entry.package.rules(), expected, ignore=entry.package.ignore)
-    return read_checkpoint(path, expected)
+    arrays, card = read_checkpoint(path)
+    if card.model != entry.name:
+        raise CheckpointError(f"{str(path)!r} holds the weights of {card.model}, not of {entry.name}.")
+    return convert(arrays, unchanged(expected), expected)
+
+
+def expected_variables(entry: Entry) -> dict[str, Any]:
+    """Returns the variables of an entry's model as shapes, computing nothing."""
+    return variable_shapes(entry.build(), example_image(entry))
 
 
 def get_command(entry: Entry) -> str:
@@ -191,16 +199,6 @@ def get_command(entry: Entry) -> str:
     if entry.package is not None:
         return entry.package.install
     return f"python scripts/download_checkpoints.py {entry.name}"
-
-
-def read_checkpoint(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
-    """Reads one of this project's own checkpoints, whose keys are the variables' paths, ``params/fc8/bias``."""
-    try:
-        arrays = safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read as safetensors: {error}") from error
-    targets = flax.traverse_util.flatten_dict(expected, sep="/")
-    return convert(arrays, [Rule(key, key, np.asarray) for key in targets], expected)
 
 
 def find_layer(entry: Entry, model: nn.Module, variables: Any, name: str, size: int | None = None) -> str:

@@ -1,32 +1,35 @@
-"""Downloads the published weights that this project's models are made from.
+"""Downloads the published weights that this project's models are made from, and converts them.
 
   python scripts/download_checkpoints.py --list
   python scripts/download_checkpoints.py vgg16 alexnet
   python scripts/download_checkpoints.py vgg16 --from_file ~/Downloads/VGG_ILSVRC_16_layers.caffemodel
 
 A download that was stopped goes on where it stopped. Files are checked against their published length and
-digest before they get their name. Without a network, fetch the addresses that --list prints on another
-machine, and give each file with --from_file.
+digest before they get their name, and then converted to checkpoints/NAME.safetensors. Without a network, fetch
+the addresses that --list prints on another machine, and give each file with --from_file.
 """
 
 import pathlib
 import sys
 from collections.abc import Sequence
 
-import tqdm
-from absl import app, flags
+from absl import app, flags, logging
 
+from gradcam_jax import zoo
+from gradcam_jax.commands import conversion
+from gradcam_jax.commands.progress import byte_bar
 from gradcam_jax.downloads.download import download, verify
 from gradcam_jax.downloads.sources import SOURCES, Source, model_names, sources_of
 from gradcam_jax.downloads.unpack import unpack
 from gradcam_jax.errors import InputError
 
 _LIST = flags.DEFINE_bool(
-    "list", False, "Print the models, their files, sizes, terms and addresses; download none."
+    "list", False, "Print the models and the published files that they are made from; download none."
 )
 _FROM_FILE = flags.DEFINE_multi_string(
     "from_file", [], "A file fetched by other means, used instead of a download. May be given several times."
 )
+_CONVERT = flags.DEFINE_bool("convert", True, "Convert the files when they are here; --noconvert only downloads.")
 _FOLDER = flags.DEFINE_string("folder", "checkpoints/downloads", "Where the downloaded files are kept.")
 
 
@@ -75,18 +78,18 @@ def _file_of(source: Source, given: Sequence[pathlib.Path], folder: pathlib.Path
 
 
 def _downloaded(source: Source, folder: pathlib.Path) -> pathlib.Path:
-    with tqdm.tqdm(desc=source.file_name, total=source.size, unit="B", unit_scale=True) as bar:
-
-        def show(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with byte_bar(source.file_name, source.size) as show:
         return download(source, folder, progress=show)
 
 
 def listing() -> str:
-    """Describes every published file, one paragraph each."""
-    lines = []
+    """Describes every checkpoint of the zoo, a line each, then every published file, a paragraph each."""
+    lines = [f"{'checkpoint':<22}{'task':<16}{'layer':<12}{'size':>9}  {'here':<6}licence"]
+    for entry in zoo.ZOO.values():
+        here = "no" if zoo.weights_path(entry) is None else "yes"
+        size = f"{entry.parameters * 4 / 1e6:.1f} MB"
+        lines.append(f"{entry.name:<22}{entry.task:<16}{entry.layer:<12}{size:>9}  {here:<6}{entry.licence}")
+    lines += ["", "published files:"]
     for source in SOURCES:
         size = "size not published" if source.size is None else f"{source.size / 1e6:,.1f} MB"
         digest = (
@@ -103,8 +106,15 @@ def listing() -> str:
     return "\n".join(lines)
 
 
+def convert(model: str, files: Sequence[pathlib.Path]) -> pathlib.Path:
+    """Makes a model's checkpoint from its files, with a progress bar, and returns its path."""
+    with byte_bar(f"{model}{zoo.CHECKPOINT_SUFFIX}") as show:
+        return conversion.run(model, files, progress=show)
+
+
 def main(arguments: list[str]) -> None:
-    """Downloads the named models' files and prints where they are."""
+    """Downloads the named models' files, converts them, and prints where they are."""
+    logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     if _LIST.value:
         print(listing())
         return
@@ -115,10 +125,15 @@ def main(arguments: list[str]) -> None:
         if given and len(models) > 1:
             raise InputError(f"--from_file goes with one model, got {', '.join(models)}")
         for model in models:
-            for file in gather(model, given, pathlib.Path(_FOLDER.value).expanduser()):
+            files = gather(model, given, pathlib.Path(_FOLDER.value).expanduser())
+            for file in files:
                 print(f"{model}: {file}")
+            if _CONVERT.value:
+                print(f"{model}: {convert(model, files)}")
     except InputError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; run the same command again to go on from here")
 
 
 if __name__ == "__main__":

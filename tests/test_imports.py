@@ -21,7 +21,7 @@ ALLOWED = {
     "interception": CORE,
     "models": WAYS_IN,
     "formats": set(),
-    "conversion": MODELS | {"formats"},
+    "conversion": MODELS | {"formats", "text"},
     "preprocessing": CORE,
     "text": {"interception"},
     "checkpoint": MODELS | {"formats", "conversion"},

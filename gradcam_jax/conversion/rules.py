@@ -4,6 +4,7 @@ A conversion is a readable table of rules, one a source array: what it was calle
 axes change. Missing, unexpected and mis-shaped arrays are reported together, not one a try.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
+from gradcam_jax.conversion.row_major import row_major
 from gradcam_jax.errors import CheckpointError
 
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -22,6 +24,13 @@ class Rule(NamedTuple):
     source: str
     target: str
     transform: Transform
+
+
+class View(NamedTuple):
+    """An array in its new order, not yet copied; a matrix may still have its first axis split into three."""
+
+    shape: tuple[int, ...]
+    view: np.ndarray
 
 
 def as_is(array: np.ndarray) -> np.ndarray:
@@ -40,14 +49,40 @@ def dense(array: np.ndarray) -> np.ndarray:
 
 
 def dense_after_flatten(channels: int, height: int, width: int) -> Transform:
-    """Turns the matrix after a flatten of C,H,W (Caffe, Torch) into one after a flatten of H,W,C (here)."""
+    """Turns the matrix after a flatten of C,H,W (Caffe, Torch) into one after a flatten of H,W,C (here).
+
+    The result is a view ``(h, w, c, out)``: no view has the first three axes in one, and a copy is for
+    :func:`convert` to make, or not.
+    """
 
     def transform(array: np.ndarray) -> np.ndarray:
-        outputs = array.shape[-2]
-        kernel = array.reshape(outputs, channels, height, width).transpose(2, 3, 1, 0)
-        return kernel.reshape(height * width * channels, outputs)
+        return array.reshape(array.shape[-2], channels, height, width).transpose(2, 3, 1, 0)
 
     return transform
+
+
+def weight_and_bias(source: str, target: str, transform: Transform) -> list[Rule]:
+    """Returns the two rules of a layer: ``SOURCEweight`` becomes its ``kernel``, ``SOURCEbias`` its ``bias``.
+
+    Example:
+        >>> [rule.target for rule in weight_and_bias("classifier.6.", "fc8", dense)]
+        ['params/fc8/kernel', 'params/fc8/bias']
+    """
+    return [
+        Rule(f"{source}weight", f"params/{target}/kernel", transform),
+        Rule(f"{source}bias", f"params/{target}/bias", as_is),
+    ]
+
+
+def inside(module: str, rules: Sequence[Rule]) -> list[Rule]:
+    """Returns the rules of a model that is a part, named ``module``, of a larger one."""
+    return [rule._replace(target=rule.target.replace("/", f"/{module}/", 1)) for rule in rules]
+
+
+def unchanged(expected: Mapping[str, Any]) -> list[Rule]:
+    """Returns the table of this project's own checkpoints, whose keys are the variables' paths."""
+    paths = flax.traverse_util.flatten_dict(dict(expected), sep="/")
+    return [Rule(path, path, as_is) for path in paths]
 
 
 def variable_shapes(model: Any, *inputs: Any) -> dict[str, Any]:
@@ -81,24 +116,51 @@ def convert(
     Raises:
         CheckpointError: If an array is missing, unexpected or of another shape; all are listed.
     """
+    views = transformed_views(arrays, rules, expected, ignore=ignore)
+    converted = {path: row_major(view).reshape(shape) for path, (shape, view) in views.items()}
+    return flax.traverse_util.unflatten_dict(converted, sep="/")
+
+
+def transformed_views(
+    arrays: Mapping[str, np.ndarray],
+    rules: Sequence[Rule],
+    expected: Mapping[str, Any],
+    *,
+    ignore: Callable[[str], bool] = lambda _: False,
+) -> dict[str, View]:
+    """Does what :func:`convert` does, without copying: for who writes the arrays one after the other.
+
+    Returns:
+        Path -> shape and view.
+    """
     shapes: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(expected), sep="/"))
-    by_source = {rule.source: rule for rule in rules}
+    sources, targets = {rule.source for rule in rules}, {rule.target for rule in rules}
     problems = [f"missing: {rule.source} (for {rule.target})" for rule in rules if rule.source not in arrays]
-    problems += [f"unexpected: {key}" for key in arrays if key not in by_source and not ignore(key)]
-    problems += [f"no rule gives {target}" for target in shapes if target not in {r.target for r in rules}]
+    problems += [f"unexpected: {key}" for key in arrays if key not in sources and not ignore(key)]
+    problems += [f"no rule gives {target}" for target in shapes if target not in targets]
     converted = {}
     for rule in rules:
         if rule.source not in arrays:
             continue
         source, wanted = arrays[rule.source], shapes[rule.target].shape
-        if source.size != np.prod(wanted, dtype=int):
+        view = _transformed(rule, source, wanted)
+        if view is None:
             problems.append(f"mis-shaped: {rule.source} is {source.shape}, for {rule.target} {wanted}")
-            continue
-        array = rule.transform(source)
-        if array.shape != wanted:
-            problems.append(f"mis-shaped: {rule.source} is {source.shape}, for {rule.target} {wanted}")
-        converted[rule.target] = array.astype(np.float32, copy=False)
+        else:
+            converted[rule.target] = View(wanted, view.astype(np.float32, copy=False))
     if problems:
         shown = "\n  ".join(problems[:20] + ([f"... {len(problems) - 20} more"] if len(problems) > 20 else []))
         raise CheckpointError(f"The arrays do not fit the model in {len(problems)} places:\n  {shown}")
-    return flax.traverse_util.unflatten_dict(converted, sep="/")
+    return converted
+
+
+def _transformed(rule: Rule, source: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray | None:
+    """Returns the array in its new order, or None where it cannot have the shape wanted."""
+    if source.size != math.prod(wanted):
+        return None
+    try:
+        view = rule.transform(source)
+    except (ValueError, IndexError):  # As many numbers, but on other axes than the transform expects.
+        return None
+    merged = (math.prod(view.shape[:3]), *view.shape[3:]) if len(wanted) == 2 else view.shape
+    return view if wanted in (view.shape, merged) else None

@@ -1,0 +1,203 @@
+"""This project's own checkpoints: safetensors with a card that says what the weights are and where they come from.
+
+A tensor's key is its variable's path, ``params/fc8/bias``; the card is JSON in the file's metadata under
+``card``. Any program that reads safetensors can read both.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import flax.traverse_util
+import numpy as np
+
+from gradcam_jax.conversion.row_major import row_major_pieces
+from gradcam_jax.conversion.rules import View
+from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetensors_metadata
+
+Progress = Callable[[int, int], object]
+"""Called with (bytes written, bytes in all)."""
+
+_ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
+
+
+def _silent(_done: int, _total: int) -> None:
+    pass
+
+
+class SourceFile(NamedTuple):
+    """A file that a checkpoint was made from."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Card(NamedTuple):
+    """What a checkpoint is.
+
+    Attributes:
+        model: Its name in the zoo.
+        recipe: The name of its preprocessing.
+        licence: The weights' terms.
+        parameters: Number of parameters.
+        sources: The files that it was made from.
+        labels: The name of each score (classes, answers), by index; empty where there are none.
+        words: The word of each row of the embedding, by index; empty where there are none.
+        notes: Anything else: the data and the command that trained it, its accuracy.
+    """
+
+    model: str
+    recipe: str
+    licence: str
+    parameters: int
+    sources: tuple[SourceFile, ...] = ()
+    labels: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    notes: str = ""
+
+
+def describe_source(path: str | os.PathLike[str]) -> SourceFile:
+    """Hashes a file that a checkpoint is made from.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return SourceFile(Path(path).name, file.tell(), digest)
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+
+
+def count_parameters(variables: Mapping[str, Any]) -> int:
+    """Returns the number of trainable parameters, those under ``params``."""
+    flat: dict[Any, Any] = dict(flax.traverse_util.flatten_dict(dict(variables.get("params", {}))))
+    return sum(math.prod(array.shape) for array in flat.values())
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str],
+    variables: Mapping[str, Any],
+    card: Card,
+    *,
+    progress: Progress = _silent,
+) -> None:
+    """Writes a checkpoint so that its name never holds anything but the whole file.
+
+    Args:
+        path: The file; its folder is made if it is not there.
+        variables: ``{"params": {...}, ...}``, float32 arrays.
+        card: What it is.
+        progress: Told how far the writing is.
+
+    Raises:
+        InputError: If it cannot be written, or an array is not float32.
+    """
+    arrays: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(variables), sep="/"))
+    views = {key: View(array.shape, np.asarray(array)) for key, array in arrays.items()}
+    write_views(path, views, card, progress=progress)
+
+
+def write_views(
+    path: str | os.PathLike[str],
+    views: Mapping[str, View],
+    card: Card,
+    *,
+    progress: Progress = _silent,
+) -> None:
+    """Writes a checkpoint from what a conversion gives, without a copy of any array in memory.
+
+    Args:
+        path: The file; its folder is made if it is not there.
+        views: Path such as ``"params/fc8/bias"`` -> array.
+        card: What it is.
+        progress: Told how far the writing is.
+
+    Raises:
+        InputError: If it cannot be written, or an array is not float32.
+    """
+    path = Path(path)
+    for key, (_, view) in views.items():
+        if view.dtype != np.float32:
+            raise InputError(f"A checkpoint holds float32 arrays; {key} is {view.dtype}.")
+    total, done = sum(view.nbytes for _, view in views.values()), 0
+    try:
+        with _replacing(path) as file:
+            start = file.write(_header(views, card))
+            for _, view in views.values():
+                for first, piece in row_major_pieces(view):
+                    file.seek(start + first * piece.itemsize)
+                    file.write(piece.data.cast("B"))
+                    done += piece.nbytes
+                    progress(done, total)
+                start += view.nbytes
+    except OSError as error:
+        raise InputError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], Card]:
+    """Reads a checkpoint.
+
+    Returns:
+        Path such as ``"params/fc8/bias"`` -> array, a read-only view on the mapped file; and the card.
+
+    Raises:
+        CheckpointError: If the file is damaged, or not one of this project's.
+    """
+    return read_safetensors(path), read_card(path)
+
+
+def read_card(path: str | os.PathLike[str]) -> Card:
+    """Reads a checkpoint's card and leaves its arrays alone.
+
+    Raises:
+        CheckpointError: If the file is damaged, or not one of this project's.
+    """
+    text = read_safetensors_metadata(path).get("card")
+    if text is None:
+        raise CheckpointError(
+            f"{os.fspath(path)}: has no card, so it is not a checkpoint of this project. Make one of it with "
+            f"scripts/convert_checkpoint.py --model NAME {os.fspath(path)}"
+        )
+    try:
+        fields = json.loads(text)
+        sources = tuple(SourceFile(**source) for source in fields.pop("sources", ()))
+        labels, words = (tuple(fields.pop(name, ())) for name in ("labels", "words"))
+        return Card(sources=sources, labels=labels, words=words, **fields)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{os.fspath(path)}: its card cannot be read: {error}") from error
+
+
+def _header(views: Mapping[str, View], card: Card) -> bytes:
+    fields = card._asdict() | {"sources": [source._asdict() for source in card.sources]}
+    header: dict[str, Any] = {"__metadata__": {"card": json.dumps(fields, ensure_ascii=False)}}
+    position = 0
+    for key, (shape, view) in views.items():
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [position, position + view.nbytes]}
+        position += view.nbytes
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes the path's name only when it is whole and on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""Makes a checkpoint of this project from other programs' files."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from gradcam_jax import zoo
+from gradcam_jax.checkpoint import Card, Progress, count_parameters, describe_source, write_views
+from gradcam_jax.conversion.originals import MODELS, File, arrays_of, read_file
+from gradcam_jax.conversion.rules import transformed_views
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.names import nearest
+from gradcam_jax.tasks.ilsvrc import imagenet_classes
+
+
+def run(
+    name: str,
+    paths: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda *_: None,
+) -> Path:
+    """Converts the files that a model is made from.
+
+    Args:
+        name: The model's name in the zoo.
+        paths: Its files, in any order; their formats are told by content.
+        out: The checkpoint; unless given, where the zoo looks for it.
+        say: Takes each line of the report.
+        progress: Told how far the writing is.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        InputError: If there is no such model, a file is missing, cannot be read, or is another model's;
+            then nothing is written.
+    """
+    if name not in MODELS:
+        near = nearest(name, MODELS) or list(MODELS)
+        raise InputError(f"There is no model {name!r} to convert to. Nearest: {', '.join(near)}.")
+    entry = zoo.find_entry(name)
+    files = [read_file(path) for path in paths]
+    for file in files:
+        for line in description(file):
+            say(line)
+    with ThreadPoolExecutor() as pool:
+        described = pool.map(describe_source, paths)  # Hashing and tracing the model take as long as each other.
+        expected, model = zoo.expected_variables(entry), MODELS[name]
+        sources = tuple(described)
+    views = transformed_views(arrays_of(name, files), model.rules(), expected, ignore=model.ignore)
+    answers = next((file.answers for file in files if file.answers), ())
+    words = next((file.words for file in files if file.words), ())
+    card = Card(
+        model=name,
+        recipe=entry.recipe.name,
+        licence=entry.licence,
+        parameters=count_parameters(expected),
+        sources=sources,
+        labels=_class_names() if entry.task == "classification" else answers,
+        words=words,
+    )
+    target = Path(out) if out is not None else default_path(name)
+    write_views(target, views, card, progress=progress)
+    say(f"{target}: {name}, {card.parameters:,} parameters, {target.stat().st_size / 1e6:,.1f} MB")
+    return target
+
+
+def default_path(name: str) -> Path:
+    """Returns where the zoo looks first for a model's checkpoint."""
+    return zoo.checkpoint_folders()[0] / f"{name}{zoo.CHECKPOINT_SUFFIX}"
+
+
+def description(file: File) -> list[str]:
+    """Says what a file holds: its format, then each array's name and shape, then how many numbers in all."""
+    if file.answers:
+        return [f"{file.path}: vocabulary, {len(file.words):,} words, {len(file.answers):,} answers"]
+    rows = [f"  {name:<40} {_shape(array)}" for name, array in file.arrays.items()]
+    numbers = sum(array.size for array in file.arrays.values())
+    words = f", {len(file.words):,} words" if file.words else ""
+    return [f"{file.path}: {file.format}, {len(rows)} arrays, {numbers:,} numbers{words}", *rows]
+
+
+def _shape(array: np.ndarray) -> str:
+    return "x".join(map(str, array.shape)) or "a number"
+
+
+def _class_names() -> tuple[str, ...]:
+    return tuple(class_.name for class_ in imagenet_classes())

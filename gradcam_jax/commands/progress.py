@@ -1,0 +1,26 @@
+"""A bar on the terminal for work that is counted in bytes."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import tqdm
+
+
+@contextlib.contextmanager
+def byte_bar(
+    description: str, total: int | None = None, *, hidden: bool = False
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Shows a bar while the body runs; yields what is to be called with (bytes done, bytes in all or None).
+
+    Args:
+        description: What is being done.
+        total: Bytes in all, if known from the start.
+        hidden: Whether to show nothing; where standard error is not a terminal, nothing is shown anyway.
+    """
+    with tqdm.tqdm(desc=description, total=total, unit="B", unit_scale=True, disable=hidden or None) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show

@@ -1,0 +1,139 @@
+"""A captioner in the manner of neuraltalk2: the image is the first step of the sentence.
+
+A photo's features are brought to the length of a word vector and read by the LSTM first; then come START and the
+words, and after each the decoder says what may follow. START and END are one token, the last, whose index is the
+number of words V. Parameters: ``cnn`` (a net of its own), ``image_embedding``, ``word_embedding``, ``lstm`` with
+``i2h`` and ``h2h``, ``decoder``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gradcam_jax.attribution.relu_rules import guided
+from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
+from gradcam_jax.models.layers import Relu
+from gradcam_jax.models.lstm import Lstm, LstmState
+from gradcam_jax.models.vgg import vgg16
+from gradcam_jax.models.word_scores import word_log_probabilities
+
+MAX_WORDS = 16
+"""The longest caption, as in neuraltalk2's training."""
+
+
+class Captioner(nn.Module):
+    r"""CNN, linear map, ReLU, one LSTM layer, log-softmax.
+
+    .. math::
+        v &= \max(W_e \, \mathrm{cnn}(x) + b_e, 0), \quad (c_0, h_0) = \mathrm{LSTM}(0, v) \\
+        (c_t, h_t) &= \mathrm{LSTM}((c, h)_{t-1}, E_{w_{t-1}}), \quad
+        \log p(\cdot \mid x, w_{<t}) = \log \mathrm{softmax}(W_d h_t + b_d)
+
+    with :math:`w_0` = START. Nothing is said after the image's own step.
+
+    Attributes:
+        cnn: Maps images ``(..., H, W, 3)`` to features ``(..., F)``; it has a ``relu`` field.
+        words: Number V of words, ``UNK`` included; the token V is START and END.
+        embedding_size: Length of the image's and the words' vectors.
+        hidden_size: Length of the LSTM's cell and hidden vector.
+        dropout: Share of the hidden vector's elements that training hides from the decoder.
+        relu: The rectifier after the image's linear map; guided backpropagation replaces it too.
+
+    References:
+        karpathy/neuraltalk2, ``misc/LanguageModel.lua``; Vinyals et al., Show and Tell, arXiv:1411.4555.
+    """
+
+    cnn: nn.Module
+    words: int
+    embedding_size: int = 512
+    hidden_size: int = 512
+    dropout: float = 0.5
+    relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
+
+    def setup(self) -> None:
+        """Declares the layers."""
+        self.image_embedding = nn.Dense(self.embedding_size)
+        self.image_relu = Relu(self.relu)
+        self.word_embedding = nn.Embed(self.words + 1, self.embedding_size)
+        self.lstm = Lstm(self.hidden_size)
+        self.decoder_dropout = nn.Dropout(self.dropout)
+        self.decoder = nn.Dense(self.words + 1)
+
+    def __call__(self, image: jax.Array, tokens: jax.Array) -> jax.Array:
+        """Says what may follow each beginning of given captions.
+
+        Args:
+            image: Preprocessed, ``(..., H, W, 3)``.
+            tokens: The captions' words, ``(..., T)`` int; what pads them does not change the rows before it.
+
+        Returns:
+            Log-probabilities ``(..., T + 1, V + 1)``: row t, from 0, is for the word after the first t.
+        """
+        return self.continuations(self.image_vector(image), tokens)
+
+    def image_vector(self, image: jax.Array) -> jax.Array:
+        """Returns what the LSTM reads first, ``(..., embedding_size)``, non-negative."""
+        return self.embed_features(self.cnn(image))
+
+    def embed_features(self, features: jax.Array) -> jax.Array:
+        """Brings the CNN's features ``(..., F)`` to the length of a word vector."""
+        return self.image_relu(self.image_embedding(features))
+
+    def continuations(self, image_vector: jax.Array, tokens: jax.Array, *, train: bool = False) -> jax.Array:
+        """Does what ``__call__`` does from the image's vector; ``train`` needs the PRNG stream ``dropout``."""
+        hidden = self._hidden(image_vector, self._with_start(tokens))
+        return jax.nn.log_softmax(self.decoder(self.decoder_dropout(hidden, deterministic=not train)))
+
+    def word_scores(self, image: jax.Array, tokens: jax.Array) -> jax.Array:
+        """Returns the log-probability of each given word after those before it.
+
+        The values are those of ``__call__`` at the words; the gradients of many words cost little more than of
+        one (:mod:`gradcam_jax.models.word_scores`).
+
+        Args:
+            image: Preprocessed, ``(..., H, W, 3)``.
+            tokens: The caption's words, ``(..., T)`` int.
+
+        Returns:
+            ``(..., T)``.
+        """
+        hidden = self._hidden(self.image_vector(image), self._with_start(tokens)[..., :-1])
+        decoder = self.decoder.variables["params"]
+        return word_log_probabilities(hidden, decoder["kernel"], decoder["bias"], tokens)
+
+    def begin(self, image_vector: jax.Array) -> LstmState:
+        """Returns the state after the image's step, from which :meth:`advance` writes."""
+        return self.lstm.step(self.lstm.initial_state(image_vector.shape[:-1]), image_vector)
+
+    def advance(self, state: LstmState, tokens: jax.Array) -> tuple[LstmState, jax.Array]:
+        """Reads one token ``(...)`` and returns the new state and what may follow, ``(..., V + 1)``."""
+        state = self.lstm.step(state, self.word_embedding(tokens))
+        return state, jax.nn.log_softmax(self.decoder(state.hidden))
+
+    def _hidden(self, image_vector: jax.Array, inputs: jax.Array) -> jax.Array:
+        vectors = self.word_embedding(inputs)
+        lengths = jnp.full(inputs.shape[:-1], inputs.shape[-1])
+        return self.lstm(vectors, lengths, self.begin(image_vector))[1]
+
+    def _with_start(self, tokens: jax.Array) -> jax.Array:
+        start = jnp.full((*tokens.shape[:-1], 1), self.words, tokens.dtype)
+        return jnp.concatenate([start, tokens], axis=-1)
+
+
+def guided_captioner(model: Captioner) -> Captioner:
+    """Returns the captioner with guided rectifiers, in the CNN and after the image's linear map."""
+    cnn = model.cnn.clone(relu=guided(model.cnn.relu))  # type: ignore[attr-defined]
+    return model.clone(cnn=cnn, relu=guided(model.relu))
+
+
+def neuraltalk2(words: int = 9567, **fields: Any) -> Captioner:
+    """Returns karpathy/neuraltalk2's captioner on VGG-16 to ``relu7``; its release knows 9,567 words."""
+    return Captioner(cnn=vgg16(classes=None), words=words, **fields)
+
+
+def captioner_lite0(words: int, **fields: Any) -> Captioner:
+    """Returns the bundled captioner: EfficientNet-Lite0 to ``pool``, any image size."""
+    return Captioner(cnn=efficientnet_lite0(classes=None), words=words, **fields)

@@ -1,0 +1,187 @@
+"""From a net that says what may follow to a caption: greedily, by chance, or by beam search.
+
+Written for one caption and any net: a *step* reads one token and returns the new state and the log-probabilities
+of what may follow, for any number of leading axes. ``jax.vmap`` decodes a batch of images, ``jax.jit`` compiles.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradcam_jax.errors import InputError
+
+State = Any
+Step = Callable[[State, jax.Array], tuple[State, jax.Array]]
+
+
+class Decoded(NamedTuple):
+    """One caption, or several with a leading axis, best first.
+
+    Attributes:
+        tokens: ``(..., steps)`` int32; END from the caption's end on.
+        length: Words before END, ``(...)`` int32.
+        log_prob: Sum of the words' log-probabilities and, if it was reached, END's, ``(...)``. A place that no
+            caption took has length 0 and minus infinity.
+    """
+
+    tokens: jax.Array
+    length: jax.Array
+    log_prob: jax.Array
+
+
+def greedy(step: Step, state: State, *, end: int, steps: int) -> Decoded:
+    """Takes the likeliest word each time, until END or the last step: how the original program writes.
+
+    Args:
+        step: ``(state, token) -> (state, log-probabilities (V + 1,))``.
+        state: Before START.
+        end: The token that is both START and END.
+        steps: The most words.
+
+    Returns:
+        One caption.
+    """
+    return _decode(step, state, lambda log_probs, _: jnp.argmax(log_probs), end, steps, jax.random.key(0))
+
+
+def sample(
+    step: Step, state: State, key: jax.Array, *, end: int, steps: int, temperature: jax.Array | float = 1.0
+) -> Decoded:
+    r"""Draws each word from :math:`p^{1/\tau}`, normalised.
+
+    Args:
+        step: ``(state, token) -> (state, log-probabilities (V + 1,))``.
+        state: Before START.
+        key: A PRNG key.
+        end: The token that is both START and END.
+        steps: The most words.
+        temperature: :math:`\tau`; under 1 likely words become likelier still.
+
+    Returns:
+        One caption; its log-probability is the net's own, at temperature 1.
+    """
+
+    def draw(log_probs: jax.Array, key: jax.Array) -> jax.Array:
+        return jax.random.categorical(key, log_probs / temperature)
+
+    return _decode(step, state, draw, end, steps, key)
+
+
+def beam_search(
+    step: Step, state: State, *, width: int, end: int, steps: int, length_exponent: float = 0.0
+) -> Decoded:
+    r"""Keeps the likeliest beginnings, by neuraltalk2's rules, and returns the captions that they finished.
+
+    The first word comes from one beginning; then each of ``width`` beginnings proposes its ``width`` likeliest
+    words, and the likeliest of all go on. A beginning that writes END, or reaches the last step, is noted as
+    finished and *stays* among the beginnings, where it may crowd out others. Finished captions are ranked by
+    :math:`\log p / n^\lambda`, n the number of tokens with END.
+
+    Args:
+        step: ``(state (width, ...), tokens (width,)) -> (state, log-probabilities (width, V + 1))``.
+        state: Before START, without the axis of beginnings.
+        width: Number of beginnings, at most V + 1.
+        end: The token that is both START and END.
+        steps: The most words.
+        length_exponent: :math:`\lambda`: 0, neuraltalk2's, favours short captions; 1 ranks by the mean.
+
+    Returns:
+        ``width`` captions, best first; the places that no finished caption took come last.
+
+    Raises:
+        InputError: If the width is not between 1 and the number of tokens.
+
+    References:
+        karpathy/neuraltalk2, ``misc/LanguageModel.lua``, ``sample_beam``.
+    """
+    tokens = end + 1
+    if not 1 <= width <= tokens:
+        raise InputError(f"Expected a beam of 1 to {tokens} (the number of words), got {width} instead.")
+    search = _Search(
+        state=jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), state),
+        beams=_nothing(width, steps, end)._replace(log_prob=jnp.full(width, -jnp.inf).at[0].set(0.0)),
+        ended=jnp.zeros(width, bool),
+        finished=_nothing(width, steps, end),
+        scores=jnp.full(width, -jnp.inf),
+        time=jnp.zeros((), jnp.int32),
+    )
+
+    def goes_on(search: _Search) -> jax.Array:
+        return (search.time < steps) & ~jnp.all(search.ended)
+
+    def extend(search: _Search) -> _Search:
+        previous = search.beams.tokens[:, jnp.maximum(search.time - 1, 0)]  # END where there is none: START
+        state, log_probs = step(search.state, previous)
+        proposals, words = jax.lax.top_k(log_probs, width)
+        sums, chosen = jax.lax.top_k((search.beams.log_prob[:, jnp.newaxis] + proposals).reshape(-1), width)
+        parents, words = chosen // width, words.reshape(-1)[chosen].astype(jnp.int32)
+        parent_ended = search.ended[parents]
+        beams = Decoded(
+            search.beams.tokens[parents].at[:, search.time].set(words),
+            search.beams.length[parents] + jnp.where(words == end, 0, 1),
+            sums,
+        )
+        finishes = ~parent_ended & ((words == end) | (search.time == steps - 1)) & (sums > -jnp.inf)
+        finished, scores = _rank(search, beams, finishes, length_exponent, end)
+        return _Search(
+            state=jax.tree.map(lambda leaf: leaf[parents], state),
+            beams=beams,
+            ended=parent_ended | (words == end),
+            finished=finished,
+            scores=scores,
+            time=search.time + 1,
+        )
+
+    return jax.lax.while_loop(goes_on, extend, search).finished
+
+
+class _Search(NamedTuple):
+    state: State
+    beams: Decoded
+    ended: jax.Array
+    finished: Decoded
+    scores: jax.Array
+    time: jax.Array
+
+
+def _rank(
+    search: _Search, beams: Decoded, finishes: jax.Array, length_exponent: float, end: int
+) -> tuple[Decoded, jax.Array]:
+    """Puts the captions just finished among those finished before and keeps the best."""
+    tokens = (search.time + 1).astype(jnp.float32)
+    scores = jnp.where(finishes, beams.log_prob / tokens**length_exponent, -jnp.inf)
+    scores, kept = jax.lax.top_k(jnp.concatenate([search.scores, scores]), scores.shape[0])
+
+    def just_finished(leaf: jax.Array, empty: jax.Array) -> jax.Array:
+        return jnp.where(finishes.reshape((-1,) + (1,) * (leaf.ndim - 1)), leaf, empty)
+
+    new = jax.tree.map(just_finished, beams, _nothing(*beams.tokens.shape, end))
+    return jax.tree.map(lambda old, now: jnp.concatenate([old, now])[kept], search.finished, new), scores
+
+
+def _nothing(width: int, steps: int, end: int) -> Decoded:
+    return Decoded(
+        jnp.full((width, steps), end, jnp.int32), jnp.zeros(width, jnp.int32), jnp.full(width, -jnp.inf)
+    )
+
+
+def _decode(
+    step: Step,
+    state: State,
+    choose: Callable[[jax.Array, jax.Array], jax.Array],
+    end: int,
+    steps: int,
+    key: jax.Array,
+) -> Decoded:
+    def write(carry: tuple[State, jax.Array, jax.Array, jax.Array], key: jax.Array) -> tuple[Any, jax.Array]:
+        state, token, log_prob, ended = carry
+        state, log_probs = step(state, token)
+        word = jnp.where(ended, end, choose(log_probs, key)).astype(jnp.int32)
+        log_prob = log_prob + jnp.where(ended, 0.0, log_probs[word])
+        return (state, word, log_prob, ended | (word == end)), word
+
+    start = (state, jnp.asarray(end, jnp.int32), jnp.zeros(()), jnp.zeros((), bool))
+    (_, _, log_prob, _), tokens = jax.lax.scan(write, start, jax.random.split(key, steps))
+    return Decoded(tokens, jnp.sum(tokens != end).astype(jnp.int32), log_prob)

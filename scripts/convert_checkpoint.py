@@ -1,0 +1,48 @@
+"""Turns another program's weights into a checkpoint of this project.
+
+  python scripts/convert_checkpoint.py --model vgg16 VGG_ILSVRC_16_layers.caffemodel
+  python scripts/convert_checkpoint.py --model vgg16_torchvision vgg16-397923af.pth
+
+The format is told by what a file holds, not by its name: Caffe's, Torch7's, PyTorch's, safetensors or npz. A
+model that is made from several files takes all of them, in any order. Nothing of the file is executed, and none
+of those programs is needed. A file's name never holds anything but a whole checkpoint.
+"""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import tqdm
+from absl import app, flags, logging
+
+from gradcam_jax.commands import conversion
+from gradcam_jax.commands.progress import byte_bar
+from gradcam_jax.errors import InputError
+
+_MODEL = flags.DEFINE_string("model", None, "The model, by its name in the zoo.", required=True)
+_OUT = flags.DEFINE_string("out", None, "The checkpoint. Default: checkpoints/MODEL.safetensors.")
+_QUIET = flags.DEFINE_bool("quiet", False, "Say nothing but errors.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Converts the named files and says what was found in them."""
+    logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
+    paths = [pathlib.Path(name).expanduser() for name in arguments[1:]]
+    try:
+        if not paths:
+            raise InputError("name the file or files to convert (--help tells more)")
+        with byte_bar("writing", hidden=_QUIET.value) as show:
+            conversion.run(_MODEL.value, paths, _OUT.value, say=_say, progress=show)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; nothing was written")
+
+
+def _say(line: str) -> None:
+    if not _QUIET.value:
+        tqdm.tqdm.write(line)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,139 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.models import decoding
+from tests.models.reference_decoding import slow_beam_search, slow_greedy
+
+WORDS, HIDDEN, STEPS = 6, 5, 7
+END = WORDS
+
+
+def random_net(seed: int, sharpness: float = 3.0) -> dict[str, np.ndarray]:
+    """A small recurrent net with no structure: what may follow depends on the whole beginning."""
+    generator = np.random.default_rng(seed)
+
+    def matrix(*shape: int) -> np.ndarray:
+        return generator.normal(size=shape).astype(np.float32)
+
+    return {
+        "start": matrix(HIDDEN),
+        "read": matrix(END + 1, HIDDEN),
+        "keep": matrix(HIDDEN, HIDDEN),
+        "say": sharpness * matrix(HIDDEN, END + 1),
+    }
+
+
+def step_of(net, state, token):
+    state = jnp.tanh(state @ net["keep"] + net["read"][token])
+    return state, jax.nn.log_softmax(state @ net["say"])
+
+
+def slow_step_of(net):
+    def step(state, token):
+        state = np.tanh(state @ net["keep"] + net["read"][token])
+        logits = (state @ net["say"]).astype(np.float64)
+        return state, logits - np.log(np.sum(np.exp(logits - logits.max()))) - logits.max()
+
+    return step
+
+
+def words_of(decoded: decoding.Decoded) -> tuple[int, ...]:
+    return tuple(np.asarray(decoded.tokens)[: int(decoded.length)].tolist())
+
+
+@functools.cache
+def compiled(width: int, exponent: float = 0.0):
+    @jax.jit
+    def run(net):
+        step = functools.partial(step_of, net)
+        return decoding.beam_search(
+            step, net["start"], width=width, end=END, steps=STEPS, length_exponent=exponent
+        )
+
+    return run
+
+
+@jax.jit
+def compiled_greedy(net):
+    return decoding.greedy(functools.partial(step_of, net), net["start"], end=END, steps=STEPS)
+
+
+@functools.cache
+def nets() -> list[dict[str, np.ndarray]]:
+    return [random_net(seed) for seed in range(200)]
+
+
+def of_all_nets(decode) -> list[decoding.Decoded]:
+    found = jax.device_get(jax.vmap(decode)(jax.tree.map(lambda *leaves: np.stack(leaves), *nets())))
+    return [jax.tree.map(lambda leaf, index=index: leaf[index], found) for index in range(len(nets()))]
+
+
+def captions_of(found: decoding.Decoded) -> list[decoding.Decoded]:
+    ranks = range(len(found.log_prob))
+    captions = [jax.tree.map(lambda leaf, rank=rank: leaf[rank], found) for rank in ranks]
+    return [caption for caption in captions if caption.log_prob > -np.inf]
+
+
+@pytest.mark.parametrize(("width", "exponent"), [(2, 0.0), (3, 0.0), (7, 0.0), (3, 1.0)])
+def test_beam_search_finds_what_the_slow_reference_finds_on_200_random_nets(width, exponent):
+    for net, found in zip(nets(), of_all_nets(compiled(width, exponent)), strict=True):
+        expected = slow_beam_search(slow_step_of(net), net["start"], width, END, STEPS, exponent)[:width]
+        captions = captions_of(found)
+        assert [words_of(caption) for caption in captions] == [caption for caption, _ in expected]
+        log_probs = [caption.log_prob for caption in captions]
+        # Near certainty a float32 log-probability keeps six digits after the point, not six in all.
+        np.testing.assert_allclose(log_probs, [log_prob for _, log_prob in expected], rtol=1e-5, atol=2e-6)
+
+
+def test_greedy_is_the_likeliest_path_and_a_beam_of_one():
+    for net, alone, beam in zip(nets(), of_all_nets(compiled_greedy), of_all_nets(compiled(1)), strict=True):
+        words, log_prob = slow_greedy(slow_step_of(net), net["start"], END, STEPS)
+        (only,) = captions_of(beam)
+        assert words_of(alone) == words_of(only) == words
+        np.testing.assert_allclose([alone.log_prob, only.log_prob], [log_prob] * 2, rtol=1e-5, atol=2e-6)
+
+
+def test_a_batch_decodes_as_each_image_alone():
+    for net, found in zip(nets()[:20], of_all_nets(compiled(3)), strict=False):
+        alone = compiled(3)(net)
+        np.testing.assert_array_equal(found.tokens, alone.tokens)
+        np.testing.assert_allclose(found.log_prob, alone.log_prob, rtol=1e-6)
+
+
+def test_a_wider_beam_than_there_are_words_is_an_error():
+    net = random_net(0)
+    with pytest.raises(InputError, match="1 to 7"):
+        decoding.beam_search(functools.partial(step_of, net), net["start"], width=8, end=END, steps=STEPS)
+
+
+def test_sampling_follows_the_probabilities_and_the_temperature():
+    net = jax.tree.map(jnp.asarray, random_net(3, sharpness=1.0))
+    step = functools.partial(step_of, net)
+
+    def first_words(temperature):
+        def draw(key):
+            return decoding.sample(step, net["start"], key, end=END, steps=1, temperature=temperature)
+
+        return jax.vmap(draw)(jax.random.split(jax.random.key(0), 20_000)).tokens[:, 0]
+
+    _, log_probs = step(net["start"], END)
+    for temperature in (0.5, 1.0, 2.0):
+        shares = np.bincount(first_words(temperature), minlength=END + 1) / 20_000
+        np.testing.assert_allclose(shares, jax.nn.softmax(log_probs / temperature), atol=0.012)  # 3.4 sigma at .5
+
+
+def test_sampling_near_zero_temperature_is_greedy_and_is_repeatable():
+    net = jax.tree.map(jnp.asarray, random_net(5))
+    step = functools.partial(step_of, net)
+    cold = decoding.sample(step, net["start"], jax.random.key(1), end=END, steps=STEPS, temperature=1e-4)
+    assert words_of(cold) == words_of(compiled_greedy(net))
+    one, two = (
+        decoding.sample(step, net["start"], jax.random.key(2), end=END, steps=STEPS, temperature=3.0)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.tokens, two.tokens)

@@ -1,0 +1,126 @@
+"""The project's own checkpoints: what is written is read back, whole or not at all, here and by the library."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from gradcam_jax.checkpoint import (
+    Card,
+    SourceFile,
+    count_parameters,
+    describe_source,
+    read_card,
+    read_checkpoint,
+    write_checkpoint,
+)
+from gradcam_jax.errors import CheckpointError, InputError
+
+CARD = Card(
+    model="vgg16",
+    recipe="original",
+    licence="CC BY",
+    parameters=6,
+    sources=(SourceFile("net.caffemodel", 24, "0" * 64),),
+    labels=("tench", "goldfish"),
+    words=("naïve", "UNK"),
+    notes="trained by hand",
+)
+
+
+def variables():
+    generator = np.random.default_rng(0)
+    return {
+        "params": {
+            "conv": {"kernel": generator.standard_normal((3, 3, 2, 4)).astype(np.float32)},
+            # Views as a conversion gives them: transposed, larger than a band and not a multiple of it.
+            "fc": {
+                "kernel": generator.standard_normal((131, 300)).astype(np.float32).T,
+                "bias": np.zeros(0, "f4"),
+            },
+            "transposed": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4, 1).transpose(2, 3, 1, 0)},
+            "scale": np.float32(3.0),
+        },
+        "batch_stats": {"norm": {"mean": np.arange(4, dtype=np.float32)}},
+    }
+
+
+def flat(tree):
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    path = tmp_path / "folder" / "net.safetensors"
+    write_checkpoint(path, variables(), CARD)
+    arrays, card = read_checkpoint(path)
+    assert card == read_card(path) == CARD
+    expected = flat(variables())
+    assert set(arrays) == set(expected)
+    for key, array in safetensors.numpy.load_file(path).items():
+        np.testing.assert_array_equal(array, expected[key], err_msg=key)
+        np.testing.assert_array_equal(arrays[key], expected[key], err_msg=key)
+
+
+def test_parameters_are_counted_without_the_statistics():
+    assert count_parameters(variables()) == 72 + 131 * 300 + 24 + 1
+
+
+def test_progress_ends_at_the_whole(tmp_path):
+    seen = []
+    write_checkpoint(tmp_path / "net", variables(), CARD, progress=lambda *numbers: seen.append(numbers))
+    done, total = seen[-1]
+    assert done == total == sum(leaf.nbytes for leaf in jax.tree.leaves(variables()))
+    assert [number for number, _ in seen] == sorted(number for number, _ in seen)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_breaks_leaves_the_old_file(tmp_path, error):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"old")
+
+    def fail(*_):
+        raise error
+
+    expected = InputError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        write_checkpoint(path, variables(), CARD, progress=fail)
+    assert os.listdir(tmp_path) == ["net.safetensors"]
+    assert path.read_bytes() == b"old"
+
+
+def test_only_float32_is_written(tmp_path):
+    with pytest.raises(InputError, match="holds float32 arrays; params/w is float64"):
+        write_checkpoint(tmp_path / "net", {"params": {"w": np.zeros(2)}}, CARD)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "has no card"),
+        ({"format": "pt"}, "has no card"),
+        ({"card": "{"}, "its card cannot be read"),
+        ({"card": "[]"}, "its card cannot be read"),
+        ({"card": json.dumps({"model": "vgg16"})}, "its card cannot be read"),
+        ({"card": json.dumps({"sources": [{"name": "x"}]})}, "its card cannot be read"),
+        ({"card": json.dumps({"sources": 5})}, "its card cannot be read"),
+    ],
+)
+def test_a_file_without_a_card_is_refused(tmp_path, metadata, message):
+    safetensors.numpy.save_file({"w": np.zeros(2, np.float32)}, tmp_path / "net", metadata)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(tmp_path / "net")
+
+
+def test_a_source_is_hashed(tmp_path):
+    (tmp_path / "net").write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert describe_source(tmp_path / "net") == SourceFile("net", 3, digest)
+    with pytest.raises(InputError, match="cannot be read"):
+        describe_source(tmp_path / "none")
