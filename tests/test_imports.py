@@ -27,6 +27,7 @@ ALLOWED = {
     "checkpoint": MODELS | {"formats", "conversion"},
     "zoo": INNER,
     "tasks": INNER,
+    "question_models": INNER,
     "evaluation": OUTER,
     "rendering": TASKS,
     "data": OUTER,
@@ -34,7 +35,7 @@ ALLOWED = {
     "batch": OUTER,
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER | {"version"},
+    "commands": OUTER | {"version", "question_models"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.

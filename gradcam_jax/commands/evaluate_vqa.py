@@ -71,7 +71,7 @@ def run(
     coco = [question for question in questions if views[question.view].complete]
     record: dict[str, Any] = {
         "model": options.model,
-        "image_size": model.size,
+        "image_size": model.entry.size,
         "test_photos": len(views),
         "templates": _templates(model, features, questions, baseline),
         "templates_on_coco": _templates(model, features, coco, baseline),
@@ -88,12 +88,12 @@ def run(
 
 def _features(model: QuestionModel, views: Sequence[View], progress: Progress) -> np.ndarray:
     def run_cnn(images: jax.Array) -> dict[str, jax.Array]:
-        pixels = to_network(images, model.recipe)
+        pixels = to_network(images, model.entry.recipe)
         return {"features": jnp.asarray(model.model.apply(model.variables, pixels, method="features"))}
 
     return encode_images(
         run_cnn,
-        rendered(views, model.size),
+        rendered(views, model.entry.size),
         len(views),
         report=lambda done: progress("test photos", done, len(views)),
     )["features"]
@@ -165,7 +165,7 @@ def _pointing(
     ]
     for done, (question, word) in enumerate(asked, 1):
         boxes = _boxes(views[question.view].parts[0].photo, word)
-        cam = explain(render(views[question.view], model.size), question.text, word)
+        cam = explain(render(views[question.view], model.entry.size), question.text, word)
         hits.append(points_at(cam, boxes))
         central.append(lies_in(CENTRE, boxes))
         small.append(sum(box.area for box in boxes) < 0.5)
@@ -189,7 +189,9 @@ def _collages(model: QuestionModel, views: Sequence[View], progress: Progress) -
             own = [thing.word for thing in view.things if _centre_in(thing.box, part.place)]
             animal = max(set(own), key=own.count)
             if animal in model.answers:
-                hits.append(points_at(explain(render(view, model.size), "What animal?", animal), [part.place]))
+                hits.append(
+                    points_at(explain(render(view, model.entry.size), "What animal?", animal), [part.place])
+                )
         progress("collages", done, len(views))
     return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)}
 
@@ -206,8 +208,8 @@ def _map_of(model: QuestionModel) -> Callable[[np.ndarray, str, str], np.ndarray
 
 
 def _cam(model: QuestionModel, variables: Any, image: jax.Array, *question: jax.Array) -> jax.Array:
-    pixels = to_network(image, model.recipe)
-    return explain_answers(model.model, variables, model.layer, pixels, *question).image.cam
+    pixels = to_network(image, model.entry.recipe)
+    return explain_answers(model.model, variables, model.entry.layer, pixels, *question).image.cam
 
 
 def _boxes(photo: Photo, word: str) -> list[Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 
 from gradcam_jax import zoo
+from gradcam_jax.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.data.photos import read_photos
 from gradcam_jax.data.questions import TemplateQuestion, ask
 from gradcam_jax.data.views import View
@@ -19,14 +21,13 @@ from gradcam_jax.data.vqa_files import HumanQuestion, read_vqa
 from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.answers import accuracy_by_kind
 from gradcam_jax.models.vqa import VQA, vqa_lite0
-from gradcam_jax.question_models import write_question_model
+from gradcam_jax.question_models import DEFAULT, QUESTION_MODELS
 from gradcam_jax.training.loop import TrainingState, train
 from gradcam_jax.training.optimizers import modern, published_vqa
 from gradcam_jax.training.vqa import fold, head_loss, initial_params, predict, whitening
 from gradcam_jax.training.vqa_examples import EpochsOfQuestions, as_templates, encode, vocabularies
 from gradcam_jax.training.vqa_features import (
     CNN,
-    EXPLAINING_SIZE,
     TRAINING_SIZE,
     Progress,
     ViewFeatures,
@@ -34,7 +35,7 @@ from gradcam_jax.training.vqa_features import (
     view_features,
 )
 
-_LAYER = "head_relu"
+_LICENCE = "trained on photos under their own terms (COCO: Creative Commons; ImageNet: research)"
 _HUMAN_SETS = (("vqa_questions.json", "vqa_annotations.json"),)
 
 
@@ -113,17 +114,18 @@ def run(
 
     validation = _checker(model, features["validation"], check, words, answers)(state.best_params)
     say("validation: " + ", ".join(f"{kind} {score:.3f}" for kind, score in validation.items()))
-    card = _card(options, seen["train"], validation, time.monotonic() - started)
-    return write_question_model(
-        Path(options.output),
-        fold(state.best_params, whiten),
-        words,
-        answers,
-        cnn=CNN,
-        layer=_LAYER,
-        size=EXPLAINING_SIZE,
-        card=card,
+    params = fold(state.best_params, whiten)
+    card = Card(
+        model=DEFAULT,
+        recipe=QUESTION_MODELS[DEFAULT].recipe.name,
+        licence=_LICENCE,
+        parameters=count_parameters({"params": params}),
+        labels=answers.entries,
+        words=words.entries,
+        notes=_notes(options, seen["train"], validation, time.monotonic() - started),
     )
+    write_checkpoint(options.output, {"params": params}, card)
+    return Path(options.output)
 
 
 def read_human_questions(data: str) -> list[HumanQuestion]:
@@ -208,14 +210,16 @@ def _train(
 _ELSEWHERE = ("data", "output", "run_folder")  # where things lie does not change a run
 
 
-def _card(options: Options, seen: ViewFeatures, validation: Mapping[str, float], seconds: float) -> dict[str, Any]:
+def _notes(options: Options, seen: ViewFeatures, validation: Mapping[str, float], seconds: float) -> str:
     photos = sorted({part.photo.key for view in seen.views for part in view.parts})
     recipe = {key: value for key, value in dataclasses.asdict(options).items() if key not in _ELSEWHERE}
-    return {
-        "training_photos": len(photos),
-        "training_photos_digest": hashlib.sha256("\n".join(photos).encode()).hexdigest(),
-        "training_views": len(seen.views),
+    notes = {
+        "trained_by": "python scripts/train.py --task vqa --data DIR",
+        "photos": len(photos),
+        "photos_sha256": hashlib.sha256("\n".join(photos).encode()).hexdigest(),
+        "views": len(seen.views),
         "recipe": recipe,
         "seconds": round(seconds),
         "validation": {kind: round(score, 4) for kind, score in validation.items()},
     }
+    return json.dumps(notes)

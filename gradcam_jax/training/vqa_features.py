@@ -14,8 +14,8 @@ from gradcam_jax.zoo import find_entry
 CNN = "efficientnet_lite0"
 """The zoo's name of the frozen CNN."""
 
-TRAINING_SIZE, EXPLAINING_SIZE = 224, 320
-"""Sides of the views, in pixels. Maps of 10x10 instead of 7x7 point better, with a head trained at 224."""
+TRAINING_SIZE = 224
+"""Side of the views, in pixels."""
 
 _COLLAGES = 2000
 _TEST_COLLAGES = 120
