@@ -24,6 +24,7 @@ from gradcam_jax.models.vqa import VQA, vqa_lite0
 from gradcam_jax.question_models import DEFAULT, QUESTION_MODELS
 from gradcam_jax.training.loop import TrainingState, train
 from gradcam_jax.training.optimizers import modern, published_vqa
+from gradcam_jax.training.transplants import transplant, transplanted_views
 from gradcam_jax.training.vqa import fold, head_loss, initial_params, predict, whitening
 from gradcam_jax.training.vqa_examples import EpochsOfQuestions, as_templates, encode, vocabularies
 from gradcam_jax.training.vqa_features import (
@@ -36,6 +37,7 @@ from gradcam_jax.training.vqa_features import (
 )
 
 _LICENCE = "trained on photos under their own terms (COCO: Creative Commons; ImageNet: research)"
+_TRANSPLANTS = 3  # of every ILSVRC class that has a word
 _HUMAN_SETS = (("vqa_questions.json", "vqa_annotations.json"),)
 
 
@@ -60,9 +62,9 @@ class Options:
     output: str = "checkpoints/vqa_lite0.safetensors"
     run_folder: str = "output/train_vqa"
     preset: str = "modern"
-    epochs: int = 14
+    epochs: int = 10
     batch_size: int = 512
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     dropout: float = 0.3
     weight_decay: float = 0.05
     seed: int = 123
@@ -97,13 +99,21 @@ def run(
     say(f"{len(photos)} photos, {len(seen['train'].views)} training views")
 
     views = seen["train"].views
+    borrowed = transplanted_views(_TRANSPLANTS)
     human = questions_of_photos(read_human_questions(options.data), views)
-    words, answers = vocabularies(views, human)
+    words, answers = vocabularies([*views, *borrowed], human)
     people = as_templates(human, plain_views(views))
     whiten = whitening(seen["train"].features, _classifier())
     features = {split: whiten(part.features) for split, part in seen.items()}
+    moved = transplant(views, seen["train"].features, borrowed, _classifier(), np.random.default_rng(options.seed))
     epochs = EpochsOfQuestions(
-        views, features["train"], people, words, answers, batch_size=options.batch_size, seed=options.seed
+        [*views, *borrowed],
+        np.concatenate([features["train"], whiten(moved)]),
+        people,
+        words,
+        answers,
+        batch_size=options.batch_size,
+        seed=options.seed,
     )
     model = vqa_lite0(len(words), len(answers), dropout=options.dropout)
     say(f"{len(words)} words, {len(answers)} answers, {epochs.steps} steps an epoch")
