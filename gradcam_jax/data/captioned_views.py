@@ -89,7 +89,7 @@ def template_views(folder: str | Path, rng: np.random.Generator, *, collages: in
         collages: Number of pictures made of two photos.
     """
     try:
-        photos = [photo for photo in read_photos(folder) if photo.split == "train"]
+        photos = photos_of(read_photos(folder), "train")
     except InputError:
         return []
     views = training_views(photos, rng, collages=collages)
