@@ -2,8 +2,8 @@ r"""Features of classes that no training photo shows, made from what the CNN's o
 
 One photo of a lizard teaches little of what lizards look like; the CNN's classifier was trained on thousands.
 Under the model of linear discriminant analysis its weights are :math:`w_c = \Sigma^{-1} \mu_c / k`, so two
-classes' mean features differ by :math:`k \Sigma (w_c - w_b)`: a photo of class b, moved by that much, has the features of a
-photo of class c, with everything else about it kept.
+classes' mean features differ by :math:`k \Sigma (w_c - w_b)`: a photo of class b, moved by that much, has the
+features of a photo of class c, with everything else about it kept.
 """
 
 from collections.abc import Sequence
