@@ -2,6 +2,9 @@
 
   python scripts/evaluate.py --task classification --data DIR
       top-1 and top-5 accuracy over DIR/imagenet_samples (labels.csv, images/)
+  python scripts/evaluate.py --task vqa --data DIR
+      on photos kept out of training: accuracy beside that of the question alone, people's questions, and whether
+      the maps point at what they are about, beside the photo's centre
 
 What was measured goes to evaluation.json in --out_path.
 """
@@ -12,10 +15,10 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 
 from gradcam_jax import zoo
-from gradcam_jax.commands import evaluate_classification
+from gradcam_jax.commands import evaluate_classification, evaluate_vqa
 from gradcam_jax.errors import InputError
 
-_TASK = flags.DEFINE_enum("task", "classification", list(zoo.DEFAULT), "What the model does.")
+_TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "vqa"], "What the model does.")
 _MODEL = flags.DEFINE_string("model", "", "The model. Default: the task's own.")
 _DATA = flags.DEFINE_string("data", None, "The folder with the data.", required=True)
 _RECIPE = flags.DEFINE_string(
@@ -29,10 +32,14 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"Expected flags only, got {' '.join(arguments[1:])!r}. See --help.")
     logging.set_verbosity(logging.WARNING)
-    model = _MODEL.value or zoo.DEFAULT[_TASK.value]
-    options = evaluate_classification.Options(_DATA.value, model, _RECIPE.value, _OUT.value)
     try:
-        evaluate_classification.run(options, print)
+        if _TASK.value == "vqa":
+            model = _MODEL.value or evaluate_vqa.Options.model
+            evaluate_vqa.run(evaluate_vqa.Options(_DATA.value, model, _OUT.value), print)
+        else:
+            model = _MODEL.value or zoo.DEFAULT[_TASK.value]
+            options = evaluate_classification.Options(_DATA.value, model, _RECIPE.value, _OUT.value)
+            evaluate_classification.run(options, print)
     except InputError as error:
         sys.exit(f"evaluate.py: {error}")
 

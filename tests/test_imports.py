@@ -28,6 +28,7 @@ ALLOWED = {
     "zoo": INNER,
     "tasks": INNER,
     "question_models": INNER,
+    "question_pictures": set(),
     "evaluation": OUTER,
     "rendering": TASKS,
     "data": OUTER,
@@ -35,7 +36,7 @@ ALLOWED = {
     "batch": OUTER,
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER | {"version", "question_models"},
+    "commands": OUTER | {"version", "question_models", "question_pictures"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.
