@@ -24,6 +24,7 @@ from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetens
 Progress = Callable[[int, int], object]
 """Called with (bytes written, bytes in all)."""
 
+_DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
 _ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
 
 
@@ -94,12 +95,12 @@ def write_checkpoint(
 
     Args:
         path: The file; its folder is made if it is not there.
-        variables: ``{"params": {...}, ...}``, float32 arrays.
+        variables: ``{"params": {...}, ...}``, float32 arrays, or float16 for a file of half the size.
         card: What it is.
         progress: Told how far the writing is.
 
     Raises:
-        InputError: If it cannot be written, or an array is not float32.
+        InputError: If it cannot be written, or an array is of another type.
     """
     arrays: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(variables), sep="/"))
     views = {key: View(array.shape, np.asarray(array)) for key, array in arrays.items()}
@@ -122,12 +123,12 @@ def write_views(
         progress: Told how far the writing is.
 
     Raises:
-        InputError: If it cannot be written, or an array is not float32.
+        InputError: If it cannot be written, or an array is of another type.
     """
     path = Path(path)
     for key, (_, view) in views.items():
-        if view.dtype != np.float32:
-            raise InputError(f"A checkpoint holds float32 arrays; {key} is {view.dtype}.")
+        if view.dtype.name not in _DTYPES:
+            raise InputError(f"A checkpoint holds {' or '.join(_DTYPES)} arrays; {key} is {view.dtype}.")
     total, done = sum(view.nbytes for _, view in views.values()), 0
     try:
         with _replacing(path) as file:
@@ -181,8 +182,9 @@ def _header(views: Mapping[str, View], card: Card) -> bytes:
     header: dict[str, Any] = {"__metadata__": {"card": json.dumps(fields, ensure_ascii=False)}}
     position = 0
     for key, (shape, view) in views.items():
-        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [position, position + view.nbytes]}
-        position += view.nbytes
+        dtype, end = _DTYPES[view.dtype.name], position + view.nbytes
+        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [position, end]}
+        position = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text

@@ -168,7 +168,11 @@ EFFICIENTNET_LITE = Recipe(
 EFFICIENTNET_LITE_CROP = EFFICIENTNET_LITE._replace(name="efficientnet_lite_crop", fit=crop_bicubic)
 """EfficientNet-Lite's published evaluation: the centre of the photo, undistorted."""
 
-_ALL = (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP)
+NEURALTALK2 = Recipe("neuraltalk2", 224, stretch_torch7, "RGB", 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+"""What neuraltalk2 feeds its own checkpoint, whose BGR filters were fine-tuned on RGB. The original program feeds
+that checkpoint BGR, as ``original`` does. (neuraltalk2 itself also cuts off the edge of the photo.)"""
+
+_ALL = (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP, NEURALTALK2)
 RECIPES = {recipe.name: recipe for recipe in _ALL}
 """Every recipe by name."""
 

@@ -27,6 +27,8 @@ ALLOWED = {
     "checkpoint": MODELS | {"formats", "conversion"},
     "zoo": INNER,
     "tasks": INNER,
+    "captioners": INNER,
+    "caption_pictures": {"rendering"},
     "question_models": INNER,
     "question_pictures": set(),
     "evaluation": OUTER,
@@ -36,7 +38,7 @@ ALLOWED = {
     "batch": OUTER,
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER | {"version", "question_models", "question_pictures"},
+    "commands": OUTER | {"version", "captioners", "caption_pictures", "question_models", "question_pictures"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.

@@ -157,7 +157,8 @@ def _rank(
     def just_finished(leaf: jax.Array, empty: jax.Array) -> jax.Array:
         return jnp.where(finishes.reshape((-1,) + (1,) * (leaf.ndim - 1)), leaf, empty)
 
-    new = jax.tree.map(just_finished, beams, _nothing(*beams.tokens.shape, end))
+    width, steps = beams.tokens.shape
+    new = jax.tree.map(just_finished, beams, _nothing(width, steps, end))
     return jax.tree.map(lambda old, now: jnp.concatenate([old, now])[kept], search.finished, new), scores
 
 

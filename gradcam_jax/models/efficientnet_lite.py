@@ -74,7 +74,7 @@ class EfficientNetLite(nn.Module):
 
     Attributes:
         stages: The shape of the blocks.
-        classes: Number of logits, or None to end at ``pool``: features for a net on top.
+        classes: Number of logits, or None to return the pooled features without a classifier.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
 
     References:
@@ -87,7 +87,7 @@ class EfficientNetLite(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits or features ``(..., n)``."""
+        """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits ``(..., classes)``."""
         require_image(x, "EfficientNet-Lite")
         x = nn.Conv(32, (3, 3), strides=2, use_bias=False, name="stem")(x)
         x = Relu(self.relu, name="stem_relu")(_batch_norm("stem_norm")(x))

@@ -30,7 +30,7 @@ class VGG(nn.Module):
         convolutions: Number of convolutions of each block.
         channels: Channels of each block.
         hidden: Width of ``fc6`` and ``fc7``.
-        classes: Number of logits, or None to end at ``relu7``: features for a net on top.
+        classes: Number of logits, or None to return ``relu7``'s features without a classifier.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
         pool: ``pool(x, window, stride)``.
         input_size: The one size taken, in pixels, or None to average ``pool5`` over a 7x7 grid.
@@ -49,7 +49,7 @@ class VGG(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps preprocessed images ``(..., H, W, 3)`` to logits or features ``(..., n)``."""
+        """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``, or to features."""
         require_image(x, "VGG", self.input_size)
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             for index in range(1, count + 1):

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.evaluation.captions import (
+    caption_scores,
+    inside_over_outside,
+    nearest_neighbour_captions,
+    perplexity,
+)
+
+REFERENCES = [["a dog runs fast on grass", "the dog runs"], ["a cat sleeps on a bed", "one cat on a bed"]]
+
+
+@pytest.fixture
+def scorer():
+    pytest.importorskip("pycocoevalcap", reason="scoring captions needs pycocoevalcap (extra `train`)")
+
+
+@pytest.mark.usefixtures("scorer")
+def test_what_people_wrote_scores_highest():
+    perfect = caption_scores([texts[0] for texts in REFERENCES], REFERENCES)
+    swapped = caption_scores([texts[0] for texts in REFERENCES[::-1]], REFERENCES)
+    assert {"bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider"} == set(perfect)
+    assert perfect["bleu_4"] == perfect["rouge_l"] == 1
+    assert all(swapped[name] < perfect[name] for name in perfect)
+    assert swapped["cider"] == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.usefixtures("scorer")
+def test_bleu_counts_words_in_common():
+    """One caption of four words, three of them right, and as long as the reference: BLEU-1 is 3/4."""
+    assert caption_scores(["a b c x"], [["a b c d"]])["bleu_1"] == pytest.approx(0.75)
+
+
+@pytest.mark.usefixtures("scorer")
+def test_a_caption_too_few_is_an_error():
+    with pytest.raises(InputError, match="got 1 for 2 photos"):
+        caption_scores(["a"], REFERENCES)
+
+
+def test_perplexity_of_a_uniform_choice_is_the_number_of_choices():
+    log_probs = np.full((3, 5), -np.log(7))
+    counted = np.arange(5)[np.newaxis] <= np.array([1, 4, 2])[:, np.newaxis]
+    assert perplexity(log_probs, counted) == pytest.approx(7)
+    log_probs[~counted] = -1000  # padding
+    assert perplexity(log_probs, counted) == pytest.approx(7)
+
+
+def test_the_nearest_neighbour_is_the_photo_of_the_same_direction():
+    known = np.array([[1.0, 0.0], [0.0, 1.0]])
+    captions = [["right", "r"], ["up", "u"]]
+    assert nearest_neighbour_captions(np.array([[0.1, 5.0], [9.0, 1.0]]), known, captions) == ["up", "right"]
+
+
+def test_inside_over_outside_is_one_for_a_flat_map():
+    inside = np.zeros((4, 4), bool)
+    inside[:2] = True
+    assert inside_over_outside(np.ones((4, 4)), inside) == 1
+    assert inside_over_outside(np.where(inside, 3.0, 1.0), inside) == 3
+    assert inside_over_outside(inside.astype(float), inside) == float("inf")
+    with pytest.raises(InputError):
+        inside_over_outside(np.ones((4, 4)), np.ones((4, 4), bool))

@@ -1,0 +1,55 @@
+"""The captioner, its maps and guided gradients against a twin in PyTorch with the same random weights."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from gradcam_jax.tasks.caption_text import word_masks
+from gradcam_jax.tasks.captioning import explain_caption
+from tests.models.small_captioner import LAYER, random_image, random_tokens, random_variables, small_captioner
+
+pytest.importorskip("torch", reason="the twin needs torch (extra `oracle`)")
+from tests.models import torch_captioner
+
+pytestmark = pytest.mark.oracle
+
+SEEDS = [0, 1, 2]
+
+
+def close(ours, theirs) -> None:
+    """Within 1e-5 of the largest magnitude."""
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+@functools.cache
+def explained(seed: int):
+    return _explain(random_variables(seed), random_image(seed), random_tokens(seed=seed), word_masks(16))
+
+
+@jax.jit
+def _explain(variables, image, tokens, masks):
+    return explain_caption(small_captioner(), variables, LAYER, image, tokens, masks)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_log_probabilities_at_every_step(seed):
+    variables, image, tokens = random_variables(seed), random_image(seed), random_tokens(seed=seed)
+    ours = small_captioner().apply(variables, image, tokens)
+    theirs, _, _ = torch_captioner.run(variables["params"], image, tokens)
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_map_of_the_caption_and_of_every_word(seed):
+    variables, image, tokens = random_variables(seed), random_image(seed), random_tokens(seed=seed)
+    for cam, mask in zip(explained(seed).cam, word_masks(16), strict=True):
+        close(cam, torch_captioner.signed_map(variables["params"], image, tokens, mask))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_guided_backpropagation_of_the_caption_and_of_every_word(seed):
+    variables, image, tokens = random_variables(seed), random_image(seed), random_tokens(seed=seed)
+    for gradient, mask in zip(explained(seed).guided_backprop, word_masks(16), strict=True):
+        close(gradient, torch_captioner.guided_gradient(variables["params"], image, tokens, mask))
