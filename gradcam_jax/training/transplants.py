@@ -1,9 +1,9 @@
 r"""Features of classes that no training photo shows, made from what the CNN's own classifier knows of them.
 
 One photo of a lizard teaches little of what lizards look like; the CNN's classifier was trained on thousands.
-Under the model of linear discriminant analysis its weights are :math:`w_c = \Sigma^{-1} \mu_c / k`, so two
-classes' mean features differ by :math:`k \Sigma (w_c - w_b)`: a photo of class b, moved by that much, has the
-features of a photo of class c, with everything else about it kept.
+Under the model of linear discriminant analysis its weights are :math:`w_c = \Sigma^{-1} \mu_c / k`, and the means
+of two classes differ by :math:`k \Sigma (w_c - w_b)`: a photo of class b, moved by that much, has the features of
+a photo of class c, with everything else about it kept.
 """
 
 from collections.abc import Sequence
