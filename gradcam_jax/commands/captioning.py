@@ -81,12 +81,12 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
     captioner = load_captioner(options.model_path)
     recipe = find_recipe(options.recipe) if options.recipe else captioner.entry.recipe
     size = input_size(options.input_sz or EXPLAINING_SIZE.get(captioner.name, 0), recipe)
-    layer = captioners.find_layer(captioner, options.layer, size)
     given = (
         encode_caption(options.caption, captioner.vocabulary, lower=not options.keep_case)
         if options.caption.strip()
         else None
     )
+    layer = captioners.find_layer(captioner, options.layer, size)
     folder = output.make_folder(options.out_path)
     photo = preprocessing.read_photo(options.input_image_path) if options.input_image_path else sample_photo()
     fitted = recipe.fit(photo, size)
