@@ -6,11 +6,13 @@ import pytest
 
 from gradcam_jax import question_models
 from gradcam_jax.checkpoint import Card, write_checkpoint
+from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.interception.names import LayerError
 from gradcam_jax.models.vqa import VQA
 from gradcam_jax.preprocessing import ORIGINAL
 from gradcam_jax.question_models import QUESTION_MODELS, find_layer, load_question_model
+from tests.comparison import kaiming_variables
 from tests.tasks.test_vqa import small_vqa
 
 CARD = Card("small", "original", "none", 0, labels=("yes", "no", "dog"), words=("what", "?", "UNK"))
@@ -25,9 +27,7 @@ def checkpoint(tmp_path, monkeypatch):
     entry = question_models.Entry(_build, None, "cnn/relu2_1", ORIGINAL, 12, "make it")
     monkeypatch.setitem(QUESTION_MODELS, "small", entry)
     model = _build(3, 3, embedding=4, hidden=7, common=9)
-    variables = jax.jit(model.init)(
-        jax.random.key(0), *(np.zeros(s.shape, s.dtype) for s in question_models.example_inputs(entry))
-    )
+    variables = kaiming_variables(variable_shapes(model, *question_models.example_inputs(entry)))
     path = tmp_path / "mine.safetensors"
     write_checkpoint(path, variables, CARD)
     return path, variables
