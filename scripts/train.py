@@ -28,9 +28,6 @@ _PRESET = flags.DEFINE_string(
     f"VQA: {', '.join(_VQA_PRESETS)}. Captioning: {', '.join(CAPTIONING_PRESETS)}. Default: the first.",
 )
 _EPOCHS = flags.DEFINE_integer("epochs", train_vqa.Options.epochs, "VQA: times that every photo is asked about.")
-_WITH_VALIDATION = flags.DEFINE_bool(
-    "with_validation", False, "VQA: train on the validation photos too, as the bundled model was in the end."
-)
 _STEPS = flags.DEFINE_integer("steps", 0, "Captioning: steps of the run. Default: the preset's.", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 123, "Seed of everything that is drawn by chance.")
 _WORK = flags.DEFINE_string("work", "", "The folder for cached features and snapshots. Default: in output/.")
@@ -65,7 +62,6 @@ def _vqa_options() -> train_vqa.Options:
         preset=preset,
         learning_rate=3e-4 if preset == "published" else train_vqa.Options.learning_rate,
         epochs=_EPOCHS.value,
-        with_validation=_WITH_VALIDATION.value,
         seed=_SEED.value,
     )
 

@@ -32,9 +32,7 @@ from gradcam_jax.training.vqa_features import (
     TRAINING_SIZE,
     Progress,
     ViewFeatures,
-    joined,
     split_views,
-    validation_training_views,
     view_features,
 )
 
@@ -58,8 +56,6 @@ class Options:
         dropout: Fraction dropped at each of the model's five places.
         weight_decay: Of the modern preset.
         seed: Decides everything that is drawn.
-        with_validation: Whether the validation photos are trained on too, once the settings are chosen by them;
-            the parameters of the last step are then kept, not those that scored best.
     """
 
     data: str
@@ -72,7 +68,6 @@ class Options:
     dropout: float = 0.3
     weight_decay: float = 0.05
     seed: int = 123
-    with_validation: bool = False
 
 
 def run(
@@ -101,11 +96,6 @@ def run(
         )
         for split in ("train", "validation")
     }
-    if options.with_validation:
-        more = view_features(
-            validation_training_views(photos), TRAINING_SIZE, cache / "more.safetensors", progress
-        )
-        seen["train"] = joined(seen["train"], more)
     say(f"{len(photos)} photos, {len(seen['train'].views)} training views")
 
     views = seen["train"].views
@@ -133,10 +123,7 @@ def run(
     )
 
     validation = _checker(model, features["validation"], check, words, answers)(state.best_params)
-    say(
-        ("fit: " if options.with_validation else "validation: ")
-        + ", ".join(f"{kind} {score:.3f}" for kind, score in validation.items())
-    )
+    say("validation: " + ", ".join(f"{kind} {score:.3f}" for kind, score in validation.items()))
     params = fold(state.best_params, whiten)
     card = Card(
         model=DEFAULT,
@@ -222,7 +209,7 @@ def _train(
         steps,
         key=jax.random.key(options.seed + 1),
         evaluate=evaluate,
-        monitor=None if options.with_validation else "all",
+        monitor="all",
         every=epochs.steps,
         folder=Path(options.run_folder),
         settings=described,
@@ -243,7 +230,6 @@ def _notes(options: Options, seen: ViewFeatures, validation: Mapping[str, float]
         "views": len(seen.views),
         "recipe": recipe,
         "seconds": round(seconds),
-        # Photos that were trained on measure nothing.
-        "validation": {} if options.with_validation else {kind: round(x, 4) for kind, x in validation.items()},
+        "validation": {kind: round(score, 4) for kind, score in validation.items()},
     }
     return json.dumps(notes)

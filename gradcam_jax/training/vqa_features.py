@@ -46,18 +46,6 @@ def split_views(photos: Sequence[Photo], split: Split) -> list[View]:
     return [view_of(Part(photo)) for photo in chosen]
 
 
-def validation_training_views(photos: Sequence[Photo]) -> list[View]:
-    """Returns training views of the validation photos, for the last run, when the settings are chosen."""
-    chosen = photos_of(photos, "validation")
-    return training_views(chosen, np.random.default_rng(_SEED + 1), collages=_COLLAGES // 7)
-
-
-def joined(first: ViewFeatures, second: ViewFeatures) -> ViewFeatures:
-    """Returns the views of both."""
-    features, logits = (np.concatenate(pair) for pair in zip(first[1:], second[1:], strict=True))
-    return ViewFeatures([*first.views, *second.views], features, logits)
-
-
 def held_out_collages(photos: Sequence[Photo], split: Split) -> list[View]:
     """Returns pictures of two animals side by side, from photos of a part that is not trained on."""
     chosen = photos_of(photos, split)
