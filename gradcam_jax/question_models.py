@@ -18,7 +18,7 @@ from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.interception.linen import layer_shapes
 from gradcam_jax.interception.names import nearest, require_layers
-from gradcam_jax.models.vqa import VQA, vqa_lite0, vqa_small, vqa_vgg19
+from gradcam_jax.models.vqa import VQA, vqa_lite0, vqa_vgg19
 from gradcam_jax.text import MAX_QUESTION_TOKENS, Vocabulary
 
 DEFAULT = "vqa_lite0"
@@ -85,14 +85,6 @@ QUESTION_MODELS = {
         recipe=preprocessing.ORIGINAL,
         size=224,
         get="python scripts/download_checkpoints.py vqa_vgg19",
-    ),
-    "vqa_easy": Entry(
-        build=vqa_small,
-        cnn=None,
-        layer="cnn/relu3_2",
-        recipe=preprocessing.EFFICIENTNET_LITE,
-        size=64,
-        get="python scripts/train.py --task easy_vqa",
     ),
 }
 """Every VQA model by name."""
