@@ -58,6 +58,11 @@ _KEEP_CASE = flags.DEFINE_bool(
 _BEAM = flags.DEFINE_integer(
     "beam_size", 3, "Captioning: beginnings kept while generating; 1 is the original program's greedy choice."
 )
+_LENGTH_EXPONENT = flags.DEFINE_float(
+    "length_exponent",
+    captioning.LENGTH_EXPONENT,
+    "Captioning: generated captions are ranked by log p / length^this; 0 is neuraltalk2's rule.",
+)
 _MODEL_PATH = flags.DEFINE_string(
     "model_path", "", f"VQA and captioning: a checkpoint, or {', '.join((*QUESTION_MODELS, *CAPTIONERS))}."
 )
@@ -149,6 +154,7 @@ def _explain_caption() -> None:
         model_path=_MODEL_PATH.value or _MODEL.value or DEFAULT_CAPTIONER,
         layer=_CAPTION_LAYER.value or _LAYER.value,
         beam_size=_BEAM.value,
+        length_exponent=_LENGTH_EXPONENT.value,
         keep_case=_KEEP_CASE.value,
         input_sz=_SIZE.value,
         recipe=_RECIPE.value,

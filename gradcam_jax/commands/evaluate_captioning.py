@@ -13,7 +13,7 @@ import numpy as np
 from gradcam_jax import captioners
 from gradcam_jax.captioners import LoadedCaptioner, load_captioner
 from gradcam_jax.commands import output
-from gradcam_jax.commands.captioning import EXPLAINING_SIZE
+from gradcam_jax.commands.captioning import EXPLAINING_SIZE, LENGTH_EXPONENT
 from gradcam_jax.data.captioned_views import CaptionedView, people_views, read_captioned_photos, subject_of
 from gradcam_jax.data.captions import encode_captions, training_words
 from gradcam_jax.data.photos import photos_of, read_photos
@@ -69,6 +69,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> Path:
         raise InputError(f"Expected a captioner on the bundled CNN's features, got {captioner.name} instead.")
     folder, work = output.make_folder(options.out_path), output.make_folder(options.work)
     record: dict[str, Any] = {"task": "captioning", "model": captioner.name, "beam_size": options.beam_size}
+    record["length_exponent"] = LENGTH_EXPONENT
     record |= _caption_figures(captioner, Path(options.data), work, options.beam_size, say)
     record["word_pointing"] = _pointing_figures(captioner, Path(options.data), say)
     path = output.save_record(folder / "evaluation.json", record)
@@ -103,6 +104,9 @@ def _caption_figures(
     written = {
         "greedy": written_captions(model, head, features, vocabulary, width=1),
         f"beam_{width}": written_captions(model, head, features, vocabulary, width=width),
+        f"beam_{width}_by_length": written_captions(
+            model, head, features, vocabulary, width=width, length_exponent=LENGTH_EXPONENT
+        ),
         "nearest_neighbour": nearest_neighbour_captions(features, known_features, _references(known)),
         "constant": written_captions(model, head, blind[:1], vocabulary, width=width) * len(views),
     }
@@ -139,7 +143,7 @@ def _pointing_figures(captioner: LoadedCaptioner, data: Path, say: Callable[[str
     size = EXPLAINING_SIZE.get(captioner.name, captioner.entry.recipe.size)
     layer = captioners.find_layer(captioner, "", size)
     explain = jax.jit(functools.partial(explain_maps, captioner.model), static_argnums=1)
-    write = jax.jit(functools.partial(write_captions, captioner.model, width=3))
+    write = jax.jit(functools.partial(write_captions, captioner.model, width=3, length_exponent=LENGTH_EXPONENT))
     hits, named, asked = [], 0, 0
     for view in collages:
         words = [subject_of(part) for part in view.parts]
