@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from gradcam_jax import zoo
+from gradcam_jax import captioners, question_models, zoo
 from gradcam_jax.commands import conversion
 from gradcam_jax.commands.progress import byte_bar
 from gradcam_jax.downloads.download import download, verify
@@ -83,12 +83,19 @@ def _downloaded(source: Source, folder: pathlib.Path) -> pathlib.Path:
 
 
 def listing() -> str:
-    """Describes every checkpoint of the zoo, a line each, then every published file, a paragraph each."""
-    lines = [f"{'checkpoint':<22}{'task':<16}{'layer':<12}{'size':>9}  {'here':<6}licence"]
+    """Describes every known checkpoint, a line each, then every published file, a paragraph each."""
+    lines = [f"{'checkpoint':<22}{'task':<16}{'layer':<16}{'size':>9}  {'here':<6}licence"]
     for entry in zoo.ZOO.values():
-        here = "no" if zoo.weights_path(entry) is None else "yes"
-        size = f"{entry.parameters * 4 / 1e6:.1f} MB"
-        lines.append(f"{entry.name:<22}{entry.task:<16}{entry.layer:<12}{size:>9}  {here:<6}{entry.licence}")
+        size, here = f"{entry.parameters * 4 / 1e6:.1f} MB", zoo.weights_path(entry) is not None
+        lines.append(_line(entry.name, entry.task, entry.layer, size, here, entry.licence))
+    heads = [("vqa", name, entry.layer) for name, entry in question_models.QUESTION_MODELS.items()]
+    heads += [("captioning", name, entry.layer) for name, entry in captioners.CAPTIONERS.items()]
+    for task, name, layer in heads:
+        files = [folder / (name + zoo.CHECKPOINT_SUFFIX) for folder in zoo.checkpoint_folders()]
+        path = next((file for file in files if file.is_file()), None)
+        size = "" if path is None else f"{path.stat().st_size / 1e6:.1f} MB"
+        terms = "; ".join(dict.fromkeys(source.terms for source in SOURCES if name in source.models))
+        lines.append(_line(name, task, layer, size, path is not None, terms or "see its card"))
     lines += ["", "published files:"]
     for source in SOURCES:
         size = "size not published" if source.size is None else f"{source.size / 1e6:,.1f} MB"
@@ -104,6 +111,10 @@ def listing() -> str:
         ]
         lines += [f"  {address}" for address in source.addresses]
     return "\n".join(lines)
+
+
+def _line(name: str, task: str, layer: str, size: str, here: bool, licence: str) -> str:
+    return f"{name:<22}{task:<16}{layer:<16}{size:>9}  {'yes' if here else 'no':<6}{licence}"
 
 
 def convert(model: str, files: Sequence[pathlib.Path]) -> pathlib.Path:

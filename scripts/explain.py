@@ -6,13 +6,16 @@
       explains the class that the model predicts
   python scripts/explain.py --input_image_path cat_dog.jpg --label "boxer,tiger cat"
       explains two classes from one forward pass; 243, boxer and n02108089 name the same class
+  python scripts/explain.py --task vqa --input_image_path cat_dog.jpg --question "What animal?" --answer "dog, cat"
+      explains answers to a question, and which of its words mattered; without --answer the predicted one
   python scripts/explain.py --task captioning --input_image_path cat_dog.jpg --caption "a dog and a cat"
       explains a caption word by word; without --caption the one that the model writes
 
 Pictures go to --out_path: the map (classify_gcam_hm_243.png), guided backpropagation (classify_gb_243.png), Guided
 Grad-CAM (classify_gb_gcam_243.png), the map on the photo (classify_overlay_243.png) and all of them side by side
-(classify_panel_243.png); the numbers to explanation.npz and explanation.json. A caption's are called
-caption_gcam_hm_TEXT.png and so on, and caption_words_TEXT.gif walks through its words.
+(classify_panel_243.png); the numbers to explanation.npz and explanation.json. An answer's are called
+vqa_gcam_hm_dog.png and so on, a caption's caption_gcam_hm_TEXT.png, and caption_words_TEXT.gif walks through its
+words.
 """
 
 import sys
@@ -24,11 +27,12 @@ from absl import app, flags, logging
 from gradcam_jax import preprocessing, zoo
 from gradcam_jax.captioners import CAPTIONERS
 from gradcam_jax.captioners import DEFAULT as DEFAULT_CAPTIONER
-from gradcam_jax.commands import captioning, classification
+from gradcam_jax.commands import captioning, classification, vqa
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import layer_shapes
+from gradcam_jax.question_models import QUESTION_MODELS
 
-_TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "captioning"], "What the model does.")
+_TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "vqa", "captioning"], "What the model does.")
 _MODEL = flags.DEFINE_string("model", "", f"The model: {', '.join(zoo.ZOO)}. Default: the task's own.")
 _IMAGE = flags.DEFINE_string("input_image_path", "", "The photo. Default: the sample photo.")
 _LABEL = flags.DEFINE_string(
@@ -37,6 +41,15 @@ _LABEL = flags.DEFINE_string(
     "Classes to explain, comma-separated: 1-based numbers (243 = boxer), names or WordNet ids; -1 is the "
     "predicted class. Default: -1; on the sample photo its two classes.",
 )
+_QUESTION = flags.DEFINE_string("question", vqa.Options.question, "VQA: the question.")
+_ANSWER = flags.DEFINE_string(
+    "answer", "", "VQA: answers to explain, comma-separated. Default: the predicted one."
+)
+_COUNTERFACTUAL = flags.DEFINE_bool(
+    "counterfactual", False, "VQA: map what would have to go for the model to be surer of the answer."
+)
+_PROTO_FILE = flags.DEFINE_string("proto_file", "", "The original's: the CNN is part of a converted checkpoint.")
+_MODEL_FILE = flags.DEFINE_string("model_file", "", "The original's: the CNN is part of a converted checkpoint.")
 _CAPTION = flags.DEFINE_string("caption", "", "Captioning: the caption to explain. Default: the generated one.")
 _PHRASES = flags.DEFINE_string("phrases", "", "Captioning: phrases of the caption to explain, comma-separated.")
 _KEEP_CASE = flags.DEFINE_bool(
@@ -51,10 +64,12 @@ _LENGTH_EXPONENT = flags.DEFINE_float(
     "Captioning: generated captions are ranked by log p / length^this; 0 is neuraltalk2's rule.",
 )
 _MODEL_PATH = flags.DEFINE_string(
-    "model_path", "", f"Captioning: {', '.join(CAPTIONERS)}, or a checkpoint of one. Default: {DEFAULT_CAPTIONER}."
+    "model_path", "", f"VQA and captioning: a checkpoint, or {', '.join((*QUESTION_MODELS, *CAPTIONERS))}."
 )
 _CAPTION_LAYER = flags.DEFINE_string("layer", "", "Captioning: what --layer_name is; 30 is relu5_3 in VGG-16.")
-_TOP_K = flags.DEFINE_integer("top_k", 1, "With --label -1: how many of the highest predictions to explain.")
+_TOP_K = flags.DEFINE_integer(
+    "top_k", 1, "How many of the highest predictions to explain (with --label -1, or no --answer)."
+)
 _LAYER = flags.DEFINE_string(
     "layer_name",
     "",
@@ -78,7 +93,9 @@ def main(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     try:
         _choose_platform(_PLATFORM.value)
-        if _TASK.value == "captioning":
+        if _TASK.value == "vqa":
+            _explain_answers()
+        elif _TASK.value == "captioning":
             _explain_caption()
         elif _LIST_LAYERS.value:
             _print_layers(_MODEL.value or zoo.DEFAULT[_TASK.value], _SIZE.value)
@@ -101,6 +118,32 @@ def _classification_options() -> classification.Options:
         output_image_name=_NAME.value,
         save_as_heatmap=_HEATMAP.value == 1,
     )
+
+
+def _explain_answers() -> None:
+    if _PROTO_FILE.value or _MODEL_FILE.value:
+        raise InputError(
+            "--proto_file and --model_file name the CNN's files, which are read once: "
+            "python scripts/convert_checkpoint.py --model vqa_vgg19 CAFFEMODEL lstm.t7 data_prepro.json, then "
+            "--model_path vqa_vgg19."
+        )
+    options = vqa.Options(
+        input_image_path=_IMAGE.value,
+        question=_QUESTION.value,
+        answer=_ANSWER.value,
+        top_k=_TOP_K.value,
+        model_path=_MODEL_PATH.value or _MODEL.value or vqa.Options.model_path,
+        layer_name=_LAYER.value,
+        counterfactual=_COUNTERFACTUAL.value,
+        input_sz=_SIZE.value,
+        recipe=_RECIPE.value,
+        out_path=_OUT.value,
+        save_as_heatmap=_HEATMAP.value == 1,
+    )
+    if _LIST_LAYERS.value:
+        vqa.list_layers(options, print)
+    else:
+        vqa.run(options, print)
 
 
 def _explain_caption() -> None:

@@ -1,7 +1,17 @@
 """JAX in its strict modes for every test: no silent dtype or rank promotion, and no accelerator taken."""
 
+import atexit
+import shutil
+import tempfile
+
 import jax
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Tests compile the same programs again and again; what one compiled, the next reads.
+_cache = tempfile.mkdtemp(prefix="gradcam_jax_tests_")
+atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", _cache)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

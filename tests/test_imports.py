@@ -29,6 +29,8 @@ ALLOWED = {
     "tasks": INNER,
     "captioners": INNER,
     "caption_pictures": {"rendering"},
+    "question_models": INNER,
+    "question_pictures": set(),
     "evaluation": OUTER,
     "rendering": TASKS,
     "data": OUTER,
@@ -36,7 +38,7 @@ ALLOWED = {
     "batch": OUTER,
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER | {"version", "captioners", "caption_pictures"},
+    "commands": OUTER | {"version", "captioners", "caption_pictures", "question_models", "question_pictures"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcam_jax import zoo
+from gradcam_jax import captioners, question_models, zoo
 from gradcam_jax.checkpoint import Card, Progress, count_parameters, describe_source, write_views
 from gradcam_jax.conversion.originals import MODELS, File, arrays_of, read_file
-from gradcam_jax.conversion.rules import transformed_views
+from gradcam_jax.conversion.rules import transformed_views, variable_shapes
+from gradcam_jax.downloads.sources import sources_of
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.names import nearest
+from gradcam_jax.preprocessing import Recipe
 from gradcam_jax.tasks.ilsvrc import imagenet_classes
 
 
@@ -26,7 +29,7 @@ def run(
     """Converts the files that a model is made from.
 
     Args:
-        name: The model's name in the zoo.
+        name: The model's name.
         paths: Its files, in any order; their formats are told by content.
         out: The checkpoint; unless given, where the zoo looks for it.
         say: Takes each line of the report.
@@ -42,31 +45,58 @@ def run(
     if name not in MODELS:
         near = nearest(name, MODELS) or list(MODELS)
         raise InputError(f"There is no model {name!r} to convert to. Nearest: {', '.join(near)}.")
-    entry = zoo.find_entry(name)
     files = [read_file(path) for path in paths]
     for file in files:
         for line in description(file):
             say(line)
+    arrays = arrays_of(name, files)
     with ThreadPoolExecutor() as pool:
         described = pool.map(describe_source, paths)  # Hashing and tracing the model take as long as each other.
-        expected, model = zoo.expected_variables(entry), MODELS[name]
+        target_model = _target(name, files)
         sources = tuple(described)
-    views = transformed_views(arrays_of(name, files), model.rules(), expected, ignore=model.ignore)
-    answers = next((file.answers for file in files if file.answers), ())
-    words = next((file.words for file in files if file.words), ())
+    expected = target_model.expected
+    views = transformed_views(arrays, MODELS[name].rules(), expected, ignore=MODELS[name].ignore)
     card = Card(
         model=name,
-        recipe=entry.recipe.name,
-        licence=entry.licence,
+        recipe=target_model.recipe.name,
+        licence=target_model.licence,
         parameters=count_parameters(expected),
         sources=sources,
-        labels=_class_names() if entry.task == "classification" else answers,
-        words=words,
+        labels=target_model.labels,
+        words=target_model.words,
     )
     target = Path(out) if out is not None else default_path(name)
     write_views(target, views, card, progress=progress)
     say(f"{target}: {name}, {card.parameters:,} parameters, {target.stat().st_size / 1e6:,.1f} MB")
     return target
+
+
+class _Target(NamedTuple):
+    """The model that is converted to: its variables' shapes and what its card says."""
+
+    expected: dict[str, Any]
+    recipe: Recipe
+    licence: str
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def _target(name: str, files: Sequence[File]) -> _Target:
+    """Returns a classifier of the zoo, or a VQA model or captioner with as many words as its files have."""
+    if name in zoo.ZOO:
+        classifier = zoo.find_entry(name)
+        expected = zoo.expected_variables(classifier)
+        return _Target(expected, classifier.recipe, classifier.licence, _class_names(), ())
+    words = next((file.words for file in files if file.words), ())
+    answers = next((file.answers for file in files if file.answers), ())
+    terms = "; ".join(dict.fromkeys(source.terms for source in sources_of(name)))
+    if name in question_models.QUESTION_MODELS:
+        entry = question_models.QUESTION_MODELS[name]
+        model, inputs = entry.build(len(words), len(answers)), question_models.example_inputs(entry)
+    else:
+        entry = captioners.CAPTIONERS[name]
+        model, inputs = entry.build(len(words)), captioners.example_inputs(entry)
+    return _Target(variable_shapes(model, *inputs), entry.recipe, terms, answers, words)
 
 
 def default_path(name: str) -> Path:

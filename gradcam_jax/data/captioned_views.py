@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcam_jax.data.captions import CaptionedPhoto, read_caption_table, read_coco_captions, split_of
-from gradcam_jax.data.photos import Photo, read_photos
+from gradcam_jax.data.photos import Photo, photos_of, read_photos
 from gradcam_jax.data.views import Part, View, training_views, view_of
 from gradcam_jax.data.words import ANIMAL, category_of, with_article
 from gradcam_jax.errors import InputError
@@ -89,7 +89,7 @@ def template_views(folder: str | Path, rng: np.random.Generator, *, collages: in
         collages: Number of pictures made of two photos.
     """
     try:
-        photos = [photo for photo in read_photos(folder) if photo.split == "train"]
+        photos = photos_of(read_photos(folder), "train")
     except InputError:
         return []
     views = training_views(photos, rng, collages=collages)

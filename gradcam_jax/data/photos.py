@@ -1,9 +1,10 @@
 """Photos with what is on them, read from standard files: COCO's ``instances.json``, a folder with labels."""
 
+import collections
 import csv
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -42,7 +43,7 @@ class Photo(NamedTuple):
     """One photo.
 
     Attributes:
-        key: A name that stays the same wherever the data lies, such as ``"coco/25"``; decides the split.
+        key: A name that stays the same wherever the data lies, such as ``"coco/25"``.
         path: The file.
         things: What is on it.
         complete: Whether ``things`` lists everything of COCO's 80 kinds, with boxes; else it is one label.
@@ -55,14 +56,30 @@ class Photo(NamedTuple):
     complete: bool
     class_index: int | None = None
 
-    @property
-    def split(self) -> Split:
-        """The part of the data that the photo belongs to: 70 % train, 10 % validation, 20 % test.
 
-        Decided by the key alone, so that no photo ever changes sides when others are added.
-        """
-        place = int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:4], "big") / 2**32
-        return "train" if place < 0.7 else "validation" if place < 0.8 else "test"
+def photos_of(photos: Sequence[Photo], split: Split) -> list[Photo]:
+    """Returns one part of some photos: 70 % to train with, 10 % to choose settings by, 20 % to test with.
+
+    Photos are dealt out within each word (a photo of several counts for the rarest), in the order of a hash of
+    their keys: so every part has some of every word, and the same photos are always dealt out in the same way.
+    """
+    counts = collections.Counter(word for photo in photos for word in {thing.word for thing in photo.things})
+    groups: dict[str, list[Photo]] = {}
+    for photo in photos:
+        words = sorted({thing.word for thing in photo.things}, key=lambda word: (counts[word], word))
+        groups.setdefault(words[0] if words else "", []).append(photo)
+    chosen = set()
+    for group in groups.values():
+        for place, photo in enumerate(sorted(group, key=_hash)):
+            fraction = (place + 0.5) / len(group)
+            part = "train" if fraction < 0.7 else "validation" if fraction < 0.8 else "test"
+            if part == split:
+                chosen.add(photo.key)
+    return [photo for photo in photos if photo.key in chosen]
+
+
+def _hash(photo: Photo) -> str:
+    return hashlib.sha256(photo.key.encode()).hexdigest()
 
 
 def read_coco(folder: str | Path) -> list[Photo]:

@@ -170,11 +170,8 @@ def _is_there(index: int, view: View, rng: np.random.Generator, pairs: int) -> l
     count = min(len(present), len(absent), pairs)
     if not count:
         return []
-    near = {category_of(word) for word in present}
-    weights = np.array([3.0 if category_of(word) in near else 1.0 for word in absent])
-    chosen = rng.choice(len(absent), count, replace=False, p=weights / weights.sum())
     asked = [(present[i], YES) for i in rng.choice(len(present), count, replace=False)]
-    asked += [(absent[i], NO) for i in chosen]
+    asked += [(absent[i], NO) for i in rng.choice(len(absent), count, replace=False)]
     return [TemplateQuestion(index, phrase(IS_THERE, word, rng), (answer,), IS_THERE) for word, answer in asked]
 
 

@@ -15,7 +15,7 @@ from gradcam_jax.data.words import category_of
 from gradcam_jax.preprocessing import read_photo
 
 _MOSTLY, _HARDLY = 0.6, 0.15  # of a thing's area inside a crop: there, or gone; in between nobody can say
-_SMALL = 0.01  # of the view's area: too small to be asked about
+_SMALL = 0.02  # of the view's area: too small to be asked about
 
 
 class Part(NamedTuple):

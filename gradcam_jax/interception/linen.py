@@ -161,7 +161,7 @@ def _key(name: str, found: Mapping[str, Any]) -> str:
     return name if name in found or ":" in name else f"{name}:0"
 
 
-def _nested(taps: Mapping[str, jax.Array]) -> dict[str, Any]:
+def _nested(taps: Mapping[str, Any]) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for name, tap in taps.items():
         path, colon, occurrence = name.partition(":")

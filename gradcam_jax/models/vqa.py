@@ -120,7 +120,10 @@ class VQA(nn.Module):
 
     def answer(self, features: jax.Array, ids: jax.Array, length: jax.Array, *, train: bool = False) -> jax.Array:
         """Scores every answer given the image's features, ``(..., k)``: the head alone, for training."""
-        question = self.question(ids, length, train=train)
+        return self.fuse(features, self.question(ids, length, train=train), train=train)
+
+    def fuse(self, features: jax.Array, question: jax.Array, *, train: bool = False) -> jax.Array:
+        """Scores every answer given the image's features and the question's vector, ``(..., 4 * hidden)``."""
         seen = jnp.tanh(self.image_projection(self._drop(features, train)))
         asked = jnp.tanh(self.question_projection(self._drop(question, train)))
         return self.classifier(self._drop(seen * asked, train))
@@ -151,13 +154,13 @@ def vqa_vgg19(words: int = 12602, answers: int = 1000, **fields: Any) -> VQA:
 
 
 def vqa_lite0(words: int, answers: int, **fields: Any) -> VQA:
-    """Returns the small model: EfficientNet-Lite0's normalised pooled features, two LSTM layers of 256."""
-    sizes = {"embedding": 128, "hidden": 256, "common": 512}
+    """Returns the small model: EfficientNet-Lite0's normalised pooled features, two LSTM layers of 128."""
+    sizes: dict[str, Any] = {"embedding": 64, "hidden": 128, "common": 512}
     return VQA(cnn=efficientnet_lite0(classes=None), words=words, answers=answers, **sizes | fields)
 
 
 def vqa_small(words: int, answers: int, **fields: Any) -> VQA:
     """Returns a model for 64x64 pictures whose CNN, a small VGG, is trained with the rest."""
     cnn = VGG((2, 2, 2), (16, 32, 64), hidden=128, classes=None, input_size=64)
-    sizes = {"embedding": 32, "hidden": 64, "common": 128, "normalize": identity}
+    sizes: dict[str, Any] = {"embedding": 32, "hidden": 64, "common": 128, "normalize": identity}
     return VQA(cnn=cnn, words=words, answers=answers, **sizes | fields)

@@ -1,10 +1,11 @@
 """Trains a VQA head on a frozen CNN's features, and folds what helped the training into the head alone.
 
-The head is trained on the CNN's normalised features f beside the class scores that the CNN's own classifier W
-gives them, both standardised: ``x = ([f, f W] - m) / s``. That is linear in f, so afterwards it is folded into
-the one projection that the model has: a model that reads f alone gives the same answers.
+The head is trained on the CNN's normalised features f beside the class scores f W that the CNN's own classifier
+gives them, rotated onto their principal axes: ``x = f M + o``. That is linear in f, so afterwards it is folded
+into the one projection that the model has: a model that reads f alone gives the same answers.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,45 +20,82 @@ from gradcam_jax.training.vqa_examples import Examples
 Params = Any
 
 
-class Standardizer(NamedTuple):
+class Whitening(NamedTuple):
     """The linear map from the CNN's normalised features to what the head is trained on.
 
     Attributes:
-        classifier: The CNN's own, ``(features, classes)``.
-        mean: ``(features + classes,)``, over the training views.
-        deviation: The same shape.
+        matrix: M, ``(features, axes)`` float64.
+        offset: o, ``(axes,)`` float64.
     """
 
-    classifier: np.ndarray
-    mean: np.ndarray
-    deviation: np.ndarray
+    matrix: np.ndarray
+    offset: np.ndarray
 
     def __call__(self, pooled: np.ndarray) -> np.ndarray:
-        """Maps pooled features ``(n, features)`` to ``(n, features + classes)``."""
-        return (_widened(pooled, self.classifier) - self.mean) / self.deviation
+        """Maps pooled features ``(n, features)`` to ``(n, axes)`` float32."""
+        return (_normalized(pooled) @ self.matrix + self.offset).astype(np.float32)
 
 
-def standardizer(pooled: np.ndarray, classifier: np.ndarray) -> Standardizer:
-    """Returns the map that standardises these features, ``(views, features)``."""
-    wide = _widened(pooled, classifier)
-    # A number that never varies says nothing; dividing by 1 leaves it at 0.
-    deviation = wide.std(axis=0)
-    return Standardizer(classifier, wide.mean(axis=0), np.where(deviation > 1e-6, deviation, 1).astype(np.float32))
+def whitening(pooled: np.ndarray, classifier: np.ndarray, axes: int = 512) -> Whitening:
+    """Returns the map onto the principal axes of the features beside the class scores.
+
+    Features and scores are first brought to the same total variance; the axes together have a mean variance
+    of 1, and keep their proportions, so that the faint ones stay faint.
+
+    Args:
+        pooled: The training views' pooled features, ``(views, features)``.
+        classifier: The CNN's own, ``(features, classes)``.
+        axes: How many are kept, at most.
+    """
+    features = _normalized(pooled)
+    scores = features @ classifier.astype(np.float64)
+    widen = np.concatenate(
+        [np.eye(features.shape[1]) / _spread(features), classifier / _spread(scores)], axis=1, dtype=np.float64
+    )
+    mean = features.mean(axis=0)
+    wide = (features - mean) @ widen
+    variances, directions = np.linalg.eigh(wide.T @ wide / len(wide))
+    kept = directions[:, ::-1][:, :axes]
+    matrix = widen @ kept / np.sqrt(variances[::-1][:axes].mean())
+    return Whitening(matrix, -mean @ matrix)
 
 
-def fold(params: Params, standardize: Standardizer) -> Params:
+def fold(params: Params, whiten: Whitening) -> Params:
     """Returns the parameters of the same head on the CNN's normalised features alone.
 
     Args:
-        params: Trained on what ``standardize`` returns.
-        standardize: That map.
+        params: Trained on what ``whiten`` returns.
+        whiten: That map.
     """
-    kernel = np.asarray(params["image_projection"]["kernel"], np.float64) / standardize.deviation[:, None]
-    length = standardize.classifier.shape[0]
-    bias = np.asarray(params["image_projection"]["bias"], np.float64) - standardize.mean @ kernel
-    folded = kernel[:length] + standardize.classifier.astype(np.float64) @ kernel[length:]
-    projection = {"kernel": folded.astype(np.float32), "bias": bias.astype(np.float32)}
+    kernel = np.asarray(params["image_projection"]["kernel"], np.float64)
+    bias = np.asarray(params["image_projection"]["bias"], np.float64) + whiten.offset @ kernel
+    projection = {"kernel": (whiten.matrix @ kernel).astype(np.float32), "bias": bias.astype(np.float32)}
     return {**jax.tree.map(np.asarray, params), "image_projection": projection}
+
+
+def initial_params(model: VQA, key: jax.Array, features: int) -> Params:
+    """Returns a head's parameters to start from, so that it reads the question from the first steps on.
+
+    The model's initialisers, but word vectors of unit variance, which a table's fan-in would shrink, and a bias
+    of 1 for the forget gates, so that the first words are still remembered after the last.
+
+    Args:
+        model: The model; its CNN is not run.
+        key: PRNG key.
+        features: Length of the feature vectors.
+
+    References:
+        Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, ICML 2015.
+    """
+    start = jax.jit(functools.partial(model.init, method="answer"))
+    arguments = jnp.zeros((1, features)), jnp.zeros((1, 2), jnp.int32), jnp.ones(1, jnp.int32)
+    params = start(key, *arguments)["params"]
+    table = params["word_embedding"]["kernel"]
+    params["word_embedding"]["kernel"] = jax.random.normal(jax.random.fold_in(key, 1), table.shape, table.dtype)
+    for layer in ("lstm_1", "lstm_2"):
+        gates = params[layer]["i2h"]["bias"]
+        params[layer]["i2h"]["bias"] = gates.at[model.hidden : 2 * model.hidden].set(1.0)
+    return params
 
 
 def head_loss(
@@ -71,15 +109,13 @@ def head_loss(
         batch: ``features``, ``ids``, ``length`` and ``targets``, as :class:`EpochsOfQuestions` gives them.
         key: For dropout.
     """
-    scores = model.apply(
-        {"params": params},
-        batch["features"],
-        batch["ids"],
-        batch["length"],
-        train=True,
-        method="answer",
-        rngs={"dropout": key},
-    )
+
+    def answer(model: VQA) -> jax.Array:
+        questions = model.question(batch["ids"], batch["length"], train=True)
+        repeats = batch["features"].shape[0] // questions.shape[0]
+        return model.fuse(batch["features"], jnp.repeat(questions, repeats, axis=0), train=True)
+
+    scores = jnp.asarray(model.apply({"params": params}, method=answer, rngs={"dropout": key}))
     right = jnp.take_along_axis(batch["targets"], jnp.argmax(scores, axis=-1)[:, jnp.newaxis], axis=-1) > 0
     loss = jnp.mean(optax.softmax_cross_entropy(scores, batch["targets"]))
     return loss, {"accuracy": jnp.mean(right.astype(jnp.float32))}
@@ -100,7 +136,7 @@ def predict(
 
     @jax.jit
     def score(params: Params, *batch: jax.Array) -> jax.Array:
-        return model.apply({"params": params}, *batch, method="answer")
+        return jnp.asarray(model.apply({"params": params}, *batch, method="answer"))
 
     parts = []
     for start in range(0, len(examples.view), batch_size):
@@ -110,6 +146,9 @@ def predict(
     return np.concatenate(parts)
 
 
-def _widened(pooled: np.ndarray, classifier: np.ndarray) -> np.ndarray:
-    features = np.asarray(l2_normalize(jnp.asarray(pooled)))
-    return np.concatenate([features, features @ classifier], axis=1)
+def _normalized(pooled: np.ndarray) -> np.ndarray:
+    return np.asarray(l2_normalize(jnp.asarray(pooled))).astype(np.float64)
+
+
+def _spread(values: np.ndarray) -> float:
+    return float(np.sqrt(np.var(values, axis=0).sum()))

@@ -22,6 +22,9 @@ from gradcam_jax.text import Vocabulary, count_words, encode_question, question_
 TOKENS = 12
 """Tokens of a training question: enough for every phrasing; padding changes nothing, so less is only faster."""
 
+SAME_TEXT = 4
+"""Examples of a batch that share a question's text, which is then read once: most of the cost of a step."""
+
 HUMAN = "human"
 """The kind of a question that a person asked."""
 
@@ -110,28 +113,43 @@ class EpochsOfQuestions:
         self._views, self._features, self._human = views, features, human
         self._words, self._answers = words, answers
         self._batch_size, self._seed = batch_size, seed
-        self._drawn: tuple[int, Examples] | None = None
-        self.steps = len(self._epoch(0).view) // batch_size
+        self._drawn: tuple[int, Examples, np.ndarray] | None = None
+        self.steps = len(self._epoch(0)[1]) * SAME_TEXT // batch_size
 
     def batch_at(self, step: int) -> dict[str, np.ndarray]:
-        """Returns a step's batch: ``features``, ``ids``, ``length`` and ``targets``."""
+        """Returns a step's batch.
+
+        Its rows come in runs of ``SAME_TEXT`` that share a question: ``features`` and ``targets`` have a row for
+        each example, ``ids`` and ``length`` one for each run.
+        """
         epoch, place = divmod(step, self.steps)
-        examples = self._epoch(epoch)
-        order = np.random.default_rng([self._seed, epoch, 1]).permutation(len(examples.view))
-        rows = np.take(order, range(place * self._batch_size, (place + 1) * self._batch_size), mode="wrap")
+        examples, runs = self._epoch(epoch)
+        count = self._batch_size // SAME_TEXT
+        chosen = np.take(runs, range(place * count, (place + 1) * count), axis=0, mode="wrap")
+        rows = chosen.reshape(-1)
         return {
             "features": self._features[examples.view[rows]],
-            "ids": examples.ids[rows],
-            "length": examples.length[rows],
+            "ids": examples.ids[chosen[:, 0]],
+            "length": examples.length[chosen[:, 0]],
             "targets": examples.targets[rows],
         }
 
-    def _epoch(self, epoch: int) -> Examples:
+    def _epoch(self, epoch: int) -> tuple[Examples, np.ndarray]:
+        """Returns an epoch's examples and its runs, ``(runs, SAME_TEXT)`` rows, in a random order."""
         if self._drawn is None or self._drawn[0] != epoch:
-            drawn = ask(self._views, np.random.default_rng([self._seed, epoch]))
-            examples = encode([*drawn, *self._human], self._words, self._answers)
-            self._drawn = epoch, examples
-        return self._drawn[1]
+            rng = np.random.default_rng([self._seed, epoch])
+            examples = encode([*ask(self._views, rng), *self._human], self._words, self._answers)
+            self._drawn = epoch, examples, rng.permutation(_runs(examples.questions, rng))
+        return self._drawn[1:]
+
+
+def _runs(questions: Sequence[TemplateQuestion], rng: np.random.Generator) -> np.ndarray:
+    """Groups rows by text; a text's last run is filled up with rows of the same text."""
+    by_text: dict[str, list[int]] = {}
+    for row in rng.permutation(len(questions)).tolist():
+        by_text.setdefault(questions[row].text, []).append(row)
+    runs = [np.resize(rows, (-(-len(rows) // SAME_TEXT), SAME_TEXT)) for rows in by_text.values()]
+    return np.concatenate(runs)
 
 
 @functools.lru_cache(maxsize=8192)

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcam_jax.data.features import cached, encode_images, image_encoder
-from gradcam_jax.data.photos import Photo, Split
+from gradcam_jax.data.photos import Photo, Split, photos_of
 from gradcam_jax.data.views import Part, View, rendered, training_views, two_animal_collages, view_of
 from gradcam_jax.zoo import find_entry
 
 CNN = "efficientnet_lite0"
 """The zoo's name of the frozen CNN."""
 
-TRAINING_SIZE, EXPLAINING_SIZE = 224, 320
-"""Sides of the views, in pixels. Maps of 10x10 instead of 7x7 point better, with a head trained at 224."""
+TRAINING_SIZE = 224
+"""Side of the views, in pixels."""
 
 _COLLAGES = 2000
 _TEST_COLLAGES = 120
@@ -40,7 +40,7 @@ class ViewFeatures(NamedTuple):
 
 def split_views(photos: Sequence[Photo], split: Split) -> list[View]:
     """Returns the views of one part of the data: many of each training photo, each other photo as it is."""
-    chosen = [photo for photo in photos if photo.split == split]
+    chosen = photos_of(photos, split)
     if split == "train":
         return training_views(chosen, np.random.default_rng(_SEED), collages=_COLLAGES)
     return [view_of(Part(photo)) for photo in chosen]
@@ -48,7 +48,7 @@ def split_views(photos: Sequence[Photo], split: Split) -> list[View]:
 
 def held_out_collages(photos: Sequence[Photo], split: Split) -> list[View]:
     """Returns pictures of two animals side by side, from photos of a part that is not trained on."""
-    chosen = [photo for photo in photos if photo.split == split]
+    chosen = photos_of(photos, split)
     return two_animal_collages(chosen, np.random.default_rng(_SEED), _TEST_COLLAGES)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from gradcam_jax.captioners import find_layer, load_captioner
 from gradcam_jax.commands.captioning import Options, list_layers, run
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.names import LayerError
@@ -127,16 +128,18 @@ def test_layers_by_name_and_number(checkpoint, photo, tmp_path):
     list_layers(Options(model_path=checkpoint, input_sz=SIZE), lines.append)
     number, name, shape = lines[29].split()
     assert number == "30"
-    for layer in ("30", name, name.removeprefix("cnn/")):
-        run(Options(photo, "a dog", "", checkpoint, layer, input_sz=SIZE, out_path=str(tmp_path)))
-        record = json.loads((tmp_path / "explanation.json").read_text())
-        assert record["layer"] == name
-        height, width, _ = map(int, shape.split("x"))
-        assert np.load(tmp_path / "explanation.npz")["word_cams"].shape == (2, height, width)
+    captioner = load_captioner(checkpoint)
+    for layer in (name, name.removeprefix("cnn/")):
+        assert find_layer(captioner, layer, SIZE) == name
     with pytest.raises(LayerError, match="head_relu"):
-        run(Options(photo, "a dog", "", checkpoint, "heed_relu", out_path=str(tmp_path)))
+        find_layer(captioner, "heed_relu", SIZE)
     with pytest.raises(InputError, match="from 1 to"):
-        run(Options(photo, "a dog", "", checkpoint, "9999", out_path=str(tmp_path)))
+        find_layer(captioner, "9999", SIZE)
+    run(Options(photo, "a dog", "", checkpoint, "30", input_sz=SIZE, out_path=str(tmp_path)))
+    record = json.loads((tmp_path / "explanation.json").read_text())
+    assert record["layer"] == name
+    height, width, _ = map(int, shape.split("x"))
+    assert np.load(tmp_path / "explanation.npz")["word_cams"].shape == (2, height, width)
 
 
 def test_a_grey_map_is_called_as_the_originals(checkpoint, photo, tmp_path):

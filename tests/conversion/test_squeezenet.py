@@ -1,7 +1,7 @@
 """Published Caffe weights that are at hand: SqueezeNet sees the cat and the dog, through Caffe's recipe.
 
-The net is not one of the project's, so it lives here. Its training subtracted 104, 117, 123 (BGR), which to the
-digit is the mean pixel of the recipe for bvlc_alexnet.
+The net is not one of the project's, so it lives here. Its training subtracted 104, 117, 123 (BGR): within half a
+grey level the mean pixel of the recipe for bvlc_alexnet.
 """
 
 import flax.linen as nn

@@ -1,0 +1,28 @@
+"""The pointing game by hand."""
+
+import numpy as np
+import pytest
+
+from gradcam_jax.evaluation.pointing import highest_point, lies_in, points_at
+
+CAM = np.array([[0.0, 0.0], [0.0, 2.0]])
+
+
+def test_the_highest_point_is_the_centre_of_its_cell():
+    assert highest_point(CAM) == (0.75, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("box", "hit"), [((0.5, 0.5, 1, 1), True), ((0, 0, 0.7, 1), False), ((0.75, 0, 1, 1), True)]
+)
+def test_a_hit_is_inside_or_on_the_edge(box, hit):
+    assert points_at(CAM, [(0, 0, 0.1, 0.1), box]) is hit
+
+
+def test_a_map_without_evidence_points_nowhere():
+    assert not points_at(-CAM, [(0, 0, 1, 1)])
+    assert not points_at(np.zeros((2, 2)), [(0, 0, 1, 1)])
+
+
+def test_no_boxes_no_hit():
+    assert not lies_in((0.5, 0.5), [])
