@@ -27,7 +27,7 @@ EXPLAINING_SIZE = {"captioner_lite0": 320}
 """Sides of the image where they are not the recipe's: a head trained at 224 points better with a 10x10 map."""
 
 
-LENGTH_EXPONENT = 0.7
+LENGTH_EXPONENT = 1.0
 """Chosen by CIDEr on validation photos: neuraltalk2's plain sum favours captions that stop early."""
 
 
