@@ -48,7 +48,7 @@ def test_a_phrase_is_the_sum_of_its_words():
 def test_scores_are_the_models_log_probabilities_without_end():
     tokens = random_tokens()
     log_probs = small_captioner().apply(random_variables(), random_image(), tokens)
-    picked = np.take_along_axis(np.asarray(log_probs), tokens[:, np.newaxis], axis=1)[:, 0]
+    picked = np.take_along_axis(np.asarray(log_probs)[:-1], tokens[:, np.newaxis], axis=1)[:, 0]
     np.testing.assert_allclose(explained().outputs, picked, rtol=1e-5)
     np.testing.assert_allclose(explained().scores, [picked.sum(), *picked], rtol=1e-5)
 
@@ -71,12 +71,12 @@ def test_the_score_has_the_gradient_that_finite_differences_give():
     def score(image, mask):
         return span_score(model.apply(variables, image, tokens, method="word_scores"), mask)
 
-    image, direction = random_image(), random_image(7) / 30
+    image = random_image()
     for mask in (span_mask(0, 16), span_mask(4, 5)):
-        slope = jnp.vdot(jax.grad(score)(image, mask), direction)
-        step = np.float32(1e-2)
-        difference = score(image + step * direction, mask) - score(image - step * direction, mask)
-        np.testing.assert_allclose(difference / (2 * step), slope, rtol=2e-2)  # float32 differences
+        gradient = jax.grad(score)(image, mask)
+        steepness = jnp.linalg.norm(gradient)
+        ahead, behind = (score(image + way * gradient / steepness, mask) for way in (0.02, -0.02))
+        np.testing.assert_allclose((ahead - behind) / 0.04, steepness, rtol=5e-2)  # float32, and ReLUs have kinks
 
 
 def test_word_scores_have_the_gradients_of_the_plain_log_softmax():
