@@ -10,8 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcam_jax.data.captions import CaptionedPhoto, read_caption_table, read_coco_captions, split_of
-from gradcam_jax.data.photos import Photo, photos_of, read_photos
+from gradcam_jax.data.captions import (
+    CaptionedPhoto,
+    read_caption_table,
+    read_coco_captions,
+    split_of,
+    split_of_things,
+)
+from gradcam_jax.data.photos import Photo, read_photos
 from gradcam_jax.data.views import Part, View, training_views, view_of
 from gradcam_jax.data.words import ANIMAL, category_of, with_article
 from gradcam_jax.errors import InputError
@@ -51,7 +57,7 @@ def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]
     for part in sorted(path for path in Path(folder).glob("*") if path.is_dir()):
         if (part / "captions.json").is_file():
             for photo in read_coco_captions(part / "captions.json", part / "images"):
-                splits[split_of(photo.key, validation=0.1, test=0.2)].append(photo)
+                splits[split_of_things(photo.key)].append(photo)
         elif (part / "captions.csv").is_file():
             for photo in read_caption_table(part / "captions.csv", part / "images"):
                 splits[split_of(photo.key)].append(photo)
@@ -89,7 +95,7 @@ def template_views(folder: str | Path, rng: np.random.Generator, *, collages: in
         collages: Number of pictures made of two photos.
     """
     try:
-        photos = photos_of(read_photos(folder), "train")
+        photos = [photo for photo in read_photos(folder) if split_of_things(photo.key) == "train"]
     except InputError:
         return []
     views = training_views(photos, rng, collages=collages)

@@ -104,8 +104,6 @@ def read_caption_table(table: Path, folder: Path) -> list[CaptionedPhoto]:
 def split_of(key: str, *, validation: float = 0.06, test: float = 0.08) -> str:
     """Returns the split that a photo belongs to, by its name alone: the same on every machine and in every run.
 
-    With the shares 0.1 and 0.2 this is :attr:`gradcam_jax.data.photos.Photo.split`.
-
     Args:
         key: The photo's name, such as ``"flickr8k/1000268201_693b08cb0e.jpg"``.
         validation: Share of the photos kept for choices between models.
@@ -118,6 +116,15 @@ def split_of(key: str, *, validation: float = 0.06, test: float = 0.08) -> str:
     """
     place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
     return "train" if place < 1 - validation - test else "validation" if place < 1 - test else "test"
+
+
+def split_of_things(key: str) -> str:
+    """Returns the split of a photo whose things are known too, so that captions and templates agree on it.
+
+    Args:
+        key: The photo's name, such as ``"coco/25"``.
+    """
+    return split_of(key, validation=0.1, test=0.2)
 
 
 def training_words(caption: str) -> list[str]:

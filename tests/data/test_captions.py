@@ -15,7 +15,7 @@ from gradcam_jax.data.captions import (
     encode_captions,
     read_caption_table,
     read_coco_captions,
-    split_of,
+    split_of_things,
     training_words,
 )
 from gradcam_jax.data.photos import WHOLE, Box, Photo, Thing
@@ -66,11 +66,15 @@ def test_tables_as_flickr8k_and_flickr30k_are_published(tmp_path):
         read_caption_table(tmp_path / "none.csv", tmp_path)
 
 
-def test_coco_photos_are_split_as_their_boxes_are():
-    keys = [f"coco/{number}" for number in range(300)]
-    assert [split_of(key, validation=0.1, test=0.2) for key in keys] == [
-        Photo(key, "", (), True).split for key in keys
-    ]
+@needs_shared_data
+def test_a_photos_captions_and_templates_are_in_one_split():
+    captioned = read_captioned_photos(SHARED_DATA)
+    views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50)
+    templates = {part.photo.key for view in views for part in view.view.parts}
+    for split in ("validation", "test"):
+        kept_apart = {photo.key for photo in captioned[split]}
+        assert any(key.startswith("coco/") for key in kept_apart)
+        assert not kept_apart & templates
 
 
 def test_no_photo_is_in_two_splits_and_captions_stay_together(tmp_path):
@@ -131,7 +135,7 @@ def test_collages_name_both_and_only_what_is_plainly_there():
 @needs_shared_data
 def test_template_views_are_drawn_from_training_photos_alone():
     views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50)
-    assert {part.photo.split for view in views for part in view.view.parts} == {"train"}
+    assert {split_of_things(part.photo.key) for view in views for part in view.view.parts} == {"train"}
     assert any(len(view.view.parts) == 2 for view in views)
 
 
