@@ -189,8 +189,9 @@ def to_network(image: jax.Array | np.ndarray, recipe: Recipe) -> jax.Array:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> to_network(jnp.array([[[0.0, 0.0, 1.0]]]), ORIGINAL).round(1)  # pure blue comes first
-        Array([[[ 151.1, -116.8, -123.7]]], dtype=float32)
+        >>> blue = jnp.array([[[0.0, 0.0, 1.0]]])
+        >>> to_network(blue, ORIGINAL).astype(jnp.int32)  # blue comes first
+        Array([[[ 151, -116, -123]]], dtype=int32)
     """
     values = jnp.asarray(image, jnp.float32)
     values = values[..., ::-1] if recipe.order == "BGR" else values

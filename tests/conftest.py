@@ -15,3 +15,6 @@ _cache = tempfile.mkdtemp(prefix="gradcam_jax_tests_")
 atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 jax.config.update("jax_compilation_cache_dir", _cache)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+# Helpers that import torch hold no doctests; without torch they must not be imported to look for some.
+collect_ignore = ["golden/make_torch_golden.py", "models/torch_captioner.py", "models/torch_twins.py"]
