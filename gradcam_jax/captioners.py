@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax import preprocessing, zoo
+from gradcam_jax import preprocessing
 from gradcam_jax.checkpoint import Card, read_card, read_checkpoint
-from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
-from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.conversion.rules import variable_shapes
+from gradcam_jax.errors import CheckpointError
+from gradcam_jax.heads import checkpoint_path, choose_layer, head_variables, spatial_cnn_layers
 from gradcam_jax.interception.linen import layer_shapes
-from gradcam_jax.interception.names import nearest, require_layers
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner, captioner_lite0, neuraltalk2
 from gradcam_jax.text import Vocabulary
 
@@ -26,8 +26,6 @@ DEFAULT = "captioner_lite0"
 
 MEAN_FEATURES = "statistics/mean_features"
 """Key of a checkpoint's mean of the CNN's features over the training photos."""
-
-_CNN = "cnn/"
 
 
 class Entry(NamedTuple):
@@ -100,7 +98,8 @@ def load_captioner(name_or_path: str = DEFAULT) -> LoadedCaptioner:
         InputError: If there is no such captioner, or its weights are not here; the message tells how to get them.
         CheckpointError: If the weights do not fit.
     """
-    path = _checkpoint_path(name_or_path)
+    commands = {name: entry.get for name, entry in CAPTIONERS.items()}
+    path = checkpoint_path(name_or_path, commands, kind="captioner", torch7_files="captioner_vgg16 {}")
     name = read_card(path).model
     if name not in CAPTIONERS:
         raise CheckpointError(f"{str(path)!r} holds {name}, which is no captioner ({', '.join(CAPTIONERS)}).")
@@ -110,32 +109,8 @@ def load_captioner(name_or_path: str = DEFAULT) -> LoadedCaptioner:
     mean_features = arrays.pop(MEAN_FEATURES, None)
     model = entry.build(len(card.words), **_sizes(arrays, path))
     expected = variable_shapes(model, *example_inputs(entry))
-    if entry.cnn is None:
-        variables = convert(arrays, unchanged(expected), expected)
-    else:
-        variables = with_cnn(convert_head(arrays, expected), entry.cnn)
+    variables = head_variables(arrays, expected, entry.cnn)
     return LoadedCaptioner(name, entry, model, variables, Vocabulary(card.words), card, mean_features)
-
-
-def convert_head(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks a head's arrays against a captioner's variables, the CNN's left out, and returns its parameters."""
-    head = {"params": {name: leaf for name, leaf in expected["params"].items() if name != "cnn"}}
-    return convert(arrays, unchanged(head), head)["params"]
-
-
-def with_cnn(head: Mapping[str, Any], cnn: str) -> dict[str, Any]:
-    """Returns a captioner's variables: a head's parameters, on a classifier's without its last layer.
-
-    Args:
-        head: The head's parameters.
-        cnn: The classifier's name in the zoo.
-    """
-    entry = zoo.find_entry(cnn)
-    without_classifier = variable_shapes(entry.build(classes=None), zoo.example_image(entry))["params"]
-    variables = dict(zoo.load_variables(entry))
-    params = {name: leaf for name, leaf in variables.pop("params").items() if name in without_classifier}
-    others = {collection: {"cnn": leaves} for collection, leaves in variables.items()}
-    return {"params": {**head, "cnn": params}, **others}
 
 
 def example_inputs(entry: Entry, size: int | None = None) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
@@ -149,7 +124,7 @@ def spatial_layers(captioner: LoadedCaptioner, size: int | None = None) -> dict[
     """Lists the layers that can be mapped, in the order of their calls, with their shapes ``(h, w, k)``."""
     inputs = example_inputs(captioner.entry, size)
     shapes = layer_shapes(captioner.model, captioner.variables, *inputs, method="word_scores")
-    return {name: leaf.shape for name, leaf in shapes.items() if name.startswith(_CNN) and len(leaf.shape) == 3}
+    return spatial_cnn_layers(shapes)
 
 
 def find_layer(captioner: LoadedCaptioner, name: str, size: int | None = None) -> str:
@@ -165,35 +140,7 @@ def find_layer(captioner: LoadedCaptioner, name: str, size: int | None = None) -
         LayerError: If there is no such layer; the nearest are listed.
         InputError: If there is no layer of that number.
     """
-    layers = list(spatial_layers(captioner, size))
-    if name.isdigit():
-        if not 1 <= int(name) <= len(layers):
-            raise InputError(f"Expected a layer number from 1 to {len(layers)}, got {name} instead.")
-        return layers[int(name) - 1]
-    wanted = name or captioner.entry.layer
-    wanted = wanted if wanted.startswith(_CNN) else _CNN + wanted
-    require_layers([wanted], layers)
-    return wanted
-
-
-def _checkpoint_path(name_or_path: str) -> Path:
-    if name_or_path in CAPTIONERS:
-        files = [folder / (name_or_path + zoo.CHECKPOINT_SUFFIX) for folder in zoo.checkpoint_folders()]
-        path = next((file for file in files if file.is_file()), None)
-        if path is None:
-            get = CAPTIONERS[name_or_path].get
-            raise InputError(f"The weights of {name_or_path} are not here. Get them with:  {get}")
-        return path
-    path = Path(name_or_path)
-    if path.suffix == ".t7":
-        raise InputError(
-            f"{name_or_path!r} is a Torch7 file. Convert it once:  "
-            f"python scripts/convert_checkpoint.py --model captioner_vgg16 {name_or_path}"
-        )
-    if not path.is_file():
-        near = nearest(name_or_path, CAPTIONERS) or list(CAPTIONERS)
-        raise InputError(f"There is no captioner or file {name_or_path!r}. Nearest: {', '.join(near)}.")
-    return path
+    return choose_layer(list(spatial_layers(captioner, size)), name or captioner.entry.layer)
 
 
 def _sizes(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, int]:

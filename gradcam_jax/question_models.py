@@ -12,19 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax import preprocessing, zoo
+from gradcam_jax import preprocessing
 from gradcam_jax.checkpoint import Card, read_card, read_checkpoint
-from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
-from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.conversion.rules import variable_shapes
+from gradcam_jax.errors import CheckpointError
+from gradcam_jax.heads import checkpoint_path, choose_layer, head_variables, spatial_cnn_layers
 from gradcam_jax.interception.linen import layer_shapes
-from gradcam_jax.interception.names import nearest, require_layers
 from gradcam_jax.models.vqa import VQA, vqa_lite0, vqa_vgg19
 from gradcam_jax.text import MAX_QUESTION_TOKENS, Vocabulary
 
 DEFAULT = "vqa_lite0"
 """The model used unless another is named."""
-
-_CNN = "cnn/"
 
 
 class Entry(NamedTuple):
@@ -100,7 +98,10 @@ def load_question_model(name_or_path: str = DEFAULT) -> QuestionModel:
         InputError: If there is no such model, or its weights are not here; the message tells how to get them.
         CheckpointError: If the weights do not fit.
     """
-    path = _checkpoint_path(name_or_path)
+    commands = {name: entry.get for name, entry in QUESTION_MODELS.items()}
+    path = checkpoint_path(
+        name_or_path, commands, kind="VQA model", torch7_files="vqa_vgg19 {} CAFFEMODEL data_prepro.json"
+    )
     name = read_card(path).model
     if name not in QUESTION_MODELS:
         known = ", ".join(QUESTION_MODELS)
@@ -109,32 +110,8 @@ def load_question_model(name_or_path: str = DEFAULT) -> QuestionModel:
     arrays, card = read_checkpoint(path)
     model = entry.build(len(card.words), len(card.labels), **_sizes(arrays, path))
     expected = variable_shapes(model, *example_inputs(entry))
-    if entry.cnn is None:
-        variables = convert(arrays, unchanged(expected), expected)
-    else:
-        variables = with_cnn(convert_head(arrays, expected), entry.cnn)
+    variables = head_variables(arrays, expected, entry.cnn)
     return QuestionModel(name, entry, model, variables, Vocabulary(card.words), Vocabulary(card.labels), card)
-
-
-def convert_head(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks a head's arrays against a model's variables, the CNN's left out, and returns its parameters."""
-    head = {"params": {name: leaf for name, leaf in expected["params"].items() if name != "cnn"}}
-    return convert(arrays, unchanged(head), head)["params"]
-
-
-def with_cnn(head: Mapping[str, Any], cnn: str) -> dict[str, Any]:
-    """Returns a model's variables: a head's parameters, on a classifier's without its last layer.
-
-    Args:
-        head: The head's parameters.
-        cnn: The classifier's name in the zoo.
-    """
-    entry = zoo.find_entry(cnn)
-    without_classifier = variable_shapes(entry.build(classes=None), zoo.example_image(entry))["params"]
-    variables = dict(zoo.load_variables(entry))
-    params = {name: leaf for name, leaf in variables.pop("params").items() if name in without_classifier}
-    others = {collection: {"cnn": leaves} for collection, leaves in variables.items()}
-    return {"params": {**head, "cnn": params}, **others}
 
 
 def example_inputs(entry: Entry, size: int | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
@@ -147,7 +124,7 @@ def example_inputs(entry: Entry, size: int | None = None) -> tuple[jax.ShapeDtyp
 def spatial_layers(model: QuestionModel, size: int | None = None) -> dict[str, tuple[int, ...]]:
     """Lists the layers that can be mapped, in the order of their calls, with their shapes ``(h, w, k)``."""
     shapes = layer_shapes(model.model, model.variables, *example_inputs(model.entry, size))
-    return {name: leaf.shape for name, leaf in shapes.items() if name.startswith(_CNN) and len(leaf.shape) == 3}
+    return spatial_cnn_layers(shapes)
 
 
 def find_layer(model: QuestionModel, name: str, size: int | None = None) -> str:
@@ -163,35 +140,7 @@ def find_layer(model: QuestionModel, name: str, size: int | None = None) -> str:
         LayerError: If there is no such layer; the nearest are listed.
         InputError: If there is no layer of that number.
     """
-    layers = list(spatial_layers(model, size))
-    if name.isdigit():
-        if not 1 <= int(name) <= len(layers):
-            raise InputError(f"Expected a layer number from 1 to {len(layers)}, got {name} instead.")
-        return layers[int(name) - 1]
-    wanted = name or model.entry.layer
-    wanted = wanted if wanted.startswith(_CNN) else _CNN + wanted
-    require_layers([wanted], layers)
-    return wanted
-
-
-def _checkpoint_path(name_or_path: str) -> Path:
-    if name_or_path in QUESTION_MODELS:
-        files = [folder / (name_or_path + zoo.CHECKPOINT_SUFFIX) for folder in zoo.checkpoint_folders()]
-        path = next((file for file in files if file.is_file()), None)
-        if path is None:
-            get = QUESTION_MODELS[name_or_path].get
-            raise InputError(f"The weights of {name_or_path} are not here. Get them with:  {get}")
-        return path
-    path = Path(name_or_path)
-    if path.suffix == ".t7":
-        raise InputError(
-            f"{name_or_path!r} is a Torch7 file. Convert it once, with VGG-19 and the vocabulary of it:  "
-            f"python scripts/convert_checkpoint.py --model vqa_vgg19 {name_or_path} CAFFEMODEL data_prepro.json"
-        )
-    if not path.is_file():
-        near = nearest(name_or_path, QUESTION_MODELS) or list(QUESTION_MODELS)
-        raise InputError(f"There is no VQA model or file {name_or_path!r}. Nearest: {', '.join(near)}.")
-    return path
+    return choose_layer(list(spatial_layers(model, size)), name or model.entry.layer)
 
 
 def _sizes(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, int]:

@@ -22,6 +22,7 @@ from gradcam_jax.downloads.download import download, verify
 from gradcam_jax.downloads.sources import SOURCES, Source, model_names, sources_of
 from gradcam_jax.downloads.unpack import unpack
 from gradcam_jax.errors import InputError
+from gradcam_jax.heads import find_checkpoint
 
 _LIST = flags.DEFINE_bool(
     "list", False, "Print the models and the published files that they are made from; download none."
@@ -91,8 +92,7 @@ def listing() -> str:
     heads = [("vqa", name, entry.layer) for name, entry in question_models.QUESTION_MODELS.items()]
     heads += [("captioning", name, entry.layer) for name, entry in captioners.CAPTIONERS.items()]
     for task, name, layer in heads:
-        files = [folder / (name + zoo.CHECKPOINT_SUFFIX) for folder in zoo.checkpoint_folders()]
-        path = next((file for file in files if file.is_file()), None)
+        path = find_checkpoint(name)
         size = "" if path is None else f"{path.stat().st_size / 1e6:.1f} MB"
         terms = "; ".join(dict.fromkeys(source.terms for source in SOURCES if name in source.models))
         lines.append(_line(name, task, layer, size, path is not None, terms or "see its card"))
