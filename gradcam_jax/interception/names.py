@@ -28,8 +28,8 @@ def require_layers(layers: Sequence[str], known: Sequence[str]) -> None:
             near = nearest(layer, known) or list(known)[-5:]
             raise LayerError(
                 f"The forward pass reaches no layer {layer!r}. Nearest: {', '.join(near)}. "
-                f"layer_shapes(...) lists all {len(known)}. (A layer inside nn.scan, nn.RNN or nn.vmap cannot "
-                "be reached by name.)"
+                f"All {len(known)}: layer_shapes(...), or --list_layers on the command line. "
+                "(A layer inside nn.scan, nn.RNN or nn.vmap cannot be reached by name.)"
             )
 
 
