@@ -53,30 +53,41 @@ def random_weights(build, size):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_logits_activations_and_grad_cam(case):
+def test_logits_and_activations(case):
     build, layer, grid, size, build_twin = CASES[case]
     variables = random_weights(build, size)
     images = random_images(2, *size)
-    model = build()
-
-    @jax.jit  # the variables are an argument: as constants, the compiler would fold half a gigabyte
-    def ours(variables, images, labels):
-        def cam(image, label):
-            outputs, activations, gradients = gc.linearize(forward, lambda y: y[label], image)
-            return outputs, activations[layer], gc.grad_cam(activations[layer], gradients[layer], rectify=False)
-
-        forward = gc.tapped(model, variables, layer)
-        return jax.vmap(cam)(images, labels)
-
-    logits, activations, cams = ours(variables, images, jnp.array(LABELS))
+    forward = jax.jit(lambda variables, image: gc.tapped(build(), variables, layer)({}, image))
+    logits, activations = jax.vmap(forward, in_axes=(None, 0))(variables, images)
     twin = torch_twin(build_twin, variables, grid)
-    inputs, target_layer = torch_twins.channels_first(images), getattr(twin, layer)
     seen = {}
-    handle = target_layer.register_forward_hook(lambda _, __, output: seen.update(output=output))
+    handle = getattr(twin, layer).register_forward_hook(lambda _, __, output: seen.update(output=output))
     with torch.no_grad():
-        assert_close(logits, twin(inputs).numpy())
+        assert_close(logits, twin(torch_twins.channels_first(images)).numpy())
     handle.remove()
-    assert_close(activations, torch_twins.channels_last(seen["output"]))
+    assert_close(activations[layer], torch_twins.channels_last(seen["output"]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_grad_cam(case):
+    # In float64, for the reason given below: the gates are those of fc6 and fc7.
+    build, layer, grid, size, build_twin = CASES[case]
+    variables = random_weights(build, size)
+    images = random_images(2, *size).astype(np.float64)
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
+
+        @jax.jit  # the variables are an argument: as constants, the compiler would fold half a gigabyte
+        def ours(variables, images, labels):
+            def cam(image, label):
+                found = gc.linearize(gc.tapped(build(), variables, layer), lambda y: y[label], image)
+                return gc.grad_cam(found.activations[layer], found.gradients[layer], rectify=False)
+
+            return jax.vmap(cam)(images, labels)
+
+        cams = ours(double, images, jnp.array(LABELS))
+    twin = torch_twin(build_twin, variables, grid).double()
+    inputs, target_layer = torch_twins.channels_first(images), getattr(twin, layer)
     theirs = captum_attr.LayerGradCam(twin, target_layer).attribute(inputs, target=LABELS)
     assert_close(cams, theirs[:, 0].detach().numpy())
     assert_close(cams, pytorch_grad_cam_map(twin, target_layer, inputs))
