@@ -9,6 +9,7 @@ from gradcam_jax.attribution.linearize import Forward as Forward
 from gradcam_jax.attribution.linearize import Linearization as Linearization
 from gradcam_jax.attribution.linearize import Score as Score
 from gradcam_jax.attribution.linearize import linearize as linearize
+from gradcam_jax.attribution.linearize import pullback as pullback
 from gradcam_jax.attribution.maps import all_negative as all_negative
 from gradcam_jax.attribution.maps import channel_weights as channel_weights
 from gradcam_jax.attribution.maps import counterfactual_grad_cam as counterfactual_grad_cam

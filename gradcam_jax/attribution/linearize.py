@@ -9,7 +9,7 @@ layers below the tap do not depend on it, their backward pass is never built: Gr
 pass and the backward pass of the head alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +33,45 @@ class Linearization(NamedTuple):
     outputs: Outputs
     activations: Activations
     gradients: Activations
+
+
+def pullback(forward: Forward, *inputs: Any) -> tuple[Outputs, Activations, Callable[[Score], Activations]]:
+    """Runs a forward pass once and returns what brings any score of its outputs back to the tapped layers.
+
+    For targets that are only known once the outputs are, such as the highest predictions: choose them from the
+    outputs, and ``jax.vmap`` the last result over them. :func:`linearize` is this for one score.
+
+    Args:
+        forward: A tapped model, as :func:`gradcam_jax.tapped` makes it.
+        *inputs: What the forward takes after the taps.
+
+    Returns:
+        The outputs, the activations, and a function from a score to its gradients, layer name -> gradient; it
+        raises ValueError if the score is not a scalar.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> def forward(taps, x):
+        ...     hidden = 2.0 * x + taps.get("hidden", jnp.zeros_like(x))
+        ...     return hidden**2, {"hidden": hidden}
+        >>> outputs, _, gradients_of = pullback(forward, jnp.array([3.0, 1.0]))
+        >>> gradients_of(lambda outputs: outputs[jnp.argmax(outputs)])["hidden"]
+        Array([12.,  0.], dtype=float32)
+    """
+    _, tapped = jax.eval_shape(lambda *arguments: forward({}, *arguments), *inputs)
+    zeros = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in tapped.items()}
+    outputs, pull, activations = jax.vjp(lambda taps: forward(taps, *inputs), zeros, has_aux=True)
+
+    def gradients_of(score: Score) -> Activations:
+        shape = jax.eval_shape(score, outputs).shape
+        if shape != ():
+            raise ValueError(
+                f"Expected the score to be a scalar, got shape {shape} instead. "
+                "Pick one element of the outputs, and vmap over targets or examples."
+            )
+        return pull(jax.grad(score)(outputs))[0]
+
+    return outputs, activations, gradients_of
 
 
 def linearize(forward: Forward, score: Score, *inputs: Any) -> Linearization:
@@ -63,18 +102,5 @@ def linearize(forward: Forward, score: Score, *inputs: Any) -> Linearization:
     References:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3.
     """
-    _, tapped = jax.eval_shape(lambda *arguments: forward({}, *arguments), *inputs)
-    zeros = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in tapped.items()}
-
-    def score_of_taps(taps: Mapping[str, jax.Array]) -> tuple[jax.Array, tuple[Outputs, Activations]]:
-        outputs, activations = forward(taps, *inputs)
-        value = score(outputs)
-        if jnp.shape(value) != ():
-            raise ValueError(
-                f"Expected the score to be a scalar, got shape {jnp.shape(value)} instead. "
-                "Pick one element of the outputs, and vmap over targets or examples."
-            )
-        return value, (outputs, activations)
-
-    gradients, (outputs, activations) = jax.grad(score_of_taps, has_aux=True)(zeros)
-    return Linearization(outputs, activations, gradients)
+    outputs, activations, gradients_of = pullback(forward, *inputs)
+    return Linearization(outputs, activations, gradients_of(score))

@@ -145,7 +145,8 @@ def _tap(call: Callable[..., Any], arguments: Any, options: Any, context: nn.mod
         )
     for key in (_VALUE, f"{_VALUE}:{occurrence}"):
         if module.has_variable(_TAPS, key):
-            value = value + module.get_variable(_TAPS, key)
+            tap = module.get_variable(_TAPS, key)
+            value = value.astype(tap.dtype) + tap
     module.sow(_TAPPED, _VALUE, value)
     return value
 
