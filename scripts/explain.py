@@ -10,12 +10,15 @@
       explains answers to a question, and which of its words mattered; without --answer the predicted one
   python scripts/explain.py --task captioning --input_image_path cat_dog.jpg --caption "a dog and a cat"
       explains a caption word by word; without --caption the one that the model writes
+  python scripts/explain.py --images photos/ --out_path run
+      explains every photo in a folder, a glob, a list (.txt, .jsonl, .csv) or tfds:NAME/SPLIT, for any task; the
+      same command goes on where it was stopped
 
 Pictures go to --out_path: the map (classify_gcam_hm_243.png), guided backpropagation (classify_gb_243.png), Guided
 Grad-CAM (classify_gb_gcam_243.png), the map on the photo (classify_overlay_243.png) and all of them side by side
 (classify_panel_243.png); the numbers to explanation.npz and explanation.json. An answer's are called
 vqa_gcam_hm_dog.png and so on, a caption's caption_gcam_hm_TEXT.png, and caption_words_TEXT.gif walks through its
-words.
+words. With --images the results are shards/*.safetensors and manifest.jsonl, one line an image.
 """
 
 import sys
@@ -25,9 +28,11 @@ import jax
 from absl import app, flags, logging
 
 from gradcam_jax import preprocessing, zoo
+from gradcam_jax.batch.job import METHODS
 from gradcam_jax.captioners import CAPTIONERS
 from gradcam_jax.captioners import DEFAULT as DEFAULT_CAPTIONER
-from gradcam_jax.commands import captioning, classification, vqa
+from gradcam_jax.commands import batch, captioning, classification, vqa
+from gradcam_jax.commands.start import join_processes, use_compilation_cache
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import layer_shapes
 from gradcam_jax.question_models import QUESTION_MODELS
@@ -84,6 +89,31 @@ _OUT = flags.DEFINE_string("out_path", "output", "The folder for the pictures an
 _NAME = flags.DEFINE_string("output_image_name", "", "What file names carry. Default: the label's number.")
 _HEATMAP = flags.DEFINE_integer("save_as_heatmap", 1, "1: save the map in colour. Other values: in grey.")
 _PLATFORM = flags.DEFINE_string("platform", "", "Where to compute: cpu, cuda or tpu. Default: the best there is.")
+_CACHE = flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
+
+_IMAGES = flags.DEFINE_string(
+    "images",
+    "",
+    "Many images: a folder, a glob, a list (.txt; .jsonl or .csv with path and, if wanted, id, label, question, "
+    "answer, caption), or tfds:NAME/SPLIT.",
+)
+_METHODS = flags.DEFINE_string(
+    "methods", "grad_cam", f"Many images: what is computed, comma-separated, of {', '.join(METHODS)}."
+)
+_DTYPE = flags.DEFINE_enum(
+    "dtype", "float32", batch.DTYPES, "Many images: type of the trunk; head, gradients and maps are float32."
+)
+_SAVE = flags.DEFINE_enum("save", "maps", batch.SAVE, "Many images: what is written besides the raw maps.")
+_BATCH_SIZE = flags.DEFINE_string("batch_size", "auto", "Many images: how many at once; auto: what fits.")
+_WORKERS = flags.DEFINE_integer("workers", 0, "Many images: threads that decode. Default: one a core.")
+_SCALED = flags.DEFINE_bool(
+    "scaled_decoding", False, "Many images: decode large JPEGs at 1/2, 1/4 or 1/8 of their size; faster."
+)
+_RETRY = flags.DEFINE_bool("retry_failed", False, "Many images: try those that failed again.")
+_PROCESSES = flags.DEFINE_integer("num_processes", 1, "Many images: how many processes share them.")
+_PROCESS = flags.DEFINE_integer("process_id", 0, "Many images: number of this process, from 0.")
+_COORDINATOR = flags.DEFINE_string("coordinator", "", "Many images: host:port of process 0, for a TPU pod.")
+_CLUSTER = flags.DEFINE_bool("cluster", False, "Many images: take the three above from the cluster's environment.")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -93,6 +123,10 @@ def main(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     try:
         _choose_platform(_PLATFORM.value)
+        if _CACHE.value:
+            use_compilation_cache()
+        if _IMAGES.value:
+            sys.exit(batch.run(_batch_options(), print))
         if _TASK.value == "vqa":
             _explain_answers()
         elif _TASK.value == "captioning":
@@ -103,6 +137,37 @@ def main(arguments: Sequence[str]) -> None:
             classification.run(_classification_options(), print)
     except InputError as error:
         sys.exit(f"explain.py: {error}")
+
+
+def _batch_options() -> batch.Options:
+    place = join_processes(_PROCESSES.value, _PROCESS.value, _COORDINATOR.value, from_cluster=_CLUSTER.value)
+    if _BATCH_SIZE.value != "auto" and not (_BATCH_SIZE.value.isdigit() and int(_BATCH_SIZE.value)):
+        raise InputError(f"Expected --batch_size auto or a number from 1, got {_BATCH_SIZE.value!r} instead.")
+    return batch.Options(
+        images=_IMAGES.value,
+        task=_TASK.value,
+        model=_MODEL_PATH.value or _MODEL.value,
+        out_path=_OUT.value,
+        layer_name=_CAPTION_LAYER.value or _LAYER.value,
+        input_sz=_SIZE.value,
+        recipe=_RECIPE.value,
+        methods=_METHODS.value,
+        label=_LABEL.value,
+        question=_QUESTION.value,
+        answer=_ANSWER.value,
+        caption=_CAPTION.value,
+        top_k=_TOP_K.value,
+        beam_size=_BEAM.value,
+        length_exponent=_LENGTH_EXPONENT.value,
+        dtype=_DTYPE.value,
+        save=_SAVE.value,
+        batch_size=0 if _BATCH_SIZE.value == "auto" else int(_BATCH_SIZE.value),
+        workers=_WORKERS.value,
+        scaled_decoding=_SCALED.value,
+        retry_failed=_RETRY.value,
+        process=place.process,
+        processes=place.processes,
+    )
 
 
 def _classification_options() -> classification.Options:

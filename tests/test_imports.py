@@ -36,7 +36,7 @@ ALLOWED = {
     "rendering": TASKS,
     "data": OUTER,
     "training": OUTER,
-    "batch": OUTER,
+    "batch": OUTER | {"captioners", "question_models"},
     "sample_photos": INNER,
     "downloads": {"interception"},
     "commands": OUTER | {"version", "captioners", "caption_pictures", "question_models", "question_pictures"},

@@ -1,0 +1,121 @@
+"""Answers about many photos: one question for all, or each line's own."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax.attribution.relu_rules import guided
+from gradcam_jax.batch.items import Item
+from gradcam_jax.batch.job import (
+    NOTHING,
+    PREDICTED,
+    Job,
+    add_pixel_gradients,
+    describe_targets,
+    explain_indices,
+    in_trunk_type,
+    target_titles,
+)
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.linen import tapped
+from gradcam_jax.interception.precision import trunk_in_bfloat16
+from gradcam_jax.preprocessing import Recipe
+from gradcam_jax.question_models import QuestionModel, example_inputs
+from gradcam_jax.tasks.vqa import answer_score
+from gradcam_jax.text import encode_question
+
+
+def vqa_job(
+    model: QuestionModel,
+    recipe: Recipe,
+    size: int,
+    *,
+    layer: str,
+    methods: tuple[str, ...] = ("grad_cam",),
+    question: str = "",
+    answers: str = "",
+    top_k: int = 1,
+    in_bfloat16: bool = False,
+) -> Job:
+    """Returns the job of explaining answers.
+
+    Args:
+        model: The model, its words and its answers.
+        recipe: The preprocessing.
+        size: Side of the network's image, in pixels.
+        layer: The CNN's layer to map.
+        methods: What is computed, of :data:`gradcam_jax.batch.job.METHODS`.
+        question: The question for every photo that brings none itself.
+        answers: Comma-separated answers for every photo that names none itself; empty: the predicted ones.
+        top_k: Targets a photo: so many of the most probable answers, or at most so many named ones.
+        in_bfloat16: Whether the CNN is computed in bfloat16 up to the layer.
+
+    Raises:
+        InputError: If an answer is unknown or there are more answers than targets.
+    """
+    net, variables = model.model, model.variables
+    if in_bfloat16:
+        variables = trunk_in_bfloat16(net, variables, layer, *example_inputs(model.entry, size))
+    wanted_answers(model, answers, top_k)  # What is wrong with them is wrong for every photo.
+
+    def request(item: Item) -> dict[str, np.ndarray]:
+        asked = encode_question(item.request.get("question", question), model.words)
+        wanted = wanted_answers(model, item.request.get("answer", answers), top_k)
+        return {"ids": np.asarray(asked.ids), "length": np.asarray(asked.length, np.int32), "wanted": wanted}
+
+    def explain(variables: Any, image: jax.Array, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        read = image, inputs["ids"], inputs["length"]
+        forward = in_trunk_type(tapped(net, variables, layer), in_bfloat16=in_bfloat16)
+        results = explain_indices(forward, layer, inputs["wanted"], *read)
+        guided_net = net.clone(cnn=net.cnn.clone(relu=guided(net.cnn.relu)))
+        guided_forward = in_trunk_type(tapped(guided_net, variables, layer), in_bfloat16=in_bfloat16)
+        targets = jnp.maximum(results["targets"], 0)
+        return add_pixel_gradients(results, methods, guided_forward, answer_score, targets, recipe, *read)
+
+    name_of = model.answers.entries.__getitem__
+    return Job(
+        settings={
+            "task": "vqa",
+            "model": model.name,
+            "layer": layer,
+            "methods": methods,
+            "question": question,
+            "answer": answers,
+            "top_k": top_k,
+        },
+        recipe=recipe,
+        size=size,
+        variables=variables,
+        request=request,
+        explain=explain,
+        describe=functools.partial(describe_targets, name_of=name_of),
+        titles=functools.partial(target_titles, name_of=name_of),
+        in_bfloat16=in_bfloat16,
+    )
+
+
+def wanted_answers(model: QuestionModel, answers: str, count: int) -> np.ndarray:
+    """Reads comma-separated answers into indices.
+
+    Args:
+        model: Knows the answers.
+        answers: Empty for the predicted ones.
+        count: Number of targets; more answers are an error, fewer are filled up with -2, nothing.
+
+    Returns:
+        ``(count,)`` int32.
+    """
+    parts = [part.strip() for part in answers.split(",") if part.strip()]
+    if not parts:
+        return np.full(count, PREDICTED, np.int32)
+    if len(parts) > count:
+        raise InputError(
+            f"Expected at most {count} answers a photo, got {len(parts)} ({answers!r}). "
+            f"Ask for more:  --top_k {len(parts)}"
+        )
+    indices = [model.answers.find(part) for part in parts]
+    return np.array(indices + [NOTHING] * (count - len(indices)), np.int32)

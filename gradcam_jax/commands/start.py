@@ -1,0 +1,64 @@
+"""What a script sets before JAX starts: the compilation cache, and this process's place among several."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from gradcam_jax.errors import InputError
+
+_SHORTEST = 0.3  # seconds of compilation that are worth a file
+
+
+class Place(NamedTuple):
+    """This process among those that share a run."""
+
+    process: int
+    processes: int
+
+
+def use_compilation_cache(folder: str | Path | None = None) -> Path:
+    """Lets later starts read what this one compiles.
+
+    Args:
+        folder: The cache's; the user's cache folder unless given.
+
+    Returns:
+        The folder.
+    """
+    if folder is None:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base) / "gradcam_jax" / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)
+    return Path(folder)
+
+
+def join_processes(processes: int, process: int, coordinator: str, *, from_cluster: bool = False) -> Place:
+    """Joins the processes that share a run and returns this one's place.
+
+    Each explains its own images on its own devices, so they need not wait for each other: with numbers and no
+    coordinator they do not even know each other. A coordinator is what a TPU pod needs.
+
+    Args:
+        processes: How many there are.
+        process: Number of this one, from 0.
+        coordinator: ``host:port`` of process 0, or empty.
+        from_cluster: Whether all three are read from the cluster's environment (TPU pods, Slurm, MPI...).
+
+    Raises:
+        InputError: If they cannot be joined.
+    """
+    if not coordinator and not from_cluster:
+        return Place(process, processes)
+    # One process that dies must not take the others with it; the same command brings it back.
+    jax.config.update("jax_enable_recoverability", True)
+    try:
+        if from_cluster:
+            jax.distributed.initialize()
+        else:
+            jax.distributed.initialize(coordinator, processes, process)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"The processes cannot be joined: {error}") from error
+    return Place(jax.process_index(), jax.process_count())
