@@ -44,6 +44,11 @@ class DeviceFunction:
         self._variables = jax.device_put(job.variables, NamedSharding(self._mesh, PartitionSpec()))
         self._explain = jax.jit(_over_devices(job, self._mesh))
 
+    @property
+    def compilations(self) -> int:
+        """How many programs were compiled: one, as long as every batch has the same shape."""
+        return self._explain._cache_size()
+
     def put(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Starts to move a batch to the devices, an equal part to each."""
         return jax.device_put((images, dict(inputs)), self._split)

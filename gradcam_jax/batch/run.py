@@ -92,14 +92,15 @@ def explain_images(
         InputError: If the source cannot be read or results cannot be written; what was written before is safe.
     """
     stop = stop or threading.Event()
-    progress, started = Progress(), time.perf_counter()
+    progress, started, broken = Progress(), time.perf_counter(), []
     function = DeviceFunction(job, devices)
     read = functools.partial(
         decode, recipe=job.recipe, size=job.size, request=job.request, keep_photo=draw is not None, scaled=scaled
     )
     with ThreadPoolExecutor(workers, "decode") as pool:
         writer = _Writer(job, store, progress, started, draw, pool, report)
-        decoded = in_order(read, _undone(items, store, progress, stop), pool, ahead=2 * batch_size + workers)
+        undone = _undone(items, store, progress, stop, broken)
+        decoded = in_order(read, undone, pool, ahead=2 * batch_size + workers)
         with writer:
             waiting = time.perf_counter()
             for batch in batches(decoded, batch_size):
@@ -112,18 +113,26 @@ def explain_images(
                     results = function(*moved)
                 writer.take(batch, results)
                 waiting = time.perf_counter()
+    if broken:
+        raise broken[0]
     progress.seconds = time.perf_counter() - started
     return progress
 
 
-def _undone(items: Iterator[Item], store: RunStore, progress: Progress, stop: threading.Event) -> Iterator[Item]:
-    for item in items:
-        if stop.is_set():
-            return
-        if item.id in store.done:
-            progress.skipped += 1
-        else:
-            yield item
+def _undone(
+    items: Iterator[Item], store: RunStore, progress: Progress, stop: threading.Event, broken: list[InputError]
+) -> Iterator[Item]:
+    """Yields what is to be done; a source that breaks ends it, so that what was read before is still explained."""
+    try:
+        for item in items:
+            if stop.is_set():
+                return
+            if item.id in store.done:
+                progress.skipped += 1
+            else:
+                yield item
+    except InputError as error:
+        broken.append(error)
 
 
 class _Writer:
