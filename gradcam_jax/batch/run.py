@@ -22,6 +22,7 @@ from gradcam_jax.batch.device import DeviceFunction
 from gradcam_jax.batch.items import Item
 from gradcam_jax.batch.job import Job
 from gradcam_jax.batch.store import RunStore
+from gradcam_jax.errors import InputError
 
 _ON_DEVICE = 2  # batches: one is computed while the next is moved there
 
@@ -92,7 +93,8 @@ def explain_images(
         InputError: If the source cannot be read or results cannot be written; what was written before is safe.
     """
     stop = stop or threading.Event()
-    progress, started, broken = Progress(), time.perf_counter(), []
+    progress, started = Progress(), time.perf_counter()
+    broken: list[InputError] = []
     function = DeviceFunction(job, devices)
     read = functools.partial(
         decode, recipe=job.recipe, size=job.size, request=job.request, keep_photo=draw is not None, scaled=scaled
