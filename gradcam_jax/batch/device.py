@@ -5,7 +5,7 @@ has no collective, and a process of several uses its own devices alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ class DeviceFunction:
     @property
     def compilations(self) -> int:
         """How many programs were compiled: one, as long as every batch has the same shape."""
-        return self._explain._cache_size()
+        return cast(Any, self._explain)._cache_size()
 
     def put(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Starts to move a batch to the devices, an equal part to each."""
