@@ -1,0 +1,29 @@
+"""Compares two runs over the same images: predictions, peaks, rank correlations and differences of the maps.
+
+python scripts/explain.py --images DIR --out_path exact
+python scripts/explain.py --images DIR --out_path rounded --dtype bfloat16
+python scripts/compare_runs.py rounded exact
+    tells what bfloat16 changes; other devices and --scaled_decoding are compared in the same way
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import app
+
+from gradcam_jax.commands import compare_runs
+from gradcam_jax.errors import InputError
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compares the run named first with the one named second."""
+    if len(arguments) != 3:
+        raise app.UsageError("Expected two folders of runs: the run, and what it should be like.")
+    try:
+        compare_runs.run(arguments[1], arguments[2], print)
+    except InputError as error:
+        sys.exit(f"compare_runs.py: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)
