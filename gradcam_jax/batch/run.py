@@ -9,7 +9,7 @@ import functools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,9 @@ class Progress:
 
 def explain_images(
     job: Job,
+    function: DeviceFunction,
     items: Iterator[Item],
     store: RunStore,
-    devices: Sequence[Any],
     *,
     batch_size: int,
     workers: int,
@@ -76,9 +76,9 @@ def explain_images(
 
     Args:
         job: The task and the model.
+        function: The job on its devices.
         items: What to explain; only as much is read as is about to be needed.
         store: Where results go, entered as a context by the caller.
-        devices: Where to compute.
         batch_size: Images a batch, over all devices; a multiple of their number.
         workers: Threads that decode.
         scaled: Whether large JPEGs are decoded at a smaller scale.
@@ -95,7 +95,6 @@ def explain_images(
     stop = stop or threading.Event()
     progress, started = Progress(), time.perf_counter()
     broken: list[InputError] = []
-    function = DeviceFunction(job, devices)
     read = functools.partial(
         decode, recipe=job.recipe, size=job.size, request=job.request, keep_photo=draw is not None, scaled=scaled
     )

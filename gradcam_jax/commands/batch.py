@@ -16,7 +16,7 @@ import tqdm
 from gradcam_jax import captioners, question_models, zoo
 from gradcam_jax.batch.captioning import captioning_job
 from gradcam_jax.batch.classification import classification_job
-from gradcam_jax.batch.device import choose_batch_size
+from gradcam_jax.batch.device import DeviceFunction, choose_batch_size
 from gradcam_jax.batch.items import Item, read_items, share_of
 from gradcam_jax.batch.job import Job, parse_methods
 from gradcam_jax.batch.run import Progress, explain_images, open_store
@@ -126,9 +126,9 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> int:
         say(f"explaining {options.images} with {what} on {where}, {batch_size} at once")
         progress = explain_images(
             job,
+            DeviceFunction(job, devices),
             mine,
             store,
-            devices,
             batch_size=batch_size,
             workers=workers,
             scaled=options.scaled_decoding,

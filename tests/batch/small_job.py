@@ -13,6 +13,7 @@ import PIL.Image
 
 from gradcam_jax import preprocessing, zoo
 from gradcam_jax.batch.classification import classification_job
+from gradcam_jax.batch.device import DeviceFunction
 from gradcam_jax.batch.items import read_items, share_of
 from gradcam_jax.batch.run import explain_images, open_store
 from gradcam_jax.conversion.rules import variable_shapes
@@ -62,7 +63,13 @@ def run_small(source, folder, *, job=None, process=0, processes=1, batch_size=8,
     opened = open_store(job, folder, process=process, processes=processes, **(store or {}))
     with opened as entered:
         return explain_images(
-            job, items, entered, jax.local_devices(), batch_size=batch_size, workers=2, **options
+            job,
+            DeviceFunction(job, jax.local_devices()),
+            items,
+            entered,
+            batch_size=batch_size,
+            workers=2,
+            **options,
         )
 
 

@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.batch import open_run
+from gradcam_jax.batch.device import DeviceFunction
 from gradcam_jax.batch.items import Item, read_items
 from gradcam_jax.batch.run import explain_images, open_store
 from gradcam_jax.errors import InputError
@@ -24,6 +25,11 @@ FILES, KILLS = (
     int(os.environ.get("GRADCAM_JAX_KILLS", "3")),
 )
 ROOT = Path(__file__).parents[2]
+
+
+def explain_items(items, store, **options):
+    job = small_job()
+    return explain_images(job, DeviceFunction(job, jax.devices()), items, store, **options)
 
 
 def lines_of(folder):
@@ -109,7 +115,7 @@ def test_only_what_is_about_to_be_needed_is_read(tmp_path):
         ahead = max(ahead, taken[0] - progress.explained)
 
     with open_store(small_job(), tmp_path / "run") as store:
-        explain_images(small_job(), endless(), store, jax.devices(), batch_size=4, workers=2, report=look)
+        explain_items(endless(), store, batch_size=4, workers=2, report=look)
     assert taken[0] == 300
     assert ahead <= 2 * 4 + 2 + 1 + 4 * 4  # decoding, and the batches in the queues
 
@@ -135,7 +141,7 @@ def test_a_source_that_breaks_keeps_what_was_done(tmp_path):
         raise InputError("the list ends in the middle")
 
     with pytest.raises(InputError, match="ends in the middle"), open_store(small_job(), tmp_path / "run") as store:
-        explain_images(small_job(), broken(), store, jax.devices(), batch_size=4, workers=1)
+        explain_items(broken(), store, batch_size=4, workers=1)
     assert len(open_run(tmp_path / "run")) == 8
 
 
@@ -239,6 +245,6 @@ def test_memory_stays_flat(tmp_path):
         peaks[tenth] = max(peaks.get(tenth, 0), resident_bytes())
 
     with open_store(small_job(), tmp_path / "run", shard_bytes=2**17) as store:
-        explain_images(small_job(), items, store, jax.devices(), batch_size=16, workers=2, report=look)
+        explain_items(items, store, batch_size=16, workers=2, report=look)
     first = max(peaks[0], peaks[1])
     assert max(peaks.values()) < 1.05 * first, {tenth: peak // 2**20 for tenth, peak in peaks.items()}
