@@ -9,7 +9,7 @@ python scripts/compare_runs.py rounded exact
 import sys
 from collections.abc import Sequence
 
-from absl import app
+from absl import app, logging
 
 from gradcam_jax.commands import compare_runs
 from gradcam_jax.errors import InputError
@@ -19,6 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     """Compares the run named first with the one named second."""
     if len(arguments) != 3:
         raise app.UsageError("Expected two folders of runs: the run, and what it should be like.")
+    logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     try:
         compare_runs.run(arguments[1], arguments[2], print)
     except InputError as error:
