@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -78,6 +78,18 @@ def describe_source(path: str | os.PathLike[str]) -> SourceFile:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
 
 
+def unhashed_source(path: str | os.PathLike[str]) -> SourceFile:
+    """Describes a file as :func:`describe_source` does, but for zeros in place of its digest.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return SourceFile(Path(path).name, os.stat(path).st_size, "0" * 64)
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+
+
 def count_parameters(variables: Mapping[str, Any]) -> int:
     """Returns the number of trainable parameters, those under ``params``."""
     flat: dict[Any, Any] = dict(flax.traverse_util.flatten_dict(dict(variables.get("params", {}))))
@@ -112,6 +124,7 @@ def write_views(
     views: Mapping[str, View],
     card: Card,
     *,
+    hashed_sources: Callable[[], Iterable[SourceFile]] | None = None,
     progress: Progress = _silent,
 ) -> None:
     """Writes a checkpoint from what a conversion gives, without a copy of any array in memory.
@@ -120,10 +133,12 @@ def write_views(
         path: The file; its folder is made if it is not there.
         views: Path such as ``"params/fc8/bias"`` -> array.
         card: What it is.
+        hashed_sources: Asked for the card's sources when the arrays are written, so that the hashing can go on
+            meanwhile; ``card.sources`` are then those of :func:`unhashed_source`.
         progress: Told how far the writing is.
 
     Raises:
-        InputError: If it cannot be written, or an array is of another type.
+        InputError: If it cannot be written, an array is of another type, or a source changed meanwhile.
     """
     path = Path(path)
     for key, (_, view) in views.items():
@@ -132,7 +147,8 @@ def write_views(
     total, done = sum(view.nbytes for _, view in views.values()), 0
     try:
         with _replacing(path) as file:
-            start = file.write(_header(views, card))
+            header = _header(views, card)
+            start = len(header)
             for _, view in views.values():
                 for first, piece in row_major_pieces(view):
                     file.seek(start + first * piece.itemsize)
@@ -140,6 +156,12 @@ def write_views(
                     done += piece.nbytes
                     progress(done, total)
                 start += view.nbytes
+            if hashed_sources is not None:
+                hashed = card._replace(sources=tuple(hashed_sources()))
+                _require_unchanged(card.sources, hashed.sources)
+                header = _header(views, hashed)  # As long as before: every digest has 64 letters.
+            file.seek(0)
+            file.write(header)
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
 
@@ -175,6 +197,12 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         return Card(sources=sources, labels=labels, words=words, **fields)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{os.fspath(path)}: its card cannot be read: {error}") from error
+
+
+def _require_unchanged(before: Sequence[SourceFile], after: Sequence[SourceFile]) -> None:
+    for old, new in zip(before, after, strict=True):
+        if (old.name, old.bytes) != (new.name, new.bytes):
+            raise InputError(f"{old.name} changed while it was read, from {old.bytes:,} to {new.bytes:,} bytes.")
 
 
 def _header(views: Mapping[str, View], card: Card) -> bytes:
