@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,6 +26,7 @@ Progress = Callable[[int, int], object]
 """Called with (bytes written, bytes in all)."""
 
 _DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
+_FLUSHED_AT_ONCE = 64 << 20  # Bytes; the disk is to work while arrays are transposed, not only after the last.
 _ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
 
 
@@ -144,18 +146,10 @@ def write_views(
     for key, (_, view) in views.items():
         if view.dtype.name not in _DTYPES:
             raise InputError(f"A checkpoint holds {' or '.join(_DTYPES)} arrays; {key} is {view.dtype}.")
-    total, done = sum(view.nbytes for _, view in views.values()), 0
+    header = _header(views, card)
     try:
         with _replacing(path) as file:
-            header = _header(views, card)
-            start = len(header)
-            for _, view in views.values():
-                for first, piece in row_major_pieces(view):
-                    file.seek(start + first * piece.itemsize)
-                    file.write(piece.data.cast("B"))
-                    done += piece.nbytes
-                    progress(done, total)
-                start += view.nbytes
+            _write_arrays(file, len(header), [view for _, view in views.values()], progress)
             if hashed_sources is not None:
                 hashed = card._replace(sources=tuple(hashed_sources()))
                 _require_unchanged(card.sources, hashed.sources)
@@ -216,6 +210,24 @@ def _header(views: Mapping[str, View], card: Card) -> bytes:
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
+
+
+def _write_arrays(file: BinaryIO, start: int, arrays: Sequence[np.ndarray], progress: Progress) -> None:
+    total, done, flushed = sum(array.nbytes for array in arrays), 0, 0
+    with ThreadPoolExecutor(1) as pool:
+        flushes = []
+        for array in arrays:
+            for first, piece in row_major_pieces(array):
+                file.seek(start + first * piece.itemsize)
+                file.write(piece.data.cast("B"))
+                done += piece.nbytes
+                if done - flushed >= _FLUSHED_AT_ONCE:
+                    flushes.append(pool.submit(os.fsync, file.fileno()))
+                    flushed = done
+                progress(done, total)
+            start += array.nbytes
+        for flush in flushes:
+            flush.result()  # The system reports a failed write once: it must not get lost.
 
 
 @contextlib.contextmanager

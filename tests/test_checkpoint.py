@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from gradcam_jax import checkpoint
 from gradcam_jax.checkpoint import (
     Card,
     SourceFile,
@@ -93,6 +94,25 @@ def test_a_write_that_breaks_leaves_the_old_file(tmp_path, error):
     expected = InputError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
         write_checkpoint(path, variables(), CARD, progress=fail)
+    assert os.listdir(tmp_path) == ["net.safetensors"]
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_disk_that_fails_at_any_flush_is_told(tmp_path, monkeypatch, failing):
+    path, flushes = tmp_path / "net.safetensors", []
+    path.write_bytes(b"old")
+
+    def fsync(descriptor):
+        flushes.append(descriptor)
+        if len(flushes) == failing:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(checkpoint, "_FLUSHED_AT_ONCE", 100_000)  # of 157,508 bytes: once early, once at the end
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(InputError, match=r"Cannot write .*: Input/output error"):
+        write_checkpoint(path, variables(), CARD)
+    assert len(flushes) == failing
     assert os.listdir(tmp_path) == ["net.safetensors"]
     assert path.read_bytes() == b"old"
 
