@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,6 +26,7 @@ Progress = Callable[[int, int], object]
 """Called with (bytes written, bytes in all)."""
 
 _DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
+_FLUSHED_AT_ONCE = 64 << 20  # Bytes; the disk is to work while arrays are transposed, not only after the last.
 _ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
 
 
@@ -78,6 +80,18 @@ def describe_source(path: str | os.PathLike[str]) -> SourceFile:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
 
 
+def unhashed_source(path: str | os.PathLike[str]) -> SourceFile:
+    """Describes a file as :func:`describe_source` does, but for zeros in place of its digest.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return SourceFile(Path(path).name, os.stat(path).st_size, "0" * 64)
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+
+
 def count_parameters(variables: Mapping[str, Any]) -> int:
     """Returns the number of trainable parameters, those under ``params``."""
     flat: dict[Any, Any] = dict(flax.traverse_util.flatten_dict(dict(variables.get("params", {}))))
@@ -112,6 +126,7 @@ def write_views(
     views: Mapping[str, View],
     card: Card,
     *,
+    hashed_sources: Callable[[], Iterable[SourceFile]] | None = None,
     progress: Progress = _silent,
 ) -> None:
     """Writes a checkpoint from what a conversion gives, without a copy of any array in memory.
@@ -120,26 +135,27 @@ def write_views(
         path: The file; its folder is made if it is not there.
         views: Path such as ``"params/fc8/bias"`` -> array.
         card: What it is.
+        hashed_sources: Asked for the card's sources when the arrays are written, so that the hashing can go on
+            meanwhile; ``card.sources`` are then those of :func:`unhashed_source`.
         progress: Told how far the writing is.
 
     Raises:
-        InputError: If it cannot be written, or an array is of another type.
+        InputError: If it cannot be written, an array is of another type, or a source changed meanwhile.
     """
     path = Path(path)
     for key, (_, view) in views.items():
         if view.dtype.name not in _DTYPES:
             raise InputError(f"A checkpoint holds {' or '.join(_DTYPES)} arrays; {key} is {view.dtype}.")
-    total, done = sum(view.nbytes for _, view in views.values()), 0
+    header = _header(views, card)
     try:
         with _replacing(path) as file:
-            start = file.write(_header(views, card))
-            for _, view in views.values():
-                for first, piece in row_major_pieces(view):
-                    file.seek(start + first * piece.itemsize)
-                    file.write(piece.data.cast("B"))
-                    done += piece.nbytes
-                    progress(done, total)
-                start += view.nbytes
+            _write_arrays(file, len(header), [view for _, view in views.values()], progress)
+            if hashed_sources is not None:
+                hashed = card._replace(sources=tuple(hashed_sources()))
+                _require_unchanged(card.sources, hashed.sources)
+                header = _header(views, hashed)  # As long as before: every digest has 64 letters.
+            file.seek(0)
+            file.write(header)
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
 
@@ -177,6 +193,12 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         raise CheckpointError(f"{os.fspath(path)}: its card cannot be read: {error}") from error
 
 
+def _require_unchanged(before: Sequence[SourceFile], after: Sequence[SourceFile]) -> None:
+    for old, new in zip(before, after, strict=True):
+        if (old.name, old.bytes) != (new.name, new.bytes):
+            raise InputError(f"{old.name} changed while it was read, from {old.bytes:,} to {new.bytes:,} bytes.")
+
+
 def _header(views: Mapping[str, View], card: Card) -> bytes:
     fields = card._asdict() | {"sources": [source._asdict() for source in card.sources]}
     header: dict[str, Any] = {"__metadata__": {"card": json.dumps(fields, ensure_ascii=False)}}
@@ -188,6 +210,24 @@ def _header(views: Mapping[str, View], card: Card) -> bytes:
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
+
+
+def _write_arrays(file: BinaryIO, start: int, arrays: Sequence[np.ndarray], progress: Progress) -> None:
+    total, done, flushed = sum(array.nbytes for array in arrays), 0, 0
+    with ThreadPoolExecutor(1) as pool:
+        flushes = []
+        for array in arrays:
+            for first, piece in row_major_pieces(array):
+                file.seek(start + first * piece.itemsize)
+                file.write(piece.data.cast("B"))
+                done += piece.nbytes
+                if done - flushed >= _FLUSHED_AT_ONCE:
+                    flushes.append(pool.submit(os.fsync, file.fileno()))
+                    flushed = done
+                progress(done, total)
+            start += array.nbytes
+        for flush in flushes:
+            flush.result()  # The system reports a failed write once: it must not get lost.
 
 
 @contextlib.contextmanager

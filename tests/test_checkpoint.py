@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from gradcam_jax import checkpoint
 from gradcam_jax.checkpoint import (
     Card,
     SourceFile,
@@ -15,8 +16,11 @@ from gradcam_jax.checkpoint import (
     describe_source,
     read_card,
     read_checkpoint,
+    unhashed_source,
     write_checkpoint,
+    write_views,
 )
+from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
 
 CARD = Card(
@@ -94,6 +98,25 @@ def test_a_write_that_breaks_leaves_the_old_file(tmp_path, error):
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_disk_that_fails_at_any_flush_is_told(tmp_path, monkeypatch, failing):
+    path, flushes = tmp_path / "net.safetensors", []
+    path.write_bytes(b"old")
+
+    def fsync(descriptor):
+        flushes.append(descriptor)
+        if len(flushes) == failing:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(checkpoint, "_FLUSHED_AT_ONCE", 100_000)  # of 157,508 bytes: once early, once at the end
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(InputError, match=r"Cannot write .*: Input/output error"):
+        write_checkpoint(path, variables(), CARD)
+    assert len(flushes) == failing
+    assert os.listdir(tmp_path) == ["net.safetensors"]
+    assert path.read_bytes() == b"old"
+
+
 def test_double_precision_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"float32.*params/w is float64"):
         write_checkpoint(tmp_path / "net", {"params": {"w": np.zeros(2)}}, CARD)
@@ -124,3 +147,27 @@ def test_a_source_is_hashed(tmp_path):
     assert describe_source(tmp_path / "net") == SourceFile("net", 3, digest)
     with pytest.raises(InputError, match="cannot be read"):
         describe_source(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot be read"):
+        unhashed_source(tmp_path / "none")
+
+
+def test_sources_may_be_hashed_while_the_arrays_are_written(tmp_path):
+    source, target = tmp_path / "naïve.caffemodel", tmp_path / "net.safetensors"
+    source.write_bytes(b"abc")
+    views, written = {"params/w": View((6,), np.arange(6, dtype=np.float32))}, []
+
+    def hashed():
+        assert written[-1] == (24, 24)
+        return [describe_source(source)]
+
+    draft = CARD._replace(sources=(unhashed_source(source),))
+    write_views(target, views, draft, hashed_sources=hashed, progress=lambda *numbers: written.append(numbers))
+    arrays, card = read_checkpoint(target)
+    assert card == CARD._replace(sources=(describe_source(source),))
+    np.testing.assert_array_equal(arrays["params/w"], np.arange(6))
+    assert safetensors.numpy.load_file(target).keys() == {"params/w"}
+
+    source.write_bytes(b"abcd")
+    with pytest.raises(InputError, match="caffemodel changed while it was read, from 3 to 4 bytes"):
+        write_views(target, views, draft, hashed_sources=hashed, progress=lambda *numbers: written.append(numbers))
+    assert read_card(target) == card  # the file of before

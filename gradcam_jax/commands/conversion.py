@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcam_jax import captioners, question_models, zoo
-from gradcam_jax.checkpoint import Card, Progress, count_parameters, describe_source, write_views
+from gradcam_jax.checkpoint import Card, Progress, count_parameters, describe_source, unhashed_source, write_views
 from gradcam_jax.conversion.originals import MODELS, File, arrays_of, read_file
 from gradcam_jax.conversion.rules import transformed_views, variable_shapes
 from gradcam_jax.downloads.sources import sources_of
@@ -50,23 +50,21 @@ def run(
         for line in description(file):
             say(line)
     arrays = arrays_of(name, files)
-    with ThreadPoolExecutor() as pool:
-        described = pool.map(describe_source, paths)  # Hashing and tracing the model take as long as each other.
-        target_model = _target(name, files)
-        sources = tuple(described)
-    expected = target_model.expected
-    views = transformed_views(arrays, MODELS[name].rules(), expected, ignore=MODELS[name].ignore)
-    card = Card(
-        model=name,
-        recipe=target_model.recipe.name,
-        licence=target_model.licence,
-        parameters=count_parameters(expected),
-        sources=sources,
-        labels=target_model.labels,
-        words=target_model.words,
-    )
     target = Path(out) if out is not None else default_path(name)
-    write_views(target, views, card, progress=progress)
+    with ThreadPoolExecutor() as pool:
+        hashed_sources = pool.map(describe_source, paths)  # Hashing and writing take as long as each other.
+        model = _target(name, files)
+        views = transformed_views(arrays, MODELS[name].rules(), model.expected, ignore=MODELS[name].ignore)
+        card = Card(
+            model=name,
+            recipe=model.recipe.name,
+            licence=model.licence,
+            parameters=count_parameters(model.expected),
+            sources=tuple(map(unhashed_source, paths)),
+            labels=model.labels,
+            words=model.words,
+        )
+        write_views(target, views, card, hashed_sources=lambda: hashed_sources, progress=progress)
     say(f"{target}: {name}, {card.parameters:,} parameters, {target.stat().st_size / 1e6:,.1f} MB")
     return target
 

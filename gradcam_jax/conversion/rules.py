@@ -92,7 +92,8 @@ def variable_shapes(model: Any, *inputs: Any) -> dict[str, Any]:
         model: A Linen module.
         *inputs: Shapes (``jax.ShapeDtypeStruct``) or arrays of its inputs.
     """
-    return jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    # The key is made inside: made outside, it would be computed, which compiles a program.
+    return jax.eval_shape(lambda *inputs: model.init(jax.random.key(0), *inputs), *inputs)
 
 
 def convert(

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gradcam_jax import captioners, question_models
+from gradcam_jax.checkpoint import count_parameters, read_card
+from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.downloads import sources
 from gradcam_jax.downloads.sources import SOURCES, Digest, Source
+from gradcam_jax.heads import find_checkpoint
 from tests.downloads import loopback_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +40,26 @@ def test_list_names_every_model_file_and_address():
     for source in SOURCES:
         for expected in (*source.models, source.file_name, *source.addresses, source.terms):
             assert expected in done.stdout
+
+
+def test_list_tells_the_size_of_the_originals_that_are_not_here(script, monkeypatch):
+    entry = question_models.QUESTION_MODELS["vqa_vgg19"]
+    vqa = variable_shapes(entry.build(12602, 1000), *question_models.example_inputs(entry))
+    entry = captioners.CAPTIONERS["captioner_vgg16"]
+    captioner = variable_shapes(entry.build(9567), *captioners.example_inputs(entry))
+    counted = {"vqa_vgg19": count_parameters(vqa), "captioner_vgg16": count_parameters(captioner)}
+    assert counted == script.PARAMETERS_OF_ORIGINALS
+    monkeypatch.setattr(script, "find_checkpoint", lambda name: None)
+    listing = script.listing()
+    assert "vqa_vgg19             vqa             cnn/relu5_4      611.9 MB  no" in listing
+    assert "captioner_vgg16       captioning      cnn/relu5_3      593.1 MB  no" in listing
+
+
+def test_list_reads_the_licence_of_a_bundled_model_from_its_card(script):
+    path = find_checkpoint("vqa_lite0")
+    line = next(line for line in script.listing().splitlines() if line.startswith("vqa_lite0 "))
+    assert f"{path.stat().st_size / 1e6:.1f} MB  yes" in line
+    assert line.endswith(read_card(path).licence)
 
 
 @pytest.mark.parametrize(
