@@ -21,6 +21,7 @@ from gradcam_jax.interception.names import LayerError, as_names, require_layers
 _ASKED = "gradcam_asked"
 _TAPS = "gradcam_taps"
 _TAPPED = "gradcam_tapped"
+_GIVEN = "gradcam_given"
 _VALUE = "<value>"  # no submodule can carry this name
 _ANY = "<any>"  # some call of this module was asked for, so all of them are counted
 
@@ -57,22 +58,76 @@ def tapped(
     names = as_names(layers)
 
     def forward(taps: Mapping[str, jax.Array], *inputs: Any) -> tuple[Any, Activations]:
-        collections = {
-            **variables,
-            _ASKED: _nested({name: jnp.zeros(()) for name in names}),
-            _TAPS: _nested({name: taps[name] for name in names if name in taps}),
-        }
-        with nn.intercept_methods(_tap):
-            outputs, recorded = cast(
-                tuple[Any, Mapping[str, Any]],
-                model.apply(collections, *inputs, mutable=[_TAPPED], **apply_options),
-            )
-        found = _flat(recorded.get(_TAPPED, {}))
-        if any(_key(name, found) not in found for name in names):
-            require_layers(names, list(layer_shapes(model, variables, *inputs, **apply_options)))
-        return outputs, {name: found[_key(name, found)] for name in names}
+        return _apply(model, variables, names, taps, {}, inputs, apply_options)
 
     return forward
+
+
+def resumed(
+    model: nn.Module, variables: Mapping[str, Any], start: str, layers: str | Sequence[str], **apply_options: Any
+) -> Forward:
+    """Returns what follows a layer as ``forward(taps, activation, *inputs) -> (outputs, activations)``.
+
+    With :func:`tapped` it cuts a model in two: ``tapped(model, variables, start)`` computes the layer's activation,
+    and this goes on from there. Under ``jax.jit`` the compiler drops the layers before, whose result is replaced;
+    where a skip connection passes the layer by, they are computed from the inputs once more.
+
+    Args:
+        model: A Linen module; it is not changed.
+        variables: Its variables.
+        start: The layer whose activation is given.
+        layers: The layers to tap, as for :func:`tapped`; the start may be among them, not what comes before it.
+        **apply_options: Passed to ``model.apply``.
+
+    Returns:
+        A pure function. ``activation`` is what the start returned; ``inputs`` are the model's own.
+
+    Raises:
+        LayerError: As for :func:`tapped`.
+
+    Example:
+        >>> import flax.linen as nn, jax, jax.numpy as jnp
+        >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> x = jnp.ones(3)
+        >>> variables = model.init(jax.random.key(0), x)
+        >>> outputs, activations = tapped(model, variables, "layers_0")({}, x)
+        >>> rest = resumed(model, variables, "layers_0", ())
+        >>> bool((rest({}, activations["layers_0"], x)[0] == outputs).all())
+        True
+    """
+    names = as_names((start, *as_names(layers)))
+
+    def forward(taps: Mapping[str, jax.Array], activation: jax.Array, *inputs: Any) -> tuple[Any, Activations]:
+        outputs, activations = _apply(model, variables, names, taps, {start: activation}, inputs, apply_options)
+        return outputs, {name: activations[name] for name in as_names(layers)}
+
+    return forward
+
+
+def _apply(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    names: tuple[str, ...],
+    taps: Mapping[str, jax.Array],
+    given: Mapping[str, jax.Array],
+    inputs: tuple[Any, ...],
+    apply_options: Mapping[str, Any],
+) -> tuple[Any, Activations]:
+    collections = {
+        **variables,
+        _ASKED: _nested({name: jnp.zeros(()) for name in names}),
+        _TAPS: _nested({name: taps[name] for name in names if name in taps}),
+        _GIVEN: _nested(given),
+    }
+    with nn.intercept_methods(_tap):
+        outputs, recorded = cast(
+            tuple[Any, Mapping[str, Any]],
+            model.apply(collections, *inputs, mutable=[_TAPPED], **apply_options),
+        )
+    found = _flat(recorded.get(_TAPPED, {}))
+    if any(_key(name, found) not in found for name in names):
+        require_layers(names, list(layer_shapes(model, variables, *inputs, **apply_options)))
+    return outputs, {name: found[_key(name, found)] for name in names}
 
 
 def layer_shapes(
@@ -144,6 +199,8 @@ def _tap(call: Callable[..., Any], arguments: Any, options: Any, context: nn.mod
             f"'{path}:0', '{path}:1', ..."
         )
     for key in (_VALUE, f"{_VALUE}:{occurrence}"):
+        if module.has_variable(_GIVEN, key):
+            value = module.get_variable(_GIVEN, key)
         if module.has_variable(_TAPS, key):
             tap = module.get_variable(_TAPS, key)
             value = value.astype(tap.dtype) + tap

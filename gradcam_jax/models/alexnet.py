@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from gradcam_jax.models.convolution import Conv3x3
 from gradcam_jax.models.layers import (
     Pool,
     Relu,
@@ -71,13 +72,13 @@ class AlexNet(nn.Module):
     def _convolve(
         self, x: jax.Array, index: int, size: int, *, padding: int, stride: int = 1, groups: int = 1
     ) -> jax.Array:
-        convolution = nn.Conv(
-            self.channels[index - 1],
-            (size, size),
-            strides=stride,
-            padding=padding,
-            feature_group_count=groups,
-            name=f"conv{index}",
+        features, name = self.channels[index - 1], f"conv{index}"
+        convolution = (
+            Conv3x3(features, groups, name=name)
+            if size == 3
+            else nn.Conv(
+                features, (size, size), strides=stride, padding=padding, feature_group_count=groups, name=name
+            )
         )
         return Relu(self.relu, name=f"relu{index}")(convolution(x))
 

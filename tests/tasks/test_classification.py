@@ -115,7 +115,7 @@ def vgg16_flops():
     return {name: value / forward for name, value in work.items()}
 
 
-@pytest.mark.parametrize(("work", "most"), [("one class", 1.03), ("ten classes", 1.15), ("guided grad-cam", 2.1)])
+@pytest.mark.parametrize(("work", "most"), [("one class", 1.03), ("ten classes", 1.16), ("guided grad-cam", 2.1)])
 def test_work_done_over_the_forward_pass(vgg16_flops, work, most):
     assert 1 <= vgg16_flops[work] <= most
 
