@@ -11,14 +11,13 @@ import numpy as np
 from gradcam_jax.attribution.linearize import pullback
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.batch.items import Item
-from gradcam_jax.batch.job import Job, Title, add_pixel_gradients, in_trunk_type
+from gradcam_jax.batch.job import Head, Inputs, Job, Results, Title
 from gradcam_jax.captioners import LoadedCaptioner, example_inputs
-from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.precision import trunk_in_bfloat16
 from gradcam_jax.models.captioner import MAX_WORDS, guided_captioner
 from gradcam_jax.preprocessing import Recipe
 from gradcam_jax.tasks.caption_text import UnknownWordsWarning, decode_tokens, encode_caption
-from gradcam_jax.tasks.captioning import span_score, write_captions
+from gradcam_jax.tasks.captioning import captions_from_vector, span_score
 
 
 def captioning_job(
@@ -60,22 +59,22 @@ def captioning_job(
         tokens, length = _encoded(captioner, own) if own else everywhere
         return {"tokens": tokens, "length": length}
 
-    def explain(variables: Any, image: jax.Array, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        written = write_captions(net, variables, image, width=beam_size, length_exponent=length_exponent)
+    def explain(head: Head, image: jax.Array, inputs: Inputs) -> Results:
+        vector, _ = head(method="image_vector")({}, image)
+        decoding = {"width": beam_size, "length_exponent": length_exponent}
+        written = captions_from_vector(net, variables, vector, **decoding)
         given = inputs["length"] > 0
         tokens = jnp.where(given, inputs["tokens"], written.tokens[0])
         length = jnp.where(given, inputs["length"], written.length[0])
-        forward = in_trunk_type(tapped(net, variables, layer, method="word_scores"), in_bfloat16=in_bfloat16)
-        word_scores, activations, gradients_of = pullback(forward, image, tokens)
-        spoken = (jnp.arange(MAX_WORDS) < length).astype(jnp.float32)
+        word_scores, activations, gradients_of = pullback(head(method="word_scores"), image, tokens)
+        spoken = _spoken(length)
 
         def explain_words(mask: jax.Array) -> jax.Array:
             gradients = gradients_of(lambda scores: span_score(scores, mask))
             return grad_cam(activations[layer], gradients[layer], rectify=False)
 
-        masks = jnp.concatenate([spoken[jnp.newaxis], jnp.diag(spoken)])
-        cams = jax.vmap(explain_words)(masks)
-        results = {
+        cams = jax.vmap(explain_words)(jnp.concatenate([spoken[jnp.newaxis], jnp.diag(spoken)]))
+        return {
             "cam": cams[:1],
             "word_cams": cams[1:],
             "tokens": tokens,
@@ -83,9 +82,10 @@ def captioning_job(
             "scores": span_score(word_scores, spoken)[jnp.newaxis],
             "word_scores": word_scores * spoken,
         }
-        guided_net = tapped(guided_captioner(net), variables, layer, method="word_scores")
-        guided_forward = in_trunk_type(guided_net, in_bfloat16=in_bfloat16)
-        return add_pixel_gradients(results, methods, guided_forward, span_score, masks[:1], recipe, image, tokens)
+
+    def scores(head: Head, image: jax.Array, _: Inputs, results: Results) -> jax.Array:
+        word_scores, _ = head(method="word_scores")({}, image, results["tokens"])
+        return span_score(word_scores, _spoken(results["length"]))[jnp.newaxis]
 
     def text_of(results: Mapping[str, np.ndarray]) -> str:
         return decode_tokens(results["tokens"][: int(results["length"])], captioner.vocabulary)
@@ -112,9 +112,14 @@ def captioning_job(
         },
         recipe=recipe,
         size=size,
+        model=net,
+        guided_model=guided_captioner(net),
         variables=variables,
+        layer=layer,
         request=request,
+        trunk_options={"method": "image_vector"},
         explain=explain,
+        scores=scores,
         describe=describe,
         titles=titles,
         in_bfloat16=in_bfloat16,
@@ -130,3 +135,8 @@ def _encoded(captioner: LoadedCaptioner, caption: str) -> tuple[np.ndarray, np.n
         warnings.simplefilter("ignore", UnknownWordsWarning)
         encoded = encode_caption(caption, captioner.vocabulary)
     return encoded.tokens, np.array(len(encoded.words), np.int32)
+
+
+def _spoken(length: jax.Array) -> jax.Array:
+    """Marks a caption's words, ``(MAX_WORDS,)`` float32."""
+    return (jnp.arange(MAX_WORDS) < length).astype(jnp.float32)

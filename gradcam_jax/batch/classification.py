@@ -1,11 +1,9 @@
 """Classes of many photos: the predicted ones, or those that each line of a list names."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax import zoo
@@ -14,18 +12,18 @@ from gradcam_jax.batch.items import Item
 from gradcam_jax.batch.job import (
     NOTHING,
     PREDICTED,
+    Head,
+    Inputs,
     Job,
-    add_pixel_gradients,
+    Results,
     describe_targets,
     explain_indices,
-    in_trunk_type,
+    scores_at_targets,
     target_titles,
 )
 from gradcam_jax.errors import InputError
-from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.precision import trunk_in_bfloat16
 from gradcam_jax.preprocessing import Recipe
-from gradcam_jax.tasks.classification import class_score
 from gradcam_jax.tasks.ilsvrc import find_class, imagenet_classes
 
 
@@ -66,13 +64,11 @@ def classification_job(
         own = item.request.get("label", "")
         return {"wanted": wanted_classes(own, top_k) if own else everywhere}
 
-    def explain(variables: Any, image: jax.Array, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        forward = in_trunk_type(tapped(model, variables, layer), in_bfloat16=in_bfloat16)
-        results = explain_indices(forward, layer, inputs["wanted"], image)
-        guided_model = model.clone(relu=guided(model.relu))
-        guided_forward = in_trunk_type(tapped(guided_model, variables, layer), in_bfloat16=in_bfloat16)
-        targets = jnp.maximum(results["targets"], 0)
-        return add_pixel_gradients(results, methods, guided_forward, class_score, targets, recipe, image)
+    def explain(head: Head, image: jax.Array, inputs: Inputs) -> Results:
+        return explain_indices(head(), layer, inputs["wanted"], image)
+
+    def scores(head: Head, image: jax.Array, _: Inputs, results: Results) -> jax.Array:
+        return scores_at_targets(head(), results, image)
 
     return Job(
         settings={
@@ -85,9 +81,14 @@ def classification_job(
         },
         recipe=recipe,
         size=size,
+        model=model,
+        guided_model=model.clone(relu=guided(model.relu)),
         variables=variables,
+        layer=layer,
         request=request,
+        trunk_options={},
         explain=explain,
+        scores=scores,
         describe=functools.partial(describe_targets, name_of=_name),
         titles=functools.partial(target_titles, name_of=_name),
         in_bfloat16=in_bfloat16,

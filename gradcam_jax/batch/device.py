@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gradcam_jax.batch.job import Job
+from gradcam_jax.batch.explanation import explain_batch
+from gradcam_jax.batch.job import Job, Results
 from gradcam_jax.errors import InputError
 from gradcam_jax.preprocessing import to_network
 
@@ -20,8 +21,6 @@ _AXIS = "batch"
 _SHARE = 0.7  # of a device's memory that a batch may fill
 _MOST = {"cpu": 32}  # images a device past which nothing is gained
 _LARGEST = 1024
-
-Results = dict[str, jax.Array]
 
 
 class DeviceFunction:
@@ -61,7 +60,7 @@ class DeviceFunction:
             inputs: Name -> ``(n, ...)``.
 
         Returns:
-            Name -> ``(n, ...)``, as the job's ``explain`` gives for one image.
+            Name -> ``(n, ...)``, as :func:`gradcam_jax.batch.explanation.explain_batch` gives them.
         """
         return self._explain(self._variables, images, inputs)
 
@@ -99,18 +98,15 @@ def choose_batch_size(job: Job, devices: Sequence[Any], example: Mapping[str, np
 
 def _over_devices(job: Job, mesh: Mesh) -> Callable[..., Results]:
     def explain(variables: Any, images: jax.Array, inputs: Mapping[str, jax.Array]) -> Results:
-        def one(image: jax.Array, inputs: Mapping[str, jax.Array]) -> Results:
-            network = to_network(_in_unit_range(image), job.recipe)
-            return job.explain(variables, network.astype(jnp.bfloat16) if job.in_bfloat16 else network, inputs)
-
-        return jax.vmap(one)(images, inputs)
+        network = to_network(_in_unit_range(images), job.recipe)
+        return explain_batch(job, variables, network.astype(jnp.bfloat16) if job.in_bfloat16 else network, inputs)
 
     split, whole = PartitionSpec(_AXIS), PartitionSpec()
     return jax.shard_map(explain, mesh=mesh, in_specs=(whole, split, split), out_specs=split, check_vma=False)
 
 
-def _in_unit_range(image: jax.Array) -> jax.Array:
-    return image.astype(jnp.float32) / 255 if image.dtype == jnp.uint8 else image
+def _in_unit_range(images: jax.Array) -> jax.Array:
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
 def _memory(function: DeviceFunction, job: Job, example: Mapping[str, np.ndarray], count: int) -> int:

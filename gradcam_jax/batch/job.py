@@ -1,25 +1,23 @@
 """What a task brings to a run: how one image is asked about, explained on the device, and described.
 
 A :class:`Job` knows nothing of files and batches; ``classification``, ``vqa`` and ``captioning`` beside this file
-make one each.
+make one each, and ``explanation`` runs it over a batch.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.linearize import Forward, pullback
 from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.attribution.pixels import guided_grad_cam, input_gradient
-from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.batch.items import Item
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.names import nearest
-from gradcam_jax.interception.precision import head_in_float32
-from gradcam_jax.preprocessing import Recipe, to_rgb
+from gradcam_jax.preprocessing import Recipe
 
 PREDICTED, NOTHING = -1, -2
 """What a target's place holds where the model's own prediction is explained, and where nothing is."""
@@ -28,6 +26,10 @@ GUIDED_BACKPROP, GUIDED_GRAD_CAM = "guided_backprop", "guided_grad_cam"
 
 METHODS = ("grad_cam", GUIDED_BACKPROP, GUIDED_GRAD_CAM)
 """What can be computed. The counterfactual's signed map is Grad-CAM's negated, so it needs no computation."""
+
+Inputs = Mapping[str, jax.Array]
+Results = dict[str, jax.Array]
+Head = Callable[..., Forward]
 
 
 class Title(NamedTuple):
@@ -48,24 +50,36 @@ class Job(NamedTuple):
     """One task with one model.
 
     Attributes:
-        settings: What its results depend on, as plain JSON values.
+        settings: What its results depend on, as plain JSON values; ``methods`` among them.
         recipe: The model's preprocessing.
         size: Side of the network's image, in pixels.
-        variables: The model's variables.
+        model: The model.
+        guided_model: The same with guided rectifiers.
+        variables: Their variables; with a trunk in bfloat16, the trunk's are.
+        layer: The mapped layer, where the model is cut.
         request: From an item to the model's other inputs, name -> array; raises InputError.
-        explain: ``(variables, image, inputs) -> {name: array}`` for one image, a pure function; ``image`` is
-            what the network takes. The results hold ``cam`` (targets, h, w).
+        trunk_options: How the model is applied to an image alone, such as ``{"method": "image_vector"}``.
+        explain: ``(head, image, inputs) -> results`` of one image, ``cam`` (targets, h, w) among them.
+        scores: ``(head, image, inputs, results) -> (targets,)``: the targets' scores.
         describe: From one image's results, ``prediction``, ``score`` and ``all_negative`` for the manifest.
         titles: From one image's results, what its pictures are called.
-        in_bfloat16: Whether the image is handed over in bfloat16.
+        in_bfloat16: Whether the trunk is computed in bfloat16.
+
+    ``explain`` and ``scores`` get the head as ``head(**apply_options)``: the tapped rest of the model, to be
+    called with taps, the image and the model's other inputs.
     """
 
     settings: dict[str, Any]
     recipe: Recipe
     size: int
+    model: nn.Module
+    guided_model: nn.Module
     variables: Any
+    layer: str
     request: Callable[[Item], Mapping[str, np.ndarray]]
-    explain: Callable[[Any, jax.Array, Mapping[str, jax.Array]], dict[str, jax.Array]]
+    trunk_options: Mapping[str, Any]
+    explain: Callable[[Head, jax.Array, Inputs], Results]
+    scores: Callable[[Head, jax.Array, Inputs, Results], jax.Array]
     describe: Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
     titles: Callable[[Mapping[str, np.ndarray]], list[Title]]
     in_bfloat16: bool = False
@@ -86,7 +100,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
     return tuple(method for method in METHODS if method in ("grad_cam", *named))
 
 
-def explain_indices(forward: Forward, layer: str, wanted: jax.Array, *inputs: Any) -> dict[str, jax.Array]:
+def explain_indices(forward: Forward, layer: str, wanted: jax.Array, *inputs: Any) -> Results:
     """Explains entries of a model's vector of scores, those asked for or the highest, from one forward pass.
 
     Args:
@@ -118,49 +132,9 @@ def explain_indices(forward: Forward, layer: str, wanted: jax.Array, *inputs: An
     }
 
 
-def add_pixel_gradients(
-    results: dict[str, jax.Array],
-    methods: tuple[str, ...],
-    guided_forward: Forward,
-    score: Callable[[Any, Any], jax.Array],
-    targets: Any,
-    recipe: Recipe,
-    image: jax.Array,
-    *inputs: Any,
-) -> dict[str, jax.Array]:
-    """Adds guided backpropagation, and Guided Grad-CAM, if they are among the methods.
-
-    Args:
-        results: One image's results, with ``cam`` (targets, h, w).
-        methods: What is wanted.
-        guided_forward: The model with guided rectifiers.
-        score: ``score(outputs, target) -> scalar``.
-        targets: Array with a leading axis of targets.
-        recipe: Knows the order of the network's channels.
-        image: What the network takes, ``(H, W, 3)``.
-        *inputs: The model's further inputs.
-
-    Returns:
-        The results with ``guided_backprop`` and ``guided_grad_cam``, (targets, H, W, 3) float32, RGB.
-    """
-    if GUIDED_BACKPROP not in methods and GUIDED_GRAD_CAM not in methods:
-        return results
-
-    def pixels_of(target: Any) -> jax.Array:
-        def score_of(outputs: Any) -> jax.Array:
-            return score(outputs, target)
-
-        return to_rgb(input_gradient(guided_forward, score_of, image, *inputs), recipe).astype(jnp.float32)
-
-    pixels = jax.vmap(pixels_of)(targets)
-    heatmaps = resize_corner_aligned(jax.nn.relu(results["cam"]), (image.shape[-3], image.shape[-2]))
-    made = {GUIDED_BACKPROP: pixels, GUIDED_GRAD_CAM: guided_grad_cam(heatmaps, pixels)}
-    return results | {name: array for name, array in made.items() if name in methods}
-
-
-def in_trunk_type(forward: Forward, *, in_bfloat16: bool) -> Forward:
-    """Returns the forward, or with a bfloat16 trunk the forward whose head is float32."""
-    return head_in_float32(forward) if in_bfloat16 else forward
+def scores_at_targets(forward: Forward, results: Results, *inputs: Any) -> jax.Array:
+    """Returns the scores of the targets that :func:`explain_indices` explained, ``(targets,)``."""
+    return forward({}, *inputs)[0][jnp.maximum(results["targets"], 0)]
 
 
 def describe_targets(results: Mapping[str, np.ndarray], name_of: Callable[[int], str]) -> dict[str, Any]:

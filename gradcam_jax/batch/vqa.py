@@ -1,11 +1,8 @@
 """Answers about many photos: one question for all, or each line's own."""
 
 import functools
-from collections.abc import Mapping
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.relu_rules import guided
@@ -13,19 +10,19 @@ from gradcam_jax.batch.items import Item
 from gradcam_jax.batch.job import (
     NOTHING,
     PREDICTED,
+    Head,
+    Inputs,
     Job,
-    add_pixel_gradients,
+    Results,
     describe_targets,
     explain_indices,
-    in_trunk_type,
+    scores_at_targets,
     target_titles,
 )
 from gradcam_jax.errors import InputError
-from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.precision import trunk_in_bfloat16
 from gradcam_jax.preprocessing import Recipe
 from gradcam_jax.question_models import QuestionModel, example_inputs
-from gradcam_jax.tasks.vqa import answer_score
 from gradcam_jax.text import encode_question
 
 
@@ -67,14 +64,11 @@ def vqa_job(
         wanted = wanted_answers(model, item.request.get("answer", answers), top_k)
         return {"ids": np.asarray(asked.ids), "length": np.asarray(asked.length, np.int32), "wanted": wanted}
 
-    def explain(variables: Any, image: jax.Array, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        read = image, inputs["ids"], inputs["length"]
-        forward = in_trunk_type(tapped(net, variables, layer), in_bfloat16=in_bfloat16)
-        results = explain_indices(forward, layer, inputs["wanted"], *read)
-        guided_net = net.clone(cnn=net.cnn.clone(relu=guided(net.cnn.relu)))
-        guided_forward = in_trunk_type(tapped(guided_net, variables, layer), in_bfloat16=in_bfloat16)
-        targets = jnp.maximum(results["targets"], 0)
-        return add_pixel_gradients(results, methods, guided_forward, answer_score, targets, recipe, *read)
+    def explain(head: Head, image: jax.Array, inputs: Inputs) -> Results:
+        return explain_indices(head(), layer, inputs["wanted"], image, *_question(inputs))
+
+    def scores(head: Head, image: jax.Array, inputs: Inputs, results: Results) -> jax.Array:
+        return scores_at_targets(head(), results, image, *_question(inputs))
 
     name_of = model.answers.entries.__getitem__
     return Job(
@@ -89,9 +83,14 @@ def vqa_job(
         },
         recipe=recipe,
         size=size,
+        model=net,
+        guided_model=net.clone(cnn=net.cnn.clone(relu=guided(net.cnn.relu))),
         variables=variables,
+        layer=layer,
         request=request,
+        trunk_options={"method": "features"},
         explain=explain,
+        scores=scores,
         describe=functools.partial(describe_targets, name_of=name_of),
         titles=functools.partial(target_titles, name_of=name_of),
         in_bfloat16=in_bfloat16,
@@ -119,3 +118,7 @@ def wanted_answers(model: QuestionModel, answers: str, count: int) -> np.ndarray
         )
     indices = [model.answers.find(part) for part in parts]
     return np.array(indices + [NOTHING] * (count - len(indices)), np.int32)
+
+
+def _question(inputs: Inputs) -> tuple[jax.Array, jax.Array]:
+    return inputs["ids"], inputs["length"]

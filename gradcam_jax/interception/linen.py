@@ -202,8 +202,7 @@ def _tap(call: Callable[..., Any], arguments: Any, options: Any, context: nn.mod
         if module.has_variable(_GIVEN, key):
             value = module.get_variable(_GIVEN, key)
         if module.has_variable(_TAPS, key):
-            tap = module.get_variable(_TAPS, key)
-            value = value.astype(tap.dtype) + tap
+            value = value + module.get_variable(_TAPS, key)
     module.sow(_TAPPED, _VALUE, value)
     return value
 

@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -7,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradcam_jax.batch.classification import classification_job
 from gradcam_jax.batch.device import DeviceFunction, choose_batch_size
+from gradcam_jax.batch.explanation import explain_batch
 from gradcam_jax.batch.items import Item
 from gradcam_jax.batch.job import NOTHING, parse_methods
 from gradcam_jax.errors import InputError
+from gradcam_jax.models.efficientnet_lite import EfficientNetLite, Stage
 from gradcam_jax.preprocessing import CAFFE_ALEXNET, to_network, to_rgb
 from gradcam_jax.tasks.classification import explain_classes
 from tests.batch.small_job import ENTRY, LAYER, SIZE, build, small_job
@@ -58,6 +62,21 @@ def test_gradients_come_back_in_the_photos_order_of_channels():
     assert_close(results["guided_backprop"][0], to_rgb(alone.guided_backprop, recipe))
 
 
+def test_what_passes_the_layer_by_is_guided_too():
+    # Inside a residual block the head sees more than the mapped layer.
+    net = EfficientNetLite(stages=(Stage(1, 3, 1, 1, 16), Stage(2, 3, 2, 6, 24)), classes=5)
+    entry = ENTRY._replace(build=lambda: net)
+    layer, images = "block3/expand_relu", random_bytes(2)
+    variables = net.init(jax.random.key(0), jnp.zeros((SIZE, SIZE, 3)))
+    options = {"layer": layer, "variables": variables, "methods": parse_methods("guided_backprop"), "top_k": 2}
+    results = run(classification_job(entry, ENTRY.recipe, SIZE, **options), images, [Item("a", ""), Item("b", "")])
+    for row, image in enumerate(images):
+        network = to_network(image.astype(np.float32) / 255, ENTRY.recipe)
+        alone = explain_classes(net, variables, layer, network, jnp.asarray(results["targets"][row]))
+        assert_close(results["cam"][row], alone.cam)
+        assert_close(results["guided_backprop"][row], alone.guided_backprop)
+
+
 def test_fewer_labels_than_places_leave_places_empty():
     job = small_job(top_k=3)
     results = run(job, random_bytes(1), [Item("a", "", {"label": "boxer"})])
@@ -86,10 +105,9 @@ def test_a_trunk_in_bfloat16_keeps_head_gradients_and_maps_in_float32():
     assert rounded["scores"].dtype == np.float32
     assert_close(rounded["cam"], exact["cam"], 0.05)  # bfloat16 has 8 bits, so 0.4 % a rounding
     assert np.abs(rounded["cam"] - exact["cam"]).max() > 0
-    program = jax.make_jaxpr(small_job(in_bfloat16=True).explain)(
-        small_job(in_bfloat16=True).variables,
-        jnp.zeros((SIZE, SIZE, 3), jnp.bfloat16),
-        {"wanted": jnp.zeros(1, jnp.int32)},
+    job = small_job(in_bfloat16=True)
+    program = jax.make_jaxpr(functools.partial(explain_batch, job))(
+        job.variables, jnp.zeros((1, SIZE, SIZE, 3), jnp.bfloat16), {"wanted": jnp.zeros((1, 1), jnp.int32)}
     )
     text = str(program)
     convolutions = [line for line in text.splitlines() if "conv_general_dilated" in line and "=" in line]
