@@ -6,6 +6,8 @@ python scripts/train.py --task vqa --data DIR
 python scripts/train.py --task captioning --data DIR
     the captioner: every subfolder of DIR with captions.json (COCO) or captions.csv (file, caption) and images/;
     subfolders with instances.json or labels.csv give template captions of single things and collages
+python scripts/train.py --task captioning --data tfds:coco_captions/2014
+    the captioner on COCO as TensorFlow Datasets has prepared it (nothing is downloaded here)
 """
 
 import sys
@@ -21,7 +23,7 @@ from gradcam_jax.training.caption_run import PRESETS as CAPTIONING_PRESETS
 _VQA_PRESETS = ("modern", "published")
 
 _TASK = flags.DEFINE_enum("task", "vqa", ["vqa", "captioning"], "What the model is to do.")
-_DATA = flags.DEFINE_string("data", "", "The folder with the photos and what is known of them.")
+_DATA = flags.DEFINE_string("data", "", "The folder with the photos and what is known of them, or tfds:NAME.")
 _PRESET = flags.DEFINE_string(
     "preset",
     "",
