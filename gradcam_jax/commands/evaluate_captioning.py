@@ -136,8 +136,8 @@ def _photo_sets(views: Sequence[CaptionedView]) -> dict[str, np.ndarray]:
 
 def _figures_of(
     photos: np.ndarray,
-    written: Mapping[str, Sequence[str]],
-    texts: Sequence[Sequence[str]],
+    written: Mapping[str, list[str]],
+    texts: list[list[str]],
     log_probs: Mapping[str, tuple[np.ndarray, np.ndarray]],
     photo_of_caption: np.ndarray,
 ) -> _Figures:

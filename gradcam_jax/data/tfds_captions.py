@@ -36,18 +36,19 @@ def read_tfds_captions(source: str) -> dict[str, list[CaptionedPhoto]]:
             without TensorFlow; the message tells the command that prepares it.
     """
     try:
-        import tensorflow_datasets as tfds
+        import tensorflow_datasets
     except ImportError as error:
         raise InputError(
             f"Reading {source!r} needs tensorflow-datasets: pip install gradcam-jax[train]."
         ) from error
+    tfds: Any = tensorflow_datasets  # its modules are attributes that a type checker does not see
     name = source.removeprefix(PREFIX)
     folder = Path(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
     versions = [path.parent for path in (folder / name).glob("*/dataset_info.json")]
     prepare = f"tfds build {name} --file_format=array_record --data_dir={folder}  (needs tensorflow)"
     if not versions:
         raise InputError(f"There is no dataset {name!r} in {str(folder)!r}. Prepare it once:  {prepare}")
-    builder = tfds.builder_from_directory(max(versions, key=_version))
+    builder: Any = tfds.builder_from_directory(max(versions, key=_version))
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
         written = builder.info.file_format.value
         raise InputError(
