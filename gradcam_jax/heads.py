@@ -23,12 +23,13 @@ def head_variables(
     Args:
         arrays: Path such as ``"params/fc8/bias"`` -> array.
         expected: The variables' shapes.
-        cnn: The zoo's classifier whose weights the CNN has, or None if the checkpoint holds them.
+        cnn: The zoo's classifier whose weights the CNN has, unless the checkpoint holds the CNN's own; None if it
+            must.
 
     Raises:
         CheckpointError: If the weights do not fit.
     """
-    if cnn is None:
+    if cnn is None or any(name.startswith("params/" + _CNN) for name in arrays):
         return convert(arrays, unchanged(expected), expected)
     return with_cnn(convert_head(arrays, expected), cnn)
 

@@ -67,6 +67,16 @@ def test_the_maps_of_dog_and_cat_tell_the_animals_apart():
     assert mean_in(dog, DOG) > 0 > mean_in(dog, CAT)
 
 
+@pytest.mark.parametrize("name", ["30", "relu5_3", "cnn/relu5_3", ""])
+def test_the_originals_layer_of_the_vgg16_captioner_by_number_and_name(name):
+    """From the shapes alone: no weights of that size are made."""
+    entry = captioners.CAPTIONERS["captioner_vgg16"]
+    model = entry.build(9567)
+    variables = jax.eval_shape(model.init, jax.random.key(0), *captioners.example_inputs(entry))
+    captioner = bundled()._replace(name="captioner_vgg16", entry=entry, model=model, variables=variables)
+    assert captioners.find_layer(captioner, name) == "cnn/relu5_3"
+
+
 def mean_in(cam, box):
     height, width = cam.shape
     left, top, right, bottom = box

@@ -2,34 +2,26 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax import captioners
 from gradcam_jax.captioners import LoadedCaptioner, load_captioner
 from gradcam_jax.commands import output
-from gradcam_jax.commands.captioning import EXPLAINING_SIZE, LENGTH_EXPONENT
-from gradcam_jax.data.captioned_views import CaptionedView, people_views, read_captioned_photos, subject_of
-from gradcam_jax.data.captions import encode_captions, split_of_things, training_words
-from gradcam_jax.data.photos import read_photos
-from gradcam_jax.data.views import render, two_animal_collages
-from gradcam_jax.data.words import with_article
+from gradcam_jax.commands.captioning import LENGTH_EXPONENT
+from gradcam_jax.commands.evaluate_word_maps import box_figures, pointing_figures
+from gradcam_jax.data.captioned_views import CaptionedView, people_views, read_captioned_photos
+from gradcam_jax.data.captions import encode_captions
 from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.caption_head import token_log_probs, written_captions
 from gradcam_jax.evaluation.captions import caption_scores, nearest_neighbour_captions, perplexity
-from gradcam_jax.evaluation.pointing import points_at
-from gradcam_jax.preprocessing import to_network
-from gradcam_jax.tasks.caption_text import encode_caption, find_phrase, span_mask
-from gradcam_jax.tasks.captioning import explain_maps, write_captions
-from gradcam_jax.training.vqa_features import TRAINING_SIZE, view_features
+from gradcam_jax.training.caption_run import SIZE, references
+from gradcam_jax.training.vqa_features import view_features
 
-_COLLAGES = 120
-_SEED = 123
+_ENOUGH = 100  # photos of one source, for CIDEr's weights of words to mean anything
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,120 +62,100 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> Path:
     folder, work = output.make_folder(options.out_path), output.make_folder(options.work)
     record: dict[str, Any] = {"task": "captioning", "model": captioner.name, "beam_size": options.beam_size}
     record["length_exponent"] = LENGTH_EXPONENT
-    record |= _caption_figures(captioner, Path(options.data), work, options.beam_size, say)
-    record["word_pointing"] = _pointing_figures(captioner, Path(options.data), say)
+    record |= _caption_figures(captioner, options.data, work, options.beam_size, say)
+    record["word_pointing"] = pointing_figures(captioner, options.data, say)
+    record["inside_over_outside"] = box_figures(captioner, options.data, say)
     path = output.save_record(folder / "evaluation.json", record)
     say(f"wrote {path}")
     return path
 
 
+class _Figures(NamedTuple):
+    """What was measured on one set of photos."""
+
+    scores: dict[str, dict[str, float]]
+    perplexity: dict[str, float]
+
+
 def _caption_figures(
-    captioner: LoadedCaptioner, data: Path, work: Path, width: int, say: Callable[[str], None]
+    captioner: LoadedCaptioner, data: str, work: Path, width: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     def progress(name: str, done: int, count: int) -> None:
         if done == count or done % 1600 == 0:
             say(f"features of {name}: {done} of {count} pictures")
 
     splits = read_captioned_photos(data)
-    views = people_views(splits["test"], mirrored=False)
+    views, known = people_views(splits["test"]), people_views(splits["train"])
     if not views:
-        raise InputError(f"None of the captioned photos in {str(data)!r} is kept for tests: there are too few.")
-    features = view_features(
-        [view.view for view in views], TRAINING_SIZE, work / "people_test.safetensors", progress
-    ).features
-    known = people_views(splits["train"], mirrored=True)
-    known_features = view_features(
-        [view.view for view in known], TRAINING_SIZE, work / "people_train.safetensors", progress
-    ).features
+        raise InputError(f"None of the captioned photos in {data!r} is kept for tests: there are too few.")
+    features, known_features = (
+        view_features([view.view for view in part], SIZE, work / f"{name}.safetensors", progress).features
+        for part, name in ((views, "people_test"), (known, "people_train"))
+    )
     head = {name: leaf for name, leaf in captioner.variables["params"].items() if name != "cnn"}
     model, vocabulary = captioner.model, captioner.vocabulary
     assert captioner.mean_features is not None
+    write = functools.partial(written_captions, model, head, vocabulary=vocabulary)
     blind = np.broadcast_to(captioner.mean_features, features.shape)
-    captions = encode_captions([view.captions for view in views], vocabulary)
-    references = _references(views)
     written = {
-        "greedy": written_captions(model, head, features, vocabulary, width=1),
-        f"beam_{width}": written_captions(model, head, features, vocabulary, width=width),
-        f"beam_{width}_by_length": written_captions(
-            model, head, features, vocabulary, width=width, length_exponent=LENGTH_EXPONENT
-        ),
-        "nearest_neighbour": nearest_neighbour_captions(features, known_features, _references(known)),
-        "constant": written_captions(model, head, blind[:1], vocabulary, width=width) * len(views),
+        "greedy": write(features=features, width=1),
+        f"beam_{width}": write(features=features, width=width),
+        f"beam_{width}_by_length": write(features=features, width=width, length_exponent=LENGTH_EXPONENT),
+        "nearest_neighbour": nearest_neighbour_captions(features, known_features, references(known)),
+        "constant": write(features=blind[:1], width=width) * len(views),
     }
-    scores: dict[str, Any] = {name: caption_scores(texts, references) for name, texts in written.items()}
-    scores["one_person"] = caption_scores([texts[0] for texts in references], [texts[1:] for texts in references])
-    perplexities = {
-        name: perplexity(*token_log_probs(model, head, seen, captions))
+    captions = encode_captions([view.captions for view in views], vocabulary)
+    log_probs = {
+        name: token_log_probs(model, head, seen, captions)
         for name, seen in (("with_photo", features), ("with_mean_features", blind))
     }
-    say(f"{len(views)} test photos, {len(captions.photos)} captions")
-    for name, numbers in scores.items():
-        say(f"  {name:<20}" + "  ".join(f"{score} {value:.3f}" for score, value in numbers.items()))
-    less = 1 - perplexities["with_photo"] / perplexities["with_mean_features"]
-    say(
-        f"perplexity {perplexities['with_photo']:.2f}, with mean features instead of the photo's "
-        f"{perplexities['with_mean_features']:.2f} ({less:.0%} less)"
-    )
+    record: dict[str, Any] = {}
+    for name, photos in _photo_sets(views).items():
+        figures = _figures_of(photos, written, references(views), log_probs, captions.photos)
+        _say_figures(name, len(photos), figures, say)
+        record[name] = {"photos": len(photos), **figures._asdict()}
+    best = written[f"beam_{width}_by_length"]
+    shown = slice(None, None, max(len(views) // 20, 1))
     return {
-        "test_photos": len(views),
-        "scores": scores,
-        "perplexity": perplexities,
-        "distinct_captions": len(set(written[f"beam_{width}"])),
+        "test_photos": record,
+        "distinct_captions": len(set(best)),
         "examples": [
-            {"photo": view.view.parts[0].photo.key, "caption": text, "people": list(texts)}
-            for view, text, texts in list(zip(views, written[f"beam_{width}"], references, strict=True))[:20]
+            {"photo": view.view.parts[0].photo.key, "caption": text, "people": texts}
+            for view, text, texts in list(zip(views, best, references(views), strict=True))[shown]
         ],
     }
 
 
-def _pointing_figures(captioner: LoadedCaptioner, data: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Asks on collages of two animals whether each animal's word points at its half."""
-    photos = [photo for photo in read_photos(data) if split_of_things(photo.key) == "test"]
-    collages = two_animal_collages(photos, np.random.default_rng(_SEED), _COLLAGES)
-    size = EXPLAINING_SIZE.get(captioner.name, captioner.entry.recipe.size)
-    layer = captioners.find_layer(captioner, "", size)
-    explain = jax.jit(functools.partial(explain_maps, captioner.model), static_argnums=1)
-    write = jax.jit(functools.partial(write_captions, captioner.model, width=3, length_exponent=LENGTH_EXPONENT))
-    hits, named, asked = [], 0, 0
-    for view in collages:
-        words = [subject_of(part) for part in view.parts]
-        if any(word is None or not _is_known(word, captioner) for word in words):
-            continue
-        asked += 1
-        image = to_network(jnp.asarray(render(view, size)), captioner.entry.recipe)
-        for order in ((0, 1), (1, 0)):
-            first, second = (str(words[index]) for index in order)
-            caption = encode_caption(f"{with_article(first)} and {with_article(second)}", captioner.vocabulary)
-            spans = [find_phrase(word, caption.words) for word in (first, second)]
-            masks = np.stack([span_mask(*span) for span in spans])
-            cams = explain(captioner.variables, layer, image, caption.tokens, masks)
-            hits += [
-                points_at(np.asarray(cam), [view.parts[index].place])
-                for cam, index in zip(cams, order, strict=True)
-            ]
-        tokens = np.asarray(write(captioner.variables, image).tokens[0])
-        said = {captioner.vocabulary.entries[token] for token in tokens if token < len(captioner.vocabulary)}
-        named += all(set(str(word).split()) <= said for word in words)
-    if not asked:
-        raise InputError(f"There are no two animals in the test photos of {str(data)!r} that the captioner knows.")
-    figures = {
-        "collages": asked,
-        "words": len(hits),
-        "size": size,
-        "words_on_their_half": float(np.mean(hits)),
-        "chance": 0.5,
-        "generated_caption_names_both": named / asked,
+def _photo_sets(views: Sequence[CaptionedView]) -> dict[str, np.ndarray]:
+    """Returns the numbers of all photos, and of each source's: CIDEr weighs words by the set it is measured on."""
+    sources = np.array([view.view.parts[0].photo.key.split("/")[0] for view in views])
+    sets = {str(source): np.flatnonzero(sources == source) for source in np.unique(sources)}
+    large = {source: photos for source, photos in sets.items() if _ENOUGH <= len(photos) < len(views)}
+    return {"all": np.arange(len(views)), **large}
+
+
+def _figures_of(
+    photos: np.ndarray,
+    written: Mapping[str, list[str]],
+    texts: list[list[str]],
+    log_probs: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    photo_of_caption: np.ndarray,
+) -> _Figures:
+    people = [texts[photo] for photo in photos.tolist()]
+    scores = {
+        name: caption_scores([captions[photo] for photo in photos.tolist()], people)
+        for name, captions in written.items()
     }
-    say(
-        f"word pointing: {figures['words_on_their_half']:.3f} of {len(hits)} words on their half of {asked} "
-        f"collages (chance .5); the generated caption names both in {named} of {asked}"
-    )
-    return figures
+    scores["one_person"] = caption_scores([said[0] for said in people], [said[1:] for said in people])
+    rows = np.isin(photo_of_caption, photos)
+    surprise = {name: perplexity(values[rows], counted[rows]) for name, (values, counted) in log_probs.items()}
+    return _Figures(scores, surprise)
 
 
-def _is_known(word: str, captioner: LoadedCaptioner) -> bool:
-    return all(part in captioner.vocabulary for part in word.split())
-
-
-def _references(views: Sequence[CaptionedView]) -> list[list[str]]:
-    return [[" ".join(training_words(caption)) for caption in view.captions] for view in views]
+def _say_figures(name: str, photos: int, figures: _Figures, say: Callable[[str], None]) -> None:
+    say(f"test photos: {name} ({photos})")
+    for captions, numbers in figures.scores.items():
+        say(f"  {captions:<20}" + "  ".join(f"{score} {value:.3f}" for score, value in numbers.items()))
+    seen, blind = figures.perplexity["with_photo"], figures.perplexity["with_mean_features"]
+    less = 1 - seen / blind
+    say(f"  perplexity {seen:.2f}, with mean features instead of the photo's {blind:.2f} ({less:.0%} less)")

@@ -25,7 +25,7 @@ class Options:
     """What the user asked for; the names are the command line's.
 
     Attributes:
-        data: The folder with captioned photos.
+        data: The folder with captioned photos, or a TensorFlow dataset such as ``tfds:coco_captions/2014``.
         preset: Name of the sizes and settings.
         steps: Steps of the run, or 0 for the preset's.
         seed: Of everything drawn by chance.
@@ -64,9 +64,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> Path:
         if done == count or done % 1600 == 0:
             say(f"features of {name}: {done} of {count} pictures")
 
-    trained = train_captioner(
-        Path(options.data), work, preset, seed=options.seed, report=report, progress=progress
-    )
+    trained = train_captioner(options.data, work, preset, seed=options.seed, report=report, progress=progress)
     path = Path(options.checkpoint)
     write_checkpoint(path, checkpoint_arrays(trained), card_of(trained, preset, options.seed))
     say(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

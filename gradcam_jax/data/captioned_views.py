@@ -4,7 +4,7 @@ Captions written by people teach the language; they rarely name single objects p
 known (COCO's boxes, labelled folders) and collages of two of them get template captions: "a dog and a cat".
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,8 @@ from gradcam_jax.data.captions import (
     split_of_things,
 )
 from gradcam_jax.data.photos import Photo, read_photos
-from gradcam_jax.data.views import Part, View, training_views, view_of
+from gradcam_jax.data.tfds_captions import PREFIX, read_tfds_captions
+from gradcam_jax.data.views import LAYOUTS, Part, View, collage, training_views, view_of
 from gradcam_jax.data.words import ANIMAL, category_of, with_article
 from gradcam_jax.errors import InputError
 
@@ -40,19 +41,22 @@ class CaptionedView(NamedTuple):
 
 
 def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]:
-    """Reads every set of captioned photos in a folder, split by photo.
+    """Reads every set of captioned photos in a folder, split by photo, or a TensorFlow dataset.
 
     Args:
         folder: Has subfolders with ``captions.json`` (COCO) or ``captions.csv`` (``file``, ``caption``), and the
-            photos beside it in ``images``.
+            photos beside it in ``images``; or ``"tfds:coco_captions/2014"``
+            (:func:`gradcam_jax.data.tfds_captions.read_tfds_captions`).
 
     Returns:
         ``"train"``, ``"validation"`` and ``"test"`` -> photos. COCO's go with the split of their boxes, 70 % for
-        training; of the others 86 % are for training.
+        training; of the others 86 % are for training. A TensorFlow dataset brings its own splits.
 
     Raises:
         InputError: If there are none.
     """
+    if str(folder).startswith(PREFIX):
+        return read_tfds_captions(str(folder))
     splits: dict[str, list[CaptionedPhoto]] = {"train": [], "validation": [], "test": []}
     for part in sorted(path for path in Path(folder).glob("*") if path.is_dir()):
         if (part / "captions.json").is_file():
@@ -69,38 +73,56 @@ def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]
     return splits
 
 
-def people_views(photos: Sequence[CaptionedPhoto], *, mirrored: bool) -> list[CaptionedView]:
-    """Returns the photos whole, with people's captions.
-
-    Args:
-        photos: Captioned photos.
-        mirrored: Whether each is also shown with left and right exchanged.
-    """
-    views = []
-    for photo in photos:
-        bare = Photo(photo.key, photo.path, things=(), complete=False)
-        views += [
-            CaptionedView(view_of(Part(bare, mirrored=turned)), photo.captions, "people")
-            for turned in ((False, True) if mirrored else (False,))
-        ]
-    return views
+def people_views(photos: Sequence[CaptionedPhoto]) -> list[CaptionedView]:
+    """Returns the photos whole, with people's captions."""
+    return [
+        CaptionedView(
+            view_of(Part(Photo(photo.key, photo.path, things=(), complete=False, load=photo.load))),
+            photo.captions,
+            "people",
+        )
+        for photo in photos
+    ]
 
 
-def template_views(folder: str | Path, rng: np.random.Generator, *, collages: int) -> list[CaptionedView]:
+def template_views(
+    folder: str | Path, rng: np.random.Generator, *, collages: int, pets: int, named: Collection[str] = ()
+) -> list[CaptionedView]:
     """Returns training views of photos whose things are known, alone and in pairs, with template captions.
 
     Args:
         folder: As for :func:`gradcam_jax.data.photos.read_photos`; without such photos the list is empty.
         rng: Chooses crops and pairs.
         collages: Number of pictures made of two photos.
+        pets: Number of pictures made of a dog's and a cat's photo: few pairs drawn at large are of these two.
+        named: Words that people's captions name often; a view of such a thing alone would only teach to say less.
     """
     try:
         photos = [photo for photo in read_photos(folder) if split_of_things(photo.key) == "train"]
     except InputError:
         return []
-    views = training_views(photos, rng, collages=collages)
+    views = [
+        view
+        for view in training_views(photos, rng, collages=collages)
+        if len(view.parts) > 1 or not {subject_of(part) for part in view.parts} & set(named)
+    ]
+    views += _pairs(photos, "dog", "cat", rng, pets)
     captioned = [CaptionedView(view, template_captions(view), "template") for view in views]
     return [view for view in captioned if view.captions]
+
+
+def _pairs(photos: Sequence[Photo], first: str, second: str, rng: np.random.Generator, count: int) -> list[View]:
+    """Returns collages of two things of given kinds in both orders and every layout, parts mirrored by chance."""
+    of_word = {word: [photo for photo in photos if subject_of(Part(photo)) == word] for word in (first, second)}
+    if not all(of_word.values()):
+        return []
+    views = []
+    for index in range(count):
+        words = (first, second) if index % 2 else (second, first)
+        pair = [of_word[word][rng.integers(len(of_word[word]))] for word in words]
+        drawn = collage(pair[0], pair[1], layout=LAYOUTS[rng.integers(len(LAYOUTS))])
+        views.append(view_of(*(part._replace(mirrored=bool(rng.integers(2))) for part in drawn.parts)))
+    return views
 
 
 def template_captions(view: View) -> tuple[str, ...]:

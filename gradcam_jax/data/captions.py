@@ -1,10 +1,11 @@
 """Captioned photos from COCO's JSON and from Flickr-style tables, split by photo, as arrays of words."""
 
+import collections
 import csv
 import hashlib
 import json
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,11 +25,13 @@ class CaptionedPhoto(NamedTuple):
         key: A name that stays the same wherever the data lies, such as ``"coco/25"``; decides the split.
         path: The file.
         captions: At least one.
+        load: For a photo that is no file: returns its pixels, uint8 RGB ``(H, W, 3)``.
     """
 
     key: str
     path: Path
     captions: tuple[str, ...]
+    load: Callable[[], np.ndarray] | None = None
 
 
 class CaptionArrays(NamedTuple):
@@ -147,6 +150,17 @@ def caption_vocabulary(captions: Iterable[str], *, min_count: int = 5) -> Vocabu
         min_count: How often a word must occur.
     """
     return count_words((training_words(caption) for caption in captions), min_count=min_count)
+
+
+def often_named(captions: Sequence[str], share: float) -> frozenset[str]:
+    """Returns the words that stand in at least so large a share of some captions.
+
+    Example:
+        >>> sorted(often_named(["A dog.", "A dog and a cat", "dogs"], 0.5))
+        ['a', 'dog']
+    """
+    counts = collections.Counter(word for caption in captions for word in set(training_words(caption)))
+    return frozenset(word for word, count in counts.items() if count >= share * len(captions))
 
 
 def encode_captions(captions: Sequence[Sequence[str]], vocabulary: Vocabulary) -> CaptionArrays:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from gradcam_jax.data.words import word_of_coco, word_of_ilsvrc
 from gradcam_jax.errors import InputError
 
@@ -48,6 +50,7 @@ class Photo(NamedTuple):
         things: What is on it.
         complete: Whether ``things`` lists everything of COCO's 80 kinds, with boxes; else it is one label.
         class_index: 0-based ILSVRC class of a labelled photo, else None.
+        load: For a photo that is no file: returns its pixels, uint8 RGB ``(H, W, 3)``.
     """
 
     key: str
@@ -55,6 +58,7 @@ class Photo(NamedTuple):
     things: tuple[Thing, ...]
     complete: bool
     class_index: int | None = None
+    load: Callable[[], np.ndarray] | None = None
 
 
 def photos_of(photos: Sequence[Photo], split: Split) -> list[Photo]:

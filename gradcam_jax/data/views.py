@@ -17,6 +17,9 @@ from gradcam_jax.preprocessing import read_photo
 _MOSTLY, _HARDLY = 0.6, 0.15  # of a thing's area inside a crop: there, or gone; in between nobody can say
 _SMALL = 0.02  # of the view's area: too small to be asked about
 
+LAYOUTS = ("beside", "above", "inset")
+"""How two photos go onto one picture."""
+
 
 class Part(NamedTuple):
     """A piece of a photo and the place where it goes.
@@ -113,7 +116,7 @@ def collage_views(photos: Sequence[Photo], rng: np.random.Generator, count: int)
         if {thing.word for thing in first.things} & {thing.word for thing in second.things}:
             continue
         pair = (first, second) if rng.integers(2) else (second, first)
-        views.append(collage(*pair, layout=("beside", "above", "inset")[rng.choice(3, p=(0.45, 0.3, 0.25))]))
+        views.append(collage(*pair, layout=LAYOUTS[rng.choice(3, p=(0.45, 0.3, 0.25))]))
     return views
 
 
@@ -148,7 +151,8 @@ def render(view: View, size: int) -> np.ndarray:
     """
     canvas = PIL.Image.new("RGB", (size, size))
     for part in view.parts:
-        photo = _photo(str(part.photo.path))
+        load, path = part.photo.load, str(part.photo.path)
+        photo = PIL.Image.fromarray(load()) if load else _photo(path)
         crop, width, height = part.crop, photo.width, photo.height
         box = (crop.left * width, crop.top * height, crop.right * width, crop.bottom * height)
         left, top, right, bottom = (round(edge * size) for edge in part.place)

@@ -1,10 +1,11 @@
 """How good captions are: agreement with people's (BLEU, ROUGE-L, CIDEr) and perplexity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.evaluation.pointing import Box
 
 
 def caption_scores(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -78,12 +79,37 @@ def nearest_neighbour_captions(
     return [str(known_captions[index][0]) for index in nearest]
 
 
+def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> np.ndarray:
+    """Marks the positions of a grid whose centres lie in any of the boxes.
+
+    Args:
+        boxes: (left, top, right, bottom) each, in fractions of the picture.
+        shape: Height and width of the grid.
+
+    Returns:
+        bool, ``(H, W)``.
+
+    Example:
+        >>> inside_boxes([(0.5, 0.0, 1.0, 0.5)], (2, 4)).astype(int)
+        array([[0, 0, 1, 1],
+               [0, 0, 0, 0]])
+    """
+    rows, columns = ((np.arange(length) + 0.5) / length for length in shape)
+    inside = np.zeros(shape, bool)
+    for left, top, right, bottom in boxes:
+        inside |= ((top <= rows) & (rows <= bottom))[:, np.newaxis] & ((left <= columns) & (columns <= right))
+    return inside
+
+
 def inside_over_outside(heatmap: np.ndarray, inside: np.ndarray) -> float:
-    """Returns the map's mean inside given boxes over its mean outside: the paper's caption test; 1 for a flat map.
+    """Returns the map's mean inside given boxes over its mean outside: the paper's caption test.
 
     Args:
         heatmap: Rectified map, ``(H, W)``.
         inside: Which positions lie in a box, ``(H, W)`` bool; some must, and some must not.
+
+    Returns:
+        The ratio: 1 for a flat map, also for one without any evidence; infinity if all of it is inside.
 
     Raises:
         InputError: If the boxes cover all or nothing.
@@ -94,5 +120,7 @@ def inside_over_outside(heatmap: np.ndarray, inside: np.ndarray) -> float:
     inside = np.asarray(inside, bool)
     if inside.all() or not inside.any():
         raise InputError("Expected boxes that cover a part of the picture, not all of it and not nothing.")
-    outside = float(np.mean(heatmap[~inside]))
-    return float(np.mean(heatmap[inside])) / outside if outside else float("inf")
+    within, outside = float(np.mean(heatmap[inside])), float(np.mean(heatmap[~inside]))
+    if not outside:
+        return float("inf") if within else 1.0
+    return within / outside

@@ -106,7 +106,8 @@ class Captioner(nn.Module):
 
     def begin(self, image_vector: jax.Array) -> LstmState:
         """Returns the state after the image's step, from which :meth:`advance` writes."""
-        return self.lstm.step(self.lstm.initial_state(image_vector.shape[:-1]), image_vector)
+        zeros = self.lstm.initial_state(image_vector.shape[:-1], image_vector.dtype)
+        return self.lstm.step(zeros, image_vector)
 
     def advance(self, state: LstmState, tokens: jax.Array) -> tuple[LstmState, jax.Array]:
         """Reads one token ``(...)`` and returns the new state and what may follow, ``(..., V + 1)``."""

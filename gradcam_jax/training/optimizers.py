@@ -43,6 +43,26 @@ def published_captioning(learning_rate: float = 4e-4) -> optax.GradientTransform
     )
 
 
+def published_captioning_with_cnn(
+    learning_rate: float = 4e-4, cnn_learning_rate: float = 1e-5
+) -> optax.GradientTransformation:
+    """Adam in two groups, as neuraltalk2's second stage trains the CNN too.
+
+    The language model's group is :func:`published_captioning`. The CNN's has the same betas, its own rate, no
+    weight decay, and (as neuraltalk2 clamps it with weight decay only) gradients as they are. The linear map from
+    the CNN's features to the image's vector is the CNN's last layer in neuraltalk2 and is in its group.
+
+    Args:
+        learning_rate: Of the language model.
+        cnn_learning_rate: Of the parameters ``cnn`` and ``image_embedding``.
+
+    References:
+        karpathy/neuraltalk2, ``train.lua`` and ``misc/net_utils.lua``.
+    """
+    cnn = optax.chain(_scale_by_torch7_adam(0.8, 0.999, 1e-8), optax.scale_by_learning_rate(cnn_learning_rate))
+    return optax.multi_transform({"language": published_captioning(learning_rate), "cnn": cnn}, _captioner_groups)
+
+
 def modern(
     learning_rate: float, steps: int, *, warmup: int = 200, weight_decay: float = 1e-2, clip: float = 1.0
 ) -> optax.GradientTransformation:
@@ -63,6 +83,13 @@ def modern(
         decay,
         optax.scale_by_learning_rate(schedule),
     )
+
+
+def _captioner_groups(params: Any) -> Any:
+    return {
+        name: jax.tree.map(lambda _: "cnn" if name in ("cnn", "image_embedding") else "language", leaf)  # noqa: B023
+        for name, leaf in params.items()
+    }
 
 
 def _is_matrix(params: optax.Params) -> optax.Params:

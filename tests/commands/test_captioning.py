@@ -66,6 +66,10 @@ def test_the_record(given):
     assert record["caption"] == "a dog and a cat"
     assert [word["word"] for word in record["words"]] == ["a", "dog", "and", "a", "cat"]
     assert all(word["known"] and word["log_prob"] < 0 for word in record["words"])
+    assert {frozenset(word) for word in record["words"]} == {
+        frozenset(("word", "known", "log_prob", "all_negative"))
+    }
+    assert {frozenset(one) for one in record["generated"]} == {frozenset(("caption", "log_prob"))}
     assert sum(word["log_prob"] for word in record["words"]) == pytest.approx(record["log_prob"], rel=1e-5)
     assert [phrase["phrase"] for phrase in record["phrases"]] == ["a cat", "dog"]
     cams = np.load(folder / "explanation.npz")["word_cams"]
@@ -107,6 +111,15 @@ def test_a_caption_of_strangers_is_explained_with_a_warning(checkpoint, photo, t
         run(options)
     words = json.loads((tmp_path / "explanation.json").read_text())["words"]
     assert [word["known"] for word in words] == [False, False]
+
+
+def test_a_repeated_word_has_a_map_each_time(checkpoint, photo, tmp_path):
+    run(Options(photo, "dog dog dog", model_path=checkpoint, input_sz=SIZE, out_path=str(tmp_path)))
+    words = json.loads((tmp_path / "explanation.json").read_text())["words"]
+    cams = np.load(tmp_path / "explanation.npz")["word_cams"]
+    assert [word["word"] for word in words] == ["dog"] * 3
+    assert len({word["log_prob"] for word in words}) == 3
+    assert not np.array_equal(cams[0], cams[1])
 
 
 @pytest.mark.parametrize("caption", ["?!", "a " * 17])

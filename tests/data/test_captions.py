@@ -5,7 +5,6 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.data.captioned_views import (
-    people_views,
     read_captioned_photos,
     template_captions,
     template_views,
@@ -69,7 +68,7 @@ def test_tables_as_flickr8k_and_flickr30k_are_published(tmp_path):
 @needs_shared_data
 def test_a_photos_captions_and_templates_are_in_one_split():
     captioned = read_captioned_photos(SHARED_DATA)
-    views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50)
+    views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50, pets=5)
     templates = {part.photo.key for view in views for part in view.view.parts}
     for split in ("validation", "test"):
         kept_apart = {photo.key for photo in captioned[split]}
@@ -108,17 +107,17 @@ def test_rare_words_become_unk_and_long_captions_are_cut():
     assert arrays.lengths.tolist() == [16, 1]
 
 
-def test_training_photos_are_shown_mirrored_too():
-    splits_photo = read_photo_stub()
-    views = people_views([splits_photo], mirrored=True)
-    assert [view.view.parts[0].mirrored for view in views] == [False, True]
-    assert len({view.view.name for view in views}) == 2
-
-
-def read_photo_stub():
-    from gradcam_jax.data.captions import CaptionedPhoto
-
-    return CaptionedPhoto("flickr/1.jpg", "1.jpg", ("a dog",))
+def test_a_thing_that_people_name_often_needs_no_template_of_its_own(tmp_path):
+    folder = tmp_path / "things"
+    (folder / "images").mkdir(parents=True)
+    rows = [(f"{name}{number}.jpg", index) for name, index in (("dog", 242), ("cat", 281)) for number in range(9)]
+    (folder / "labels.csv").write_text("file,class_index\n" + "".join(f"{file},{index}\n" for file, index in rows))
+    views = template_views(tmp_path, np.random.default_rng(0), collages=0, pets=6, named=["dog"])
+    alone = {view.captions[0] for view in views if len(view.view.parts) == 1}
+    together = [view for view in views if len(view.view.parts) == 2]
+    assert alone == {"a cat"}
+    assert len(together) == 6
+    assert {view.captions[0] for view in together} == {"a dog and a cat", "a cat and a dog"}
 
 
 def test_collages_name_both_and_only_what_is_plainly_there():
@@ -134,14 +133,14 @@ def test_collages_name_both_and_only_what_is_plainly_there():
 
 @needs_shared_data
 def test_template_views_are_drawn_from_training_photos_alone():
-    views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50)
+    views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50, pets=5)
     assert {split_of_things(part.photo.key) for view in views for part in view.view.parts} == {"train"}
     assert any(len(view.view.parts) == 2 for view in views)
 
 
 def test_without_labelled_photos_there_are_no_templates(tmp_path):
     PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    assert template_views(tmp_path, np.random.default_rng(0), collages=5) == []
+    assert template_views(tmp_path, np.random.default_rng(0), collages=5, pets=5) == []
 
 
 def test_a_vocabulary_without_unk_cannot_encode_strangers():

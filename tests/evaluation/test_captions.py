@@ -4,6 +4,7 @@ import pytest
 from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.captions import (
     caption_scores,
+    inside_boxes,
     inside_over_outside,
     nearest_neighbour_captions,
     perplexity,
@@ -57,7 +58,17 @@ def test_inside_over_outside_is_one_for_a_flat_map():
     inside = np.zeros((4, 4), bool)
     inside[:2] = True
     assert inside_over_outside(np.ones((4, 4)), inside) == 1
+    assert inside_over_outside(np.zeros((4, 4)), inside) == 1
     assert inside_over_outside(np.where(inside, 3.0, 1.0), inside) == 3
+    assert inside_over_outside(np.array([[4.0, 0.0], [1.0, 1.0]]), np.array([[1, 1], [0, 0]])) == 2
     assert inside_over_outside(inside.astype(float), inside) == float("inf")
     with pytest.raises(InputError):
         inside_over_outside(np.ones((4, 4)), np.ones((4, 4), bool))
+
+
+def test_positions_inside_boxes_that_overlap_count_once():
+    boxes = [(0, 0, 0.5, 0.5), (0.25, 0.25, 0.75, 0.5)]
+    np.testing.assert_array_equal(
+        inside_boxes(boxes, (4, 4)), [[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    )
+    assert not inside_boxes([], (2, 2)).any()

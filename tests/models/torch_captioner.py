@@ -50,7 +50,7 @@ def run(params, image, tokens, guided=False):
     vector = relu(_linear(params["image_embedding"], x))
     embedding = _tensor(params["word_embedding"]["embedding"])
     start = embedding.shape[0] - 1
-    zeros = torch.zeros(params["lstm"]["h2h"]["kernel"].shape[0])
+    zeros = torch.zeros(params["lstm"]["h2h"]["kernel"].shape[0], dtype=vector.dtype)
     state = step(params["lstm"], vector, zeros, zeros)
     rows = []
     for token in [start, *tokens.tolist()]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradcam_jax.tasks.caption_text import word_masks
-from gradcam_jax.tasks.captioning import explain_caption
+from gradcam_jax.tasks.captioning import explain_caption, explain_maps
 from tests.models.small_captioner import LAYER, random_image, random_tokens, random_variables, small_captioner
 
 pytest.importorskip("torch", reason="the twin needs torch (extra `oracle`)")
@@ -47,6 +47,21 @@ def test_the_map_of_the_caption_and_of_every_word(seed):
     for cam, mask in zip(explained(seed).cam, word_masks(16), strict=True):
         # Some words' maps are small sums of large terms: both programs' float32 rounding reaches 1.1e-5 of them.
         close(cam, torch_captioner.signed_map(variables["params"], image, tokens, mask), 3e-5)
+
+
+def test_in_float64_log_probabilities_agree_far_closer_and_no_word_needs_more_than_1e_5():
+    """Nothing but rounding tells the two programs apart; maps are float32 whatever they come from."""
+    with jax.enable_x64(True):
+        variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), random_variables())
+        image, tokens, masks = (np.asarray(array) for array in (random_image(), random_tokens(), word_masks(16)))
+        image = image.astype(np.float64)
+        ours = small_captioner().apply(variables, image, tokens)
+        cams = explain_maps(small_captioner(), variables, LAYER, image, tokens, masks.astype(np.float64))
+        assert ours.dtype == np.float64
+        theirs, _, _ = torch_captioner.run(variables["params"], image, tokens)
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-12)
+        for cam, mask in zip(cams, masks, strict=True):
+            close(cam, torch_captioner.signed_map(variables["params"], image, tokens, mask))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -6,7 +6,12 @@ import numpy as np
 import optax
 import pytest
 
-from gradcam_jax.training.optimizers import modern, published_captioning, published_vqa
+from gradcam_jax.training.optimizers import (
+    modern,
+    published_captioning,
+    published_captioning_with_cnn,
+    published_vqa,
+)
 
 _GRADIENTS = np.random.default_rng(0).normal(scale=[0.01, 1, 30], size=(5, 3))
 
@@ -51,3 +56,21 @@ def test_the_modern_one_leaves_biases_undecayed(steps):
         updates, state = optimizer.update(zeros, state, params)
     np.testing.assert_array_equal(updates["bias"], 0)
     assert np.all(updates["kernel"] < 0)
+
+
+def test_the_cnn_has_a_rate_of_its_own_and_gradients_as_they_are():
+    params = {name: jnp.ones(3) for name in ("cnn", "image_embedding", "lstm")}
+    optimizer = published_captioning_with_cnn()
+    state, paths = optimizer.init(params), {name: np.ones(3) for name in params}
+    moments = {name: (np.zeros(3), np.zeros(3)) for name in params}
+    for step, gradient in enumerate(_GRADIENTS, 1):
+        gradients = {name: jnp.asarray(gradient, jnp.float32) for name in params}
+        updates, state = optimizer.update(gradients, state, params)
+        params = optax.apply_updates(params, updates)
+        for name, (m, v) in moments.items():
+            g, rate = (np.clip(gradient, -0.1, 0.1), 4e-4) if name == "lstm" else (gradient, 1e-5)
+            m, v = 0.8 * m + 0.2 * g, 0.999 * v + 0.001 * g**2
+            moments[name] = m, v
+            paths[name] -= rate * np.sqrt(1 - 0.999**step) / (1 - 0.8**step) * m / (np.sqrt(v) + 1e-8)
+    for name, path in paths.items():
+        np.testing.assert_allclose(params[name], path, rtol=1e-6)
