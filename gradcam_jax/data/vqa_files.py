@@ -18,6 +18,8 @@ class HumanQuestion(NamedTuple):
         text: The question.
         answers: What ten people answered; empty for the test sets, whose answers are not published.
         question_type: Its first words, as the official files have it (``"what is the"``); empty without answers.
+        answer_type: ``"yes/no"``, ``"number"`` or ``"other"``; empty if the file does not tell.
+        multiple_choice_answer: The answer that the official files settled on; empty if the file does not tell.
     """
 
     question_id: int
@@ -25,11 +27,13 @@ class HumanQuestion(NamedTuple):
     text: str
     answers: tuple[str, ...]
     question_type: str
+    answer_type: str = ""
+    multiple_choice_answer: str = ""
 
     @property
     def answer(self) -> str:
-        """The most frequent answer, the first of those at a tie."""
-        return collections.Counter(self.answers).most_common(1)[0][0]
+        """The answer the official files settled on, else the most frequent one, the first of those at a tie."""
+        return self.multiple_choice_answer or collections.Counter(self.answers).most_common(1)[0][0]
 
 
 def read_vqa(questions: str | Path, annotations: str | Path | None = None) -> list[HumanQuestion]:
@@ -93,4 +97,6 @@ def _question(question: Mapping, annotation: Mapping) -> HumanQuestion:
         question["question"],
         tuple(answer["answer"] for answer in annotation.get("answers", ())),
         annotation.get("question_type", ""),
+        annotation.get("answer_type", ""),
+        annotation.get("multiple_choice_answer", ""),
     )
