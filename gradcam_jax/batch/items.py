@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gradcam_jax.data.tfds_source import PREFIX
 from gradcam_jax.errors import InputError
-
-TFDS = "tfds:"
-"""How the name of a TensorFlow Datasets source starts."""
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"))
 """What the name of a photo in a folder ends in; a glob and a list name what they like."""
@@ -61,11 +59,10 @@ def read_items(source: str) -> Iterator[Item]:
     Raises:
         InputError: If there is no such source or it cannot be read. A bad line is an item with a ``problem``.
     """
-    if source.startswith(TFDS):
-        # Imported when it is asked for: tensorflow-datasets is an extra.
-        from gradcam_jax.batch.tfds_items import read_tfds
+    if source.startswith(PREFIX):
+        from gradcam_jax.batch.tfds_items import read_tfds  # which itself reads items of this kind
 
-        return read_tfds(source.removeprefix(TFDS))
+        return read_tfds(source.removeprefix(PREFIX))
     path = Path(source)
     if path.is_dir():
         return (item for item in _of_glob(path, ["**", "*"]) if Path(item.path).suffix.lower() in SUFFIXES)
@@ -74,7 +71,7 @@ def read_items(source: str) -> Iterator[Item]:
     if _MAGIC & set(source):
         return _of_pattern(path)
     raise InputError(
-        f"Expected a folder, a glob, a list (.txt, .jsonl, .csv), a photo or {TFDS}NAME/SPLIT, "
+        f"Expected a folder, a glob, a list (.txt, .jsonl, .csv), a photo or {PREFIX}NAME/SPLIT, "
         f"but {source!r} does not exist."
     )
 

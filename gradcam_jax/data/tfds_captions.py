@@ -4,18 +4,15 @@ Photos are decoded when they are looked at, one at a time; what is kept in memor
 """
 
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradcam_jax.data.captions import CaptionedPhoto
+from gradcam_jax.data.tfds_source import PREFIX, open_prepared, without_decoding
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.names import nearest
-
-PREFIX = "tfds:"
-"""What tells such a source from a folder, as in ``"tfds:coco_captions/2014"``."""
 
 _SPLITS = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
 # Karpathy and Li's, which the dataset brings: 113,287 photos for training, 5,000 and 5,000 kept apart.
@@ -25,8 +22,7 @@ def read_tfds_captions(source: str) -> dict[str, list[CaptionedPhoto]]:
     """Reads a prepared dataset with an ``image`` and ``captions``; nothing is downloaded.
 
     Args:
-        source: Such as ``"tfds:coco_captions/2014"``. It lies in ``$TFDS_DATA_DIR``, else in
-            ``~/tensorflow_datasets``; the newest version there is taken.
+        source: Such as ``"tfds:coco_captions/2014"``, as :func:`gradcam_jax.data.tfds_source.open_prepared` finds it.
 
     Returns:
         ``"train"``, ``"validation"`` and ``"test"`` -> photos, as the dataset itself is split.
@@ -35,25 +31,8 @@ def read_tfds_captions(source: str) -> dict[str, list[CaptionedPhoto]]:
         InputError: If tensorflow-datasets is not installed, or the dataset is not here in a form that can be read
             without TensorFlow; the message tells the command that prepares it.
     """
-    try:
-        import tensorflow_datasets
-    except ImportError as error:
-        raise InputError(
-            f"Reading {source!r} needs tensorflow-datasets: pip install gradcam-jax[train]."
-        ) from error
-    tfds: Any = tensorflow_datasets  # its modules are attributes that a type checker does not see
     name = source.removeprefix(PREFIX)
-    folder = Path(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
-    versions = [path.parent for path in (folder / name).glob("*/dataset_info.json")]
-    prepare = f"tfds build {name} --file_format=array_record --data_dir={folder}  (needs tensorflow)"
-    if not versions:
-        raise InputError(f"There is no dataset {name!r} in {str(folder)!r}. Prepare it once:  {prepare}")
-    builder: Any = tfds.builder_from_directory(max(versions, key=_version))
-    if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
-        written = builder.info.file_format.value
-        raise InputError(
-            f"{name!r} was written as {written}, which only TensorFlow reads. Prepare it anew:  {prepare}"
-        )
+    builder = open_prepared(name)
     if not {"image", "captions"} <= set(builder.info.features):
         raise InputError(f"Expected a dataset with 'image' and 'captions', got {sorted(builder.info.features)}.")
     splits: dict[str, list[CaptionedPhoto]] = {"train": [], "validation": [], "test": []}
@@ -61,14 +40,14 @@ def read_tfds_captions(source: str) -> dict[str, list[CaptionedPhoto]]:
         if split not in _SPLITS:
             near = nearest(split, _SPLITS) or list(_SPLITS)
             raise InputError(f"{name!r} has the unknown split {split!r}. Nearest: {', '.join(near)}.")
-        splits[_SPLITS[split]] += _photos(tfds, builder, name, split)
+        splits[_SPLITS[split]] += _photos(builder, name, split)
     return splits
 
 
-def _photos(tfds: Any, builder: Any, name: str, split: str) -> list[CaptionedPhoto]:
+def _photos(builder: Any, name: str, split: str) -> list[CaptionedPhoto]:
     """Reads the captions of a split; the photos stay on disk."""
     decoded = builder.as_data_source(split=split)
-    encoded = builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    encoded = builder.as_data_source(split=split, decoders={"image": without_decoding()})
     photos = []
     for index in range(len(encoded)):
         record = encoded[index]
@@ -82,7 +61,3 @@ def _photos(tfds: Any, builder: Any, name: str, split: str) -> list[CaptionedPho
 
 def _pixels(source: Any, index: int) -> np.ndarray:
     return np.asarray(source[index]["image"], np.uint8)
-
-
-def _version(folder: Path) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in folder.name.split("."))

@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from gradcam_jax.batch.items import read_items
 from gradcam_jax.data.captioned_views import people_views, read_captioned_photos, template_views
 from gradcam_jax.data.captions import caption_vocabulary
 from gradcam_jax.data.views import render
@@ -114,3 +115,14 @@ def test_files_that_only_tensorflow_reads_are_an_error_that_says_so(here, tmp_pa
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(InputError, match="written as tfrecord"):
         read_captioned_photos(SOURCE)
+
+
+def test_the_photos_of_a_split_are_a_source_of_images_too(prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    items = list(read_items(f"{SOURCE}/restval"))
+    assert [item.id for item in items] == ["restval/00000000", "restval/00000001"]
+    assert items[1].path == "tfds:coco_captions/2014/restval#1"
+    assert all(item.pixels().shape == (20, 30, 3) for item in items)
+    assert len(list(read_items(f"{SOURCE}/train[:3]"))) == 3
+    with pytest.raises(InputError, match=r"has no split 'restvel'\. Nearest: restval"):
+        list(read_items(f"{SOURCE}/restvel"))
