@@ -22,7 +22,7 @@ def read_tfds_captions(source: str) -> dict[str, list[CaptionedPhoto]]:
     """Reads a prepared dataset with an ``image`` and ``captions``; nothing is downloaded.
 
     Args:
-        source: Such as ``"tfds:coco_captions/2014"``, as :func:`gradcam_jax.data.tfds_source.open_prepared` finds it.
+        source: Such as ``"tfds:coco_captions/2014"``; :func:`gradcam_jax.data.tfds_source.open_prepared` finds it.
 
     Returns:
         ``"train"``, ``"validation"`` and ``"test"`` -> photos, as the dataset itself is split.

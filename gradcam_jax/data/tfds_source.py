@@ -14,8 +14,8 @@ def open_prepared(name: str) -> Any:
     """Opens a prepared dataset.
 
     Args:
-        name: Such as ``"coco_captions/2014"``. It lies in ``$TFDS_DATA_DIR``, else in ``~/tensorflow_datasets``; the
-            newest version there is taken.
+        name: Such as ``"coco_captions/2014"``. It lies in ``$TFDS_DATA_DIR``, else in ``~/tensorflow_datasets``;
+            the newest version there is taken.
 
     Returns:
         Its builder, whose ``as_data_source`` reads records by number.
