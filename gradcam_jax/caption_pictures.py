@@ -34,18 +34,22 @@ class WordMap(NamedTuple):
 
 
 def word_rows(photo: np.ndarray, words: Sequence[WordMap], box: tuple[float, float, float, float]) -> list[Row]:
-    """Returns rows of a panel: one overlay a word, its probability under it.
+    """Returns rows of a panel: one overlay a word, under it its probability and how strong its map is.
 
-    Each map is scaled by its own maximum: colours compare places within a picture, not words.
+    Each map is scaled by its own maximum: colours compare places within a picture, not words. What compares words
+    is the strength, the map's maximum as a share of the strongest word's.
 
     Args:
         photo: uint8 RGB, ``(H, W, 3)``.
         words: The caption's words in order.
         box: The part of the photo that the maps cover.
     """
-    tiles = [(_label(word), overlay(photo, word.heatmap, box)) for word in words]
+    strongest = max((float(word.heatmap.max()) for word in words), default=0.0)
+    tiles = [(_label(word, strongest), overlay(photo, word.heatmap, box)) for word in words]
     starts = range(0, len(tiles), _TILES_A_ROW)
-    titles = ["Word by word: where each word comes from, and its probability after the words before it"]
+    titles = [
+        "Word by word: red speaks most for the word; its probability after the words before it; its map's strength"
+    ]
     titles += [""] * (len(starts) - 1)
     return [Row(title, tiles[start : start + _TILES_A_ROW]) for title, start in zip(titles, starts, strict=True)]
 
@@ -80,9 +84,10 @@ def save_animation(frames: Sequence[np.ndarray], path: Path) -> Path:
     return path
 
 
-def _label(word: WordMap) -> str:
-    nothing = "" if word.heatmap.max() > 0 else ", nothing speaks for it"
-    return f"{word.word}  ({np.exp(word.log_prob):.0%}{nothing})"
+def _label(word: WordMap, strongest: float) -> str:
+    highest = float(word.heatmap.max())
+    told = f"strength {highest / strongest:.2f}" if highest > 0 else "nothing speaks for it"
+    return f"{word.word}  ({np.exp(word.log_prob):.0%}, {told})"
 
 
 def _wrapped(words: Sequence[str], width: int) -> list[list[tuple[int, str]]]:

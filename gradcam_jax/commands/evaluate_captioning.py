@@ -102,7 +102,7 @@ def _caption_figures(
         f"beam_{width}": write(features=features, width=width),
         f"beam_{width}_by_length": write(features=features, width=width, length_exponent=LENGTH_EXPONENT),
         "nearest_neighbour": nearest_neighbour_captions(features, known_features, references(known)),
-        "constant": write(features=blind[:1], width=width) * len(views),
+        "constant": write(features=known_features.mean(axis=0, keepdims=True), width=width) * len(views),
     }
     captions = encode_captions([view.captions for view in views], vocabulary)
     log_probs = {

@@ -1,6 +1,7 @@
 """Measures where a captioner's words look: on collages of two animals, and in the boxes of COCO's things."""
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.captions import inside_boxes, inside_over_outside
 from gradcam_jax.evaluation.pointing import points_at
 from gradcam_jax.preprocessing import to_network
-from gradcam_jax.tasks.caption_text import encode_caption, find_phrase, span_mask
+from gradcam_jax.tasks.caption_text import UnknownWordsWarning, encode_caption, find_phrase, span_mask
 from gradcam_jax.tasks.captioning import explain_maps, write_captions
 
 _COLLAGES = 120
@@ -128,7 +129,9 @@ def word_cams_of(captioner: LoadedCaptioner) -> WordCams:
     explain = jax.jit(functools.partial(explain_maps, captioner.model), static_argnums=1)
 
     def word_cams(view: View, text: str, words: Sequence[str]) -> list[np.ndarray]:
-        caption = encode_caption(text, captioner.vocabulary)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnknownWordsWarning)  # people's rare words, read as UNK as in training
+            caption = encode_caption(text, captioner.vocabulary)
         masks = np.stack([span_mask(*find_phrase(word, caption.words)) for word in words])
         image = to_network(jnp.asarray(render(view, size)), captioner.entry.recipe)
         return list(np.asarray(explain(captioner.variables, layer, image, caption.tokens, masks)))
