@@ -22,6 +22,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.answers import accuracy_by_kind
 from gradcam_jax.models.vqa import VQA, vqa_lite0
 from gradcam_jax.question_models import DEFAULT, QUESTION_MODELS
+from gradcam_jax.training.located import Locations
 from gradcam_jax.training.loop import TrainingState, train
 from gradcam_jax.training.optimizers import modern, published_vqa
 from gradcam_jax.training.transplants import transplant, transplanted_views
@@ -29,14 +30,17 @@ from gradcam_jax.training.vqa import fold, head_loss, initial_params, predict, w
 from gradcam_jax.training.vqa_examples import EpochsOfQuestions, as_templates, encode, vocabularies
 from gradcam_jax.training.vqa_features import (
     CNN,
-    TRAINING_SIZE,
     Progress,
     ViewFeatures,
+    located_positions,
     split_views,
     view_features,
 )
 
 _LICENCE = "trained on photos under their own terms (COCO: Creative Commons; ImageNet: research)"
+SIZE = QUESTION_MODELS[DEFAULT].size
+"""Side of the views, in pixels: as large as the photos that are explained."""
+
 _TRANSPLANTS = 3  # of every ILSVRC class that has a word
 _HUMAN_SETS = (("vqa_questions.json", "vqa_annotations.json"),)
 
@@ -55,6 +59,7 @@ class Options:
         learning_rate: At its highest.
         dropout: Fraction dropped at each of the model's five places.
         weight_decay: Of the modern preset.
+        location_weight: How much it counts that the map of a right answer lies on its thing; 0 leaves it out.
         seed: Decides everything that is drawn.
     """
 
@@ -67,6 +72,7 @@ class Options:
     learning_rate: float = 3e-3
     dropout: float = 0.3
     weight_decay: float = 0.05
+    location_weight: float = 0.3
     seed: int = 123
 
 
@@ -91,9 +97,7 @@ def run(
         raise InputError(f"Expected --preset modern or published, got {options.preset!r} instead.")
     photos, cache = read_photos(options.data), Path(options.run_folder)
     seen = {
-        split: view_features(
-            split_views(photos, split), TRAINING_SIZE, cache / f"{split}_{TRAINING_SIZE}.safetensors", progress
-        )
+        split: view_features(split_views(photos, split), SIZE, cache / f"{split}_{SIZE}.safetensors", progress)
         for split in ("train", "validation")
     }
     say(f"{len(photos)} photos, {len(seen['train'].views)} training views")
@@ -106,6 +110,11 @@ def run(
     whiten = whitening(seen["train"].features, _classifier())
     features = {split: whiten(part.features) for split, part in seen.items()}
     moved = transplant(views, seen["train"].features, borrowed, _classifier(), np.random.default_rng(options.seed))
+    positions = (
+        located_positions(views, SIZE, whiten, cache / f"located_{SIZE}.safetensors", progress)
+        if options.location_weight
+        else {}
+    )
     epochs = EpochsOfQuestions(
         [*views, *borrowed],
         np.concatenate([features["train"], whiten(moved)]),
@@ -114,6 +123,7 @@ def run(
         answers,
         batch_size=options.batch_size,
         seed=options.seed,
+        locations=Locations([*views, *borrowed], positions, answers) if positions else None,
     )
     model = vqa_lite0(len(words), len(answers), dropout=options.dropout)
     say(f"{len(words)} words, {len(answers)} answers, {epochs.steps} steps an epoch")
@@ -202,7 +212,7 @@ def _train(
     )
     described = {key: value for key, value in dataclasses.asdict(options).items() if key not in _ELSEWHERE}
     return train(
-        functools.partial(head_loss, model),
+        functools.partial(head_loss, model, location_weight=options.location_weight),
         params,
         epochs.batch_at,
         optimizer,
