@@ -42,7 +42,7 @@ _LICENCE = "trained on photos under their own terms (COCO: Creative Commons; Ima
 SIZE = QUESTION_MODELS[DEFAULT].size
 """Side of the views, in pixels: as large as the photos that are explained."""
 
-_TRANSPLANTS = 3  # of every ILSVRC class that has a word
+_TRANSPLANTS = 15  # of every ILSVRC class that has a word
 _HUMAN_SETS = (("vqa_questions.json", "vqa_annotations.json"),)
 
 
@@ -68,12 +68,12 @@ class Options:
     output: str = "checkpoints/vqa_lite0.safetensors"
     run_folder: str = "output/train_vqa"
     preset: str = "modern"
-    epochs: int = 10
+    epochs: int = 14
     batch_size: int = 512
     learning_rate: float = 3e-3
-    dropout: float = 0.3
+    dropout: float = 0.25
     weight_decay: float = 0.05
-    location_weight: float = 0.3
+    location_weight: float = 0.5
     seed: int = 123
 
 
