@@ -94,12 +94,14 @@ class TemplateQuestion(NamedTuple):
         text: The question.
         answers: Every right answer, the largest thing first.
         kind: ``"what animal"``, ``"false premise"``, ``"what is this"``, ``"is there"``, ``"how many"``, ...
+        about: What the question names: a thing's word or a category; empty if it names nothing.
     """
 
     view: int
     text: str
     answers: tuple[str, ...]
     kind: str
+    about: str = ""
 
 
 def ask(views: Sequence[View], rng: np.random.Generator, *, pairs: int = 3) -> list[TemplateQuestion]:
@@ -144,12 +146,12 @@ def _what(index: int, view: View, rng: np.random.Generator) -> list[TemplateQues
         if found and max(thing.box.area for thing in found) >= _NAMEABLE:
             words = dict.fromkeys(thing.word for thing in sorted(found, key=lambda thing: -thing.box.area))
             kind = f"what {category}"
-            questions.append(TemplateQuestion(index, phrase(kind, category, rng), tuple(words), kind))
+            questions.append(TemplateQuestion(index, phrase(kind, category, rng), tuple(words), kind, category))
     absent = sorted(absent_categories(view))
     if absent and rng.random() < 0.4:
         category = absent[rng.integers(len(absent))]
         text = phrase(f"what {category}", category, rng)
-        questions.append(TemplateQuestion(index, text, (NONE,), FALSE_PREMISE))
+        questions.append(TemplateQuestion(index, text, (NONE,), FALSE_PREMISE, category))
     return questions
 
 
@@ -172,7 +174,9 @@ def _is_there(index: int, view: View, rng: np.random.Generator, pairs: int) -> l
         return []
     asked = [(present[i], YES) for i in rng.choice(len(present), count, replace=False)]
     asked += [(absent[i], NO) for i in rng.choice(len(absent), count, replace=False)]
-    return [TemplateQuestion(index, phrase(IS_THERE, word, rng), (answer,), IS_THERE) for word, answer in asked]
+    return [
+        TemplateQuestion(index, phrase(IS_THERE, word, rng), (answer,), IS_THERE, word) for word, answer in asked
+    ]
 
 
 def _how_many(index: int, view: View, rng: np.random.Generator) -> list[TemplateQuestion]:
@@ -183,7 +187,7 @@ def _how_many(index: int, view: View, rng: np.random.Generator) -> list[Template
     if not view.complete or len(view.parts) > 1 or not sure:
         return []
     word = sure[rng.integers(len(sure))]
-    return [TemplateQuestion(index, phrase(HOW_MANY, word, rng), (str(counts[word]),), HOW_MANY)]
+    return [TemplateQuestion(index, phrase(HOW_MANY, word, rng), (str(counts[word]),), HOW_MANY, word)]
 
 
 def absent_categories(view: View) -> set[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 from gradcam_jax.models.vqa import VQA, l2_normalize
+from gradcam_jax.training.located import location_loss
 from gradcam_jax.training.vqa_examples import Examples
 
 Params = Any
@@ -34,6 +35,19 @@ class Whitening(NamedTuple):
     def __call__(self, pooled: np.ndarray) -> np.ndarray:
         """Maps pooled features ``(n, features)`` to ``(n, axes)`` float32."""
         return (_normalized(pooled) @ self.matrix + self.offset).astype(np.float32)
+
+    def contributions(self, activations: jax.Array) -> jax.Array:
+        """Returns what each position adds to the mapped mean over positions, to first order, times their number.
+
+        Args:
+            activations: Of the CNN's last convolution, ``(positions, features)``.
+
+        Returns:
+            ``(positions, axes)`` float32: the derivative of the map at the mean, along each position's vector.
+        """
+        matrix = jnp.asarray(self.matrix, jnp.float32)
+        _, along = jax.linearize(lambda pooled: l2_normalize(pooled) @ matrix, jnp.mean(activations, axis=0))
+        return jax.vmap(along)(activations)
 
 
 def whitening(pooled: np.ndarray, classifier: np.ndarray, axes: int = 512) -> Whitening:
@@ -99,26 +113,36 @@ def initial_params(model: VQA, key: jax.Array, features: int) -> Params:
 
 
 def head_loss(
-    model: VQA, params: Params, batch: Mapping[str, jax.Array], key: jax.Array
+    model: VQA, params: Params, batch: Mapping[str, jax.Array], key: jax.Array, *, location_weight: float = 0.0
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the mean cross-entropy with the right answers, and the fraction of questions answered rightly.
+
+    A batch with located examples adds how far their maps lie beside their things, and reports the fraction of
+    these maps whose highest point lies on them.
 
     Args:
         model: The model; its CNN is not run.
         params: The head's.
         batch: ``features``, ``ids``, ``length`` and ``targets``, as :class:`EpochsOfQuestions` gives them.
         key: For dropout.
+        location_weight: Factor on the term of :func:`gradcam_jax.training.located.location_loss`.
     """
 
-    def answer(model: VQA) -> jax.Array:
+    def answer(model: VQA) -> tuple[jax.Array, jax.Array]:
         questions = model.question(batch["ids"], batch["length"], train=True)
-        repeats = batch["features"].shape[0] // questions.shape[0]
-        return model.fuse(batch["features"], jnp.repeat(questions, repeats, axis=0), train=True)
+        repeated = jnp.repeat(questions, batch["features"].shape[0] // questions.shape[0], axis=0)
+        return model.fuse(batch["features"], repeated, train=True), repeated
 
-    scores = jnp.asarray(model.apply({"params": params}, method=answer, rngs={"dropout": key}))
+    scores, questions = jax.tree.map(
+        jnp.asarray, model.apply({"params": params}, method=answer, rngs={"dropout": key})
+    )
     right = jnp.take_along_axis(batch["targets"], jnp.argmax(scores, axis=-1)[:, jnp.newaxis], axis=-1) > 0
     loss = jnp.mean(optax.softmax_cross_entropy(scores, batch["targets"]))
-    return loss, {"accuracy": jnp.mean(right.astype(jnp.float32))}
+    metrics = {"accuracy": jnp.mean(right.astype(jnp.float32))}
+    if "positions" in batch:
+        beside, metrics["pointing"] = location_loss(model, params, batch, questions)
+        loss = loss + location_weight * beside
+    return loss, metrics
 
 
 def predict(

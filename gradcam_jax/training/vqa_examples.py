@@ -18,6 +18,7 @@ from gradcam_jax.data.questions import (
 from gradcam_jax.data.views import View
 from gradcam_jax.data.vqa_files import HumanQuestion
 from gradcam_jax.text import Vocabulary, count_words, encode_question, question_tokens
+from gradcam_jax.training.located import Locations
 
 TOKENS = 12
 """Tokens of a training question: enough for every phrasing; padding changes nothing, so less is only faster."""
@@ -108,11 +109,12 @@ class EpochsOfQuestions:
         *,
         batch_size: int,
         seed: int,
+        locations: Locations | None = None,
     ) -> None:
-        """Takes the training views, what the CNN says of each, and people's questions about them."""
+        """Takes the training views, what the CNN says of each, people's questions, and what maps are scored by."""
         self._views, self._features, self._human = views, features, human
         self._words, self._answers = words, answers
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed, self._locations = batch_size, seed, locations
         self._drawn: tuple[int, Examples, np.ndarray] | None = None
         self.steps = len(self._epoch(0)[1]) * SAME_TEXT // batch_size
 
@@ -120,19 +122,23 @@ class EpochsOfQuestions:
         """Returns a step's batch.
 
         Its rows come in runs of ``SAME_TEXT`` that share a question: ``features`` and ``targets`` have a row for
-        each example, ``ids`` and ``length`` one for each run.
+        each example, ``ids`` and ``length`` one for each run. What :class:`Locations` returns is added.
         """
         epoch, place = divmod(step, self.steps)
         examples, runs = self._epoch(epoch)
         count = self._batch_size // SAME_TEXT
         chosen = np.take(runs, range(place * count, (place + 1) * count), axis=0, mode="wrap")
         rows = chosen.reshape(-1)
-        return {
+        batch = {
             "features": self._features[examples.view[rows]],
             "ids": examples.ids[chosen[:, 0]],
             "length": examples.length[chosen[:, 0]],
             "targets": examples.targets[rows],
         }
+        if self._locations is None:
+            return batch
+        questions = [examples.questions[row] for row in rows]
+        return batch | self._locations.of(questions, np.random.default_rng([self._seed, step]))
 
     def _epoch(self, epoch: int) -> tuple[Examples, np.ndarray]:
         """Returns an epoch's examples and its runs, ``(runs, SAME_TEXT)`` rows, in a random order."""

@@ -1,14 +1,18 @@
 """The frozen CNN's features of the views that the bundled VQA model is trained and checked on."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from gradcam_jax.data.features import cached, encode_images, image_encoder
 from gradcam_jax.data.photos import Photo, Split, photos_of
 from gradcam_jax.data.views import Part, View, rendered, training_views, two_animal_collages, view_of
+from gradcam_jax.training.located import is_located
+from gradcam_jax.training.vqa import Whitening
 from gradcam_jax.zoo import find_entry
 
 CNN = "efficientnet_lite0"
@@ -72,3 +76,48 @@ def view_features(views: Sequence[View], size: int, cache: Path, progress: Progr
     description = {"cnn": CNN, "layer": "pool", "size": size, "views": [view.name for view in views]}
     arrays = cached(cache, description, compute)
     return ViewFeatures(views, arrays["features"], arrays["logits"])
+
+
+def located_positions(
+    views: Sequence[View], size: int, whiten: Whitening, cache: Path, progress: Progress
+) -> dict[int, np.ndarray]:
+    """Returns what each position of the last convolution contributes to what the head reads, to first order.
+
+    Args:
+        views: The views; only those with a thing in a box are looked at.
+        size: Side of the pictures, in pixels.
+        whiten: From pooled features to what the head reads.
+        cache: The file that keeps the result.
+        progress: Called with the cache's name and the numbers of views done and to be done.
+
+    Returns:
+        Index of the view -> ``(h * w, axes)`` float16, the derivative of the whitened mean in the direction of
+        the activations at each position.
+    """
+    chosen = [index for index, view in enumerate(views) if is_located(view)]
+    named = [views[index] for index in chosen]
+
+    def compute() -> dict[str, np.ndarray]:
+        maps_of = image_encoder(find_entry(CNN), "head_relu")
+
+        def encode(images: jax.Array) -> dict[str, jax.Array]:
+            maps = maps_of(images)["features"]
+            cells = maps.reshape(maps.shape[0], -1, maps.shape[-1])
+            return {"positions": jax.vmap(whiten.contributions)(cells)}
+
+        found = encode_images(
+            encode, rendered(named, size), len(named), report=lambda done: progress(cache.stem, done, len(named))
+        )
+        return {"positions": found["positions"].astype(np.float16)}
+
+    if not named:
+        return {}
+    description = {
+        "cnn": CNN,
+        "layer": "head_relu",
+        "size": size,
+        "views": [view.name for view in named],
+        "whitening": hashlib.sha256(whiten.matrix.tobytes()).hexdigest(),
+    }
+    positions = cached(cache, description, compute)["positions"]
+    return dict(zip(chosen, positions, strict=True))

@@ -47,6 +47,18 @@ def test_yes_and_no_are_asked_equally_often_and_rightly():
     assert about_dogs == {"yes"}
 
 
+def test_a_question_tells_what_it_is_about():
+    for question in _asked(TWO_DOGS):
+        if question.kind in ("what animal", FALSE_PREMISE):
+            assert question.about in question.text
+        elif question.kind == HOW_MANY:
+            assert question.about == "dog"
+        elif question.kind == IS_THERE:
+            assert (question.answers == ("yes",)) == (question.about in ("dog", "animal"))
+        else:
+            assert question.about == ""
+
+
 def test_one_label_decides_little():
     boxer, abacus = view_of(Part(BOXER)), view_of(Part(ABACUS))
     assert absent_categories(boxer) == {"vehicle", "food"}

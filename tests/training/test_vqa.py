@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax.data.photos import WHOLE, Photo, Thing
+from gradcam_jax.data.photos import WHOLE, Box, Photo, Thing
 from gradcam_jax.data.views import Part, view_of
 from gradcam_jax.models.vqa import VQA, l2_normalize
+from gradcam_jax.training.located import Locations
 from gradcam_jax.training.transplants import transplant, transplanted_views
 from gradcam_jax.training.vqa import fold, head_loss, initial_params, predict, whitening
 from gradcam_jax.training.vqa_examples import SAME_TEXT, EpochsOfQuestions, encode, vocabularies
@@ -132,3 +133,26 @@ def test_predictions_do_not_depend_on_the_batch(photos):
     whole, parts = (predict(model, params, features, examples, size) for size in (512, 7))
     assert whole.shape == (len(examples.questions), len(answers))
     np.testing.assert_allclose(whole, parts, rtol=1e-5, atol=1e-6)
+
+
+def test_located_examples_add_how_far_their_maps_lie_beside_their_things(photos):
+    _, views, words, answers = _epochs(photos)
+    model = VQA(cnn=None, words=len(words), answers=len(answers), embedding=4, hidden=5, common=6, dropout=0.0)
+    params = initial_params(model, jax.random.key(0), 1)
+    half = Box(0.0, 0.0, 0.5, 1.0)
+    located = [view._replace(things=(view.things[0]._replace(box=half),)) for view in views]
+    positions = {index: RNG.normal(size=(4, 1)).astype(np.float16) for index in range(len(views))}
+    features = np.arange(len(views), dtype=np.float32)[:, np.newaxis]
+    locations = Locations(located, positions, answers)
+    epochs = EpochsOfQuestions(located, features, [], words, answers, batch_size=32, seed=5, locations=locations)
+
+    batch = epochs.batch_at(1)
+    jax.tree.map(np.testing.assert_array_equal, batch, epochs.batch_at(1))
+    assert 0 < batch["weight"].sum() <= 32
+    losses = [
+        head_loss(model, params, batch, jax.random.key(1), location_weight=weight)[0] for weight in (0.0, 1.0, 2.0)
+    ]
+    np.testing.assert_allclose(losses[2] - losses[1], losses[1] - losses[0], rtol=1e-4)
+    assert losses[1] > losses[0]
+    _, metrics = head_loss(model, params, batch, jax.random.key(1), location_weight=1.0)
+    assert 0 <= metrics["pointing"] <= 1
