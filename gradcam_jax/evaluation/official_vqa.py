@@ -7,7 +7,7 @@ from gradcam_jax.data.vqa_files import HumanQuestion
 from gradcam_jax.evaluation.answers import accuracy_by_kind, vqa_accuracy
 
 _ARTICLES = ("a", "an", "the")
-_NUMBERS = "zero one two three four five six seven eight nine ten".split()
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _DIGITS = {"none": "0"} | {word: str(number) for number, word in enumerate(_NUMBERS)}
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _FULL_STOP = re.compile(r"\.(?!\d)")
