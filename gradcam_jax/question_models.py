@@ -18,7 +18,7 @@ from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.heads import checkpoint_path, choose_layer, head_variables, spatial_cnn_layers
 from gradcam_jax.interception.linen import layer_shapes
-from gradcam_jax.models.vqa import VQA, vqa_lite0, vqa_vgg19
+from gradcam_jax.models.vqa import VQA, vqa_lite0, vqa_small, vqa_vgg19
 from gradcam_jax.text import MAX_QUESTION_TOKENS, Vocabulary
 
 DEFAULT = "vqa_lite0"
@@ -83,6 +83,14 @@ QUESTION_MODELS = {
         recipe=preprocessing.ORIGINAL,
         size=224,
         get="python scripts/download_checkpoints.py vqa_vgg19",
+    ),
+    "vqa_easy": Entry(
+        build=vqa_small,
+        cnn=None,
+        layer="cnn/smooth",  # 16x16: the smallest shapes are 7 pixels wide, and the cells of 8x8 may miss them.
+        recipe=preprocessing.EASY_VQA,
+        size=64,
+        get="python scripts/train.py --task vqa --dataset easy_vqa",
     ),
 }
 """Every VQA model by name."""

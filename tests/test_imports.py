@@ -39,7 +39,8 @@ ALLOWED = {
     "batch": OUTER | {"captioners", "question_models"},
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER | {"version", "captioners", "caption_pictures", "question_models", "question_pictures"},
+    "commands": OUTER
+    | {"version", "heads", "captioners", "caption_pictures", "question_models", "question_pictures"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.

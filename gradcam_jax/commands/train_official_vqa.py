@@ -97,8 +97,8 @@ def run(
     every_question = read_question_set(options.questions, options.annotations, options.images)
     asked, words, answers = trainable(every_question, preset.answers)
     say(
-        f"{len(asked.photos)} photos; {len(asked.questions)} of {len(every_question.questions)} questions have one "
-        f"of the {len(answers)} most frequent answers; {len(words)} words"
+        f"{len(asked.photos)} photos; {len(asked.questions)} of {len(every_question.questions)} questions have "
+        f"one of the {len(answers)} most frequent answers; {len(words)} words"
     )
     model = QUESTION_MODELS[options.model].build(len(words), len(answers), dropout=preset.dropout)
     features = photo_features(options.model, asked.photos, Path(options.run_folder), progress)

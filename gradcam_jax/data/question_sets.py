@@ -1,6 +1,5 @@
 """Official VQA files with their photos, as the arrays that a head is trained on: the original's preprocessing."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from gradcam_jax.data.vqa_files import HumanQuestion, image_file, most_frequent_
 from gradcam_jax.errors import InputError
 from gradcam_jax.text import MAX_QUESTION_TOKENS, Vocabulary, count_words, encode_question, question_tokens
 
-Files = Sequence[str | os.PathLike[str]]
+Files = Sequence[str | Path]
 
 NO_ANSWER = -1
 """The index of an answer outside the vocabulary."""

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
 from gradcam_jax.models.layers import Pool
 from gradcam_jax.models.lstm import Lstm
-from gradcam_jax.models.vgg import VGG, vgg19
+from gradcam_jax.models.shape_cnn import ShapeCnn
+from gradcam_jax.models.vgg import vgg19
 
 
 def l2_normalize(features: jax.Array) -> jax.Array:
@@ -160,7 +161,6 @@ def vqa_lite0(words: int, answers: int, **fields: Any) -> VQA:
 
 
 def vqa_small(words: int, answers: int, **fields: Any) -> VQA:
-    """Returns a model for 64x64 pictures whose CNN, a small VGG, is trained with the rest."""
-    cnn = VGG((2, 2, 2), (16, 32, 64), hidden=128, classes=None, input_size=64)
+    """Returns a model for 64x64 pictures of shapes, whose CNN, a small VGG, is trained with the rest."""
     sizes: dict[str, Any] = {"embedding": 32, "hidden": 64, "common": 128, "normalize": identity}
-    return VQA(cnn=cnn, words=words, answers=answers, **sizes | fields)
+    return VQA(cnn=ShapeCnn(), words=words, answers=answers, **sizes | fields)

@@ -1,0 +1,65 @@
+"""A small VGG for 64x64 pictures of simple shapes, made so that its maps lie on the shapes.
+
+What tells a shape is its outline, which a feature sees as well from without as from within. Smoothed over ten
+pixels, what lies around a convex shape is densest inside it: so the last features are smoothed, and the strongest
+place of each is all that the layers behind them are told.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax.models.layers import Pool, Relu, max_pool, require_image
+
+
+class ShapeCnn(nn.Module):
+    """Convolutional blocks with poolings between them, a smoothing, a global maximum, one fully connected layer.
+
+    Layers: ``conv1_1``, ``relu1_1``, ..., ``pool1``, ..., ``smooth``, ``peak``, ``fc``, ``relu_fc``.
+
+    Attributes:
+        convolutions: Number of convolutions of each block.
+        channels: Channels of each block.
+        hidden: Number of features returned.
+        deviation: Of the Gaussian that smooths, in positions of the last block.
+        relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
+    """
+
+    convolutions: tuple[int, ...] = (1, 1, 1)
+    channels: tuple[int, ...] = (8, 16, 32)
+    hidden: int = 64
+    deviation: float = 2.5
+    relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps preprocessed images ``(..., H, W, 3)`` to features ``(..., hidden)``."""
+        require_image(x, "ShapeCnn")
+        for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
+            if block > 1:
+                x = Pool(lambda x: max_pool(x, 2, 2), name=f"pool{block - 1}")(x)
+            for index in range(1, count + 1):
+                x = nn.Conv(channels, (3, 3), padding=1, name=f"conv{block}_{index}")(x)
+                x = Relu(self.relu, name=f"relu{block}_{index}")(x)
+        x = Pool(lambda x: gaussian_blur(x, self.deviation), name="smooth")(x)
+        x = Pool(lambda x: jnp.max(x, axis=(-3, -2)), name="peak")(x)
+        return Relu(self.relu, name="relu_fc")(nn.Dense(self.hidden, name="fc")(x))
+
+
+def gaussian_blur(x: jax.Array, deviation: float) -> jax.Array:
+    """Smooths ``(..., h, w, c)`` with a Gaussian over the positions; beyond the edge there is nothing.
+
+    Args:
+        x: ``(..., h, w, c)``.
+        deviation: Standard deviation, in positions.
+    """
+    rows, columns = (jnp.asarray(_gaussian_matrix(length, deviation), x.dtype) for length in x.shape[-3:-1])
+    return jnp.einsum("yh,...hwc,xw->...yxc", rows, x, columns)
+
+
+def _gaussian_matrix(length: int, deviation: float) -> np.ndarray:
+    distance = np.subtract.outer(np.arange(length), np.arange(length)) / deviation
+    return np.exp(-(distance**2) / 2) / (deviation * np.sqrt(2 * np.pi))
