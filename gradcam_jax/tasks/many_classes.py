@@ -141,10 +141,7 @@ def _map(
         resumed(model, variables, head.dense, ()),
     )
     activations = map_images(lambda image: trunk({}, image)[1][head.layer], images)
-    channels = activations.shape[-1]
-    summed = jnp.sum(
-        _kernel(variables, head.dense).reshape((-1, channels, _kernel(variables, head.dense).shape[-1])), 0
-    )
+    summed = _sum_over_positions(_kernel(variables, head.dense), activations.shape[-1])
     # The largest layer takes the batch whole; what follows has a row for every class already.
     z = jax.vmap(lambda activation, image: to_dense({}, activation, image)[1][head.dense])(activations, images)
 
@@ -158,6 +155,14 @@ def _map(
         return TargetMaps(logits, logits[labels], jnp.einsum("hwk,ck->chw", activation, alpha, precision=precise))
 
     return map_images(map_one, activations, images, z, labels)
+
+
+def _sum_over_positions(kernel: jax.Array, channels: int) -> jax.Array:
+    """Sums ``(positions * channels, outputs)`` to ``(channels, outputs)``."""
+    by_position = kernel.reshape((-1, channels, kernel.shape[-1]))
+    ones = jnp.ones(by_position.shape[:1], kernel.dtype)
+    # As a product: on CPUs XLA's own sum over the first axis is 50 times slower.
+    return jnp.einsum("p,pkm->km", ones, by_position, precision=jax.lax.Precision.HIGHEST)
 
 
 def _passes_constants(
