@@ -68,9 +68,9 @@ def resumed(
 ) -> Forward:
     """Returns what follows a layer as ``forward(taps, activation, *inputs) -> (outputs, activations)``.
 
-    With :func:`tapped` it cuts a model in two: ``tapped(model, variables, start)`` computes the layer's activation,
-    and this goes on from there. Under ``jax.jit`` the compiler drops the layers before, whose result is replaced;
-    where a skip connection passes the layer by, they are computed from the inputs once more.
+    With :func:`tapped` it cuts a model in two: ``tapped(model, variables, start)`` computes the layer's
+    activation, and this goes on from there. Under ``jax.jit`` the compiler drops the layers before, whose result
+    is replaced; where a skip connection passes the layer by, they are computed from the inputs once more.
 
     Args:
         model: A Linen module; it is not changed.

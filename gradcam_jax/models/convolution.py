@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 
 from gradcam_jax.models.winograd import convolve_3x3, suits_winograd, transform_kernel
 
@@ -30,7 +31,7 @@ class Conv3x3(nn.Module):
         shape = (3, 3, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=None)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=None)
         images = jnp.split(x, self.groups, axis=-1)
         kernels = jnp.split(kernel, self.groups, axis=-1)
         results = [

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 _FEWEST_CHANNELS = 32  # with fewer, adding up the windows costs more than the multiplications saved
 _SIDES = (8, 160)  # in pixels: smaller maps are all border; on larger ones the memory traffic outweighs the gain
@@ -88,25 +89,32 @@ def _plain(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None) -> ja
     return plain_convolution(x, kernel)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None) -> tuple[jax.Array, Any]:
-    return convolve_3x3(x, kernel, transformed), (x, kernel, transformed)
+def _forward(x: Any, kernel: Any, transformed: Any) -> tuple[jax.Array, Any]:
+    """Keeps the image for the way back only if the kernel is differentiated, as in training."""
+    ready = None if transformed is None else transformed.value
+    result = convolve_3x3(x.value, kernel.value, ready)
+    return result, (x.value if kernel.perturbed else None, kernel.value, ready)
 
 
-def _backward(residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+def _backward(residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array | None, None]:
     x, kernel, transformed = residuals
+    if isinstance(gradient, SymbolicZero):
+        gradient = jnp.zeros(gradient.shape, gradient.dtype)
     flipped = jnp.swapaxes(kernel[::-1, ::-1], -2, -1)
-    if transformed is None:
-        to_x, to_transformed = convolve_3x3(gradient, flipped), None
-    else:
-        # Turning a kernel around swaps the first and last rows and columns of its transform.
-        order = jnp.array([3, 1, 2, 0])
-        turned = jnp.swapaxes(transformed[order][:, order], -2, -1)
-        to_x, to_transformed = convolve_3x3(gradient, flipped, turned), jnp.zeros_like(transformed)
+    to_x = convolve_3x3(gradient, flipped, None if transformed is None else _turn_around(transformed))
+    if x is None:
+        return to_x, None, None
     _, pull_back = jax.vjp(lambda kernel: plain_convolution(x, kernel), kernel)
-    return to_x, *pull_back(gradient), to_transformed
+    return to_x, pull_back(gradient)[0], None
 
 
-convolve_3x3.defvjp(_forward, _backward)
+def _turn_around(transformed: jax.Array) -> jax.Array:
+    """Returns the transform of the kernel that takes a gradient back: flipped, inputs and outputs exchanged."""
+    order = jnp.array([3, 1, 2, 0])  # flipping three rows exchanges the first and last of their four combinations
+    return jnp.swapaxes(transformed[order][:, order], -2, -1)
+
+
+convolve_3x3.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _overlapping_windows(x: jax.Array) -> _Windows:

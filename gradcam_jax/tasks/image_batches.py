@@ -1,4 +1,4 @@
-"""Batches of images at the speed of the platform: the layers up to the map one image at a time on CPUs, the rest at once.
+"""Batches of images as the platform runs them fastest: on CPUs one image at a time, but for the last layers.
 
 A CPU's caches hold what one image's convolutions pass on to each other, not what a batch's do, so there a batch
 goes through them in a loop; accelerators take it whole. What follows the mapped layer takes the batch whole
@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from gradcam_jax.attribution.linearize import Outputs, linearize
 from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.attribution.pixels import guided_grad_cam
+from gradcam_jax.attribution.pixels import guided_grad_cam, input_gradient
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.attribution.resize import resize_corner_aligned
+from gradcam_jax.interception.dependence import depends_on
 from gradcam_jax.interception.linen import resumed, tapped
-from gradcam_jax.tasks.explanation import CamMethod, Explanation, TargetScore
+from gradcam_jax.tasks.explanation import CamMethod, Explanation, TargetScore, explain_targets
 
 
 class TargetMaps(NamedTuple):
@@ -48,8 +50,9 @@ def map_images(function: Callable[..., Any], *arrays: Any) -> Any:
 
     Args:
         function: Takes one example's arrays.
-        *arrays: Arrays or trees with a leading axis n. The axis must not be sharded over devices (a loop would
-            gather it): split it by ``jax.shard_map`` outside.
+        *arrays: Arrays or trees with a leading axis n. A loop over an axis that is sharded would gather it: give
+            each device its own share by ``jax.shard_map`` (with ``check_vma=False``: the zeros at which gradients
+            are taken are each device's own, and must not be summed over devices).
 
     Returns:
         What the function returns, with a leading axis n.
@@ -148,28 +151,36 @@ def explain_images(
     def run_trunk(images: jax.Array) -> jax.Array:
         return map_images(lambda *example: trunk({}, *example)[1][layer], images, *inputs)
 
+    shape = jax.eval_shape(run_trunk, images)
+    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (shape, images, *inputs))
+    if depends_on(lambda *example: guided_rest({}, *example)[0], 1, *example):
+        # What passes the layer by meets what went through it again below, and guided rectifiers gate their sum.
+        whole = tapped(model, variables, layer), tapped(guided_model, variables, ())
+
+        def explain_one(image: jax.Array, targets: Any, *example: Any) -> Explanation:
+            targets = choose(whole[0]({}, image, *example)[0], targets)
+            return explain_targets(*whole, score, layer, image, targets, *example, method=method)
+
+        return map_images(explain_one, images, targets, *inputs)
+
     activations, pull_back = jax.vjp(run_trunk, images)  # guided rectifiers change only what comes back
 
-    def explain_one(activation: jax.Array, image: jax.Array, targets: Any, *example: Any) -> Any:
+    def explain_head(activation: jax.Array, image: jax.Array, targets: Any, *example: Any) -> Any:
         targets = choose(rest({}, activation, image, *example)[0], targets)
 
         def explain_target(target: Any) -> Any:
             def score_of(outputs: Outputs) -> jax.Array:
                 return score(outputs, target)
 
-            def guided_score(activation: jax.Array, image: jax.Array) -> jax.Array:
-                return score_of(guided_rest({}, activation, image, *example)[0])
-
             outputs, tapped_here, gradients = linearize(rest, score_of, activation, image, *example)
             cam = method(tapped_here[layer], gradients[layer], rectify=False)
-            # The second gradient is what passes the layer by, in models with skip connections around it.
-            at_layer, past_layer = jax.grad(guided_score, argnums=(0, 1))(activation, image)
-            return outputs, score_of(outputs), cam, at_layer, past_layer
+            gradient = input_gradient(guided_rest, score_of, activation, image, *example)
+            return outputs, score_of(outputs), cam, gradient
 
-        return jax.vmap(explain_target, out_axes=(None, 0, 0, 0, 0))(targets)
+        return jax.vmap(explain_target, out_axes=(None, 0, 0, 0))(targets)
 
-    outputs, scores, cam, at_layer, past_layer = jax.vmap(explain_one)(activations, images, targets, *inputs)
-    to_pixels = map_images(lambda gradient: pull_back(gradient)[0], at_layer.swapaxes(0, 1))
-    pixels = to_pixels.swapaxes(0, 1) + past_layer
+    outputs, scores, cam, gradients = jax.vmap(explain_head)(activations, images, targets, *inputs)
+    by_target = jnp.moveaxis(gradients, 1, 0)
+    pixels = jnp.moveaxis(map_images(lambda gradient: pull_back(gradient)[0], by_target), 0, 1)
     heatmap = resize_corner_aligned(jax.nn.relu(cam), (images.shape[-3], images.shape[-2]))
     return Explanation(outputs, scores, cam, heatmap, pixels, guided_grad_cam(heatmap, pixels))
