@@ -102,6 +102,8 @@ def _over_devices(job: Job, mesh: Mesh) -> Callable[..., Results]:
         return explain_batch(job, variables, network.astype(jnp.bfloat16) if job.in_bfloat16 else network, inputs)
 
     split, whole = PartitionSpec(_AXIS), PartitionSpec()
+    # Without check_vma=False the zeros at which gradients are taken count as one value on all devices, and their
+    # gradients would be summed over the devices.
     return jax.shard_map(explain, mesh=mesh, in_specs=(whole, split, split), out_specs=split, check_vma=False)
 
 
