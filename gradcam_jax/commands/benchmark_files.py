@@ -87,7 +87,7 @@ def _write(path: Path, rows: Sequence[dict[str, Any]], about: dict[str, str]) ->
     with path.open("w", encoding="utf-8", newline="") as file:
         for key, value in about.items():
             file.write(f"# {key}: {value}\n")
-        writer = csv.DictWriter(file, _COLUMNS, restval="", lineterminator="\n")
+        writer: Any = csv.DictWriter(file, _COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         for row in rows:
             rounds = " ".join(f"{rate:.1f}" for rate in row["rounds"])
