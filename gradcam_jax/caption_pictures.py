@@ -48,7 +48,7 @@ def word_rows(photo: np.ndarray, words: Sequence[WordMap], box: tuple[float, flo
     tiles = [(_label(word, strongest), overlay(photo, word.heatmap, box)) for word in words]
     starts = range(0, len(tiles), _TILES_A_ROW)
     titles = [
-        "Word by word: red speaks most for the word; its probability after the words before it; its map's strength"
+        "Word by word. In brackets: probability after the words before; strength of the map (1: the strongest)"
     ]
     titles += [""] * (len(starts) - 1)
     return [Row(title, tiles[start : start + _TILES_A_ROW]) for title, start in zip(titles, starts, strict=True)]
