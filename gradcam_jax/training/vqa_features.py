@@ -19,7 +19,7 @@ CNN = "efficientnet_lite0"
 """The zoo's name of the frozen CNN."""
 
 TRAINING_SIZE = 224
-"""Side of the views, in pixels."""
+"""Side of the captioner's views, in pixels; the VQA model sees its own as large as it explains photos."""
 
 _COLLAGES = 2000
 _TEST_COLLAGES = 120
