@@ -41,13 +41,25 @@ class ShapeCnn(nn.Module):
         require_image(x, "ShapeCnn")
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             if block > 1:
-                x = Pool(lambda x: nn.avg_pool(x, (2, 2), (2, 2)), name=f"pool{block - 1}")(x)
+                x = Pool(halve, name=f"pool{block - 1}")(x)
             for index in range(1, count + 1):
                 x = nn.Conv(channels, (3, 3), padding=1, use_bias=False, name=f"conv{block}_{index}")(x)
                 x = Relu(self.relu, name=f"relu{block}_{index}")(x)
         x = Pool(lambda x: gaussian_blur(x, self.deviation), name="smooth")(x)
         x = Pool(lambda x: jnp.max(x, axis=(-3, -2)), name="peak")(x)
         return Relu(self.relu, name="relu_fc")(nn.Dense(self.hidden, name="fc")(x))
+
+
+def halve(x: jax.Array) -> jax.Array:
+    """Averages ``(..., h, w, c)`` over squares of 2x2; an odd last row or column is left out.
+
+    Example:
+        >>> halve(jnp.arange(4.0).reshape(2, 2, 1)).tolist()
+        [[[1.5]]]
+    """
+    height, width = (length // 2 for length in x.shape[-3:-1])
+    even = x[..., : 2 * height, : 2 * width, :]
+    return jnp.mean(even.reshape((*x.shape[:-3], height, 2, width, 2, x.shape[-1])), axis=(-4, -2))
 
 
 def gaussian_blur(x: jax.Array, deviation: float) -> jax.Array:
