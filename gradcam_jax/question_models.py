@@ -87,7 +87,7 @@ QUESTION_MODELS = {
     "vqa_easy": Entry(
         build=vqa_small,
         cnn=None,
-        layer="cnn/smooth",  # 16x16: the smallest shapes are 7 pixels wide, and the cells of 8x8 may miss them.
+        layer="cnn/relu2_1",  # 32x32: the 4-pixel cells of relu3_1 are often highest just outside an outline.
         recipe=preprocessing.EASY_VQA,
         size=64,
         get="python scripts/train.py --task vqa --dataset easy_vqa",

@@ -179,9 +179,9 @@ def shown_on(bar: tqdm.tqdm) -> train_vqa.Progress:
     """Returns a progress report that moves a bar, which starts anew when something else begins."""
 
     def show(name: str, done: int, total: int) -> None:
+        bar.set_description(name, refresh=False)
         if bar.total != total or done < bar.n:
             bar.reset(total)
-        bar.set_description(name, refresh=False)
         bar.update(done - bar.n)
 
     return show

@@ -54,7 +54,7 @@ class Options:
 
     output: str = "checkpoints/vqa_easy.safetensors"
     run_folder: str = "output/train_easy_vqa"
-    epochs: int = 16
+    epochs: int = 14
     batch_size: int = 50
     asked: int = 8
     learning_rate: float = 3e-3

@@ -1,8 +1,9 @@
 """A small VGG for 64x64 pictures of simple shapes, made so that its maps lie on the shapes.
 
-What tells a shape is its outline, which a feature sees as well from without as from within. Smoothed over ten
-pixels, what lies around a convex shape is densest inside it: so the last features are smoothed, and the strongest
-place of each is all that the layers behind them are told.
+What tells a shape is its outline, which a feature sees as well from without as from within. So nothing is to be
+seen outside: the background is 0, convolutions have no bias, and poolings average, where a maximum would carry
+a shape's colour beyond its edge. The last features are smoothed over ten pixels, which makes the model count how
+much of an outline lies together, and the strongest place of each is all that the layers behind are told.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.models.layers import Pool, Relu, max_pool, require_image
+from gradcam_jax.models.layers import Pool, Relu, require_image
 
 
 class ShapeCnn(nn.Module):
@@ -40,13 +41,25 @@ class ShapeCnn(nn.Module):
         require_image(x, "ShapeCnn")
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             if block > 1:
-                x = Pool(lambda x: max_pool(x, 2, 2), name=f"pool{block - 1}")(x)
+                x = Pool(halve, name=f"pool{block - 1}")(x)
             for index in range(1, count + 1):
-                x = nn.Conv(channels, (3, 3), padding=1, name=f"conv{block}_{index}")(x)
+                x = nn.Conv(channels, (3, 3), padding=1, use_bias=False, name=f"conv{block}_{index}")(x)
                 x = Relu(self.relu, name=f"relu{block}_{index}")(x)
         x = Pool(lambda x: gaussian_blur(x, self.deviation), name="smooth")(x)
         x = Pool(lambda x: jnp.max(x, axis=(-3, -2)), name="peak")(x)
         return Relu(self.relu, name="relu_fc")(nn.Dense(self.hidden, name="fc")(x))
+
+
+def halve(x: jax.Array) -> jax.Array:
+    """Averages ``(..., h, w, c)`` over squares of 2x2; an odd last row or column is left out.
+
+    Example:
+        >>> halve(jnp.arange(4.0).reshape(2, 2, 1)).tolist()
+        [[[1.5]]]
+    """
+    height, width = (length // 2 for length in x.shape[-3:-1])
+    even = x[..., : 2 * height, : 2 * width, :]
+    return jnp.mean(even.reshape((*x.shape[:-3], height, 2, width, 2, x.shape[-1])), axis=(-4, -2))
 
 
 def gaussian_blur(x: jax.Array, deviation: float) -> jax.Array:
