@@ -39,7 +39,9 @@ ALLOWED = {
     "batch": OUTER,
     "sample_photos": INNER,
     "downloads": {"interception"},
-    "commands": OUTER | {"version", "captioners", "caption_pictures", "question_models", "question_pictures"},
+    "benchmark": OUTER,
+    "commands": OUTER
+    | {"benchmark", "version", "captioners", "caption_pictures", "question_models", "question_pictures"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.
