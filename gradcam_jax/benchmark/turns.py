@@ -21,7 +21,8 @@ class Worker:
     def __init__(self, name: str, threads: int) -> None:
         command = [sys.executable, "-m", "gradcam_jax.benchmark.worker", name, str(threads)]
         self.name = name
-        self._errors = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would fill up
+        # Not a pipe: one that nobody reads would fill up.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
