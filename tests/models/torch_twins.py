@@ -1,52 +1,19 @@
-"""The same nets in torch, layer by layer under the same names, filled from this project's variables.
-
-Written by hand, so that no other library of models is needed. Nothing works in place: a hook then sees what a
-layer returned.
-"""
-
-from collections import OrderedDict
+"""The nets in torch that the benchmark times, filled from this project's variables."""
 
 import numpy as np
 import torch
 from torch import nn
 
+from gradcam_jax.benchmark.torch_nets import torch_alexnet_caffe, torch_alexnet_torchvision, torch_vgg
 
-def torch_vgg(convolutions, *, ceil_mode, adaptive):
-    """Returns VGG as an ``nn.Sequential`` of named layers."""
-    layers, channels = OrderedDict(), 3
-    for block, (count, width) in enumerate(zip(convolutions, (64, 128, 256, 512, 512), strict=True), 1):
-        for index in range(1, count + 1):
-            layers[f"conv{block}_{index}"] = nn.Conv2d(channels, width, 3, padding=1)
-            layers[f"relu{block}_{index}"] = nn.ReLU()
-            channels = width
-        layers[f"pool{block}"] = nn.MaxPool2d(2, 2, ceil_mode=ceil_mode)
-    return nn.Sequential(_with_classifier(layers, 512, 7, adaptive))
-
-
-def torch_alexnet_caffe():
-    """Returns bvlc_alexnet: groups, local response normalisation, pooling that may hang over the edge."""
-    layers = OrderedDict()
-    shapes = ((3, 96, 11, 4, 0, 1), (96, 256, 5, 1, 2, 2), (256, 384, 3, 1, 1, 1), (384, 384, 3, 1, 1, 2))
-    for index, (inputs, outputs, size, stride, padding, groups) in enumerate((*shapes, (384, 256, 3, 1, 1, 2)), 1):
-        layers[f"conv{index}"] = nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups)
-        layers[f"relu{index}"] = nn.ReLU()
-        if index in (1, 2):
-            layers[f"norm{index}"] = nn.LocalResponseNorm(5, 1e-4, 0.75, 1.0)
-        if index in (1, 2, 5):
-            layers[f"pool{index}"] = nn.MaxPool2d(3, 2, ceil_mode=True)
-    return nn.Sequential(_with_classifier(layers, 256, 6, adaptive=False))
-
-
-def torch_alexnet_torchvision():
-    """Returns torchvision's single-tower AlexNet."""
-    layers = OrderedDict()
-    shapes = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
-    for index, shape in enumerate(shapes, 1):
-        layers[f"conv{index}"] = nn.Conv2d(*shape)
-        layers[f"relu{index}"] = nn.ReLU()
-        if index in (1, 2, 5):
-            layers[f"pool{index}"] = nn.MaxPool2d(3, 2)
-    return nn.Sequential(_with_classifier(layers, 256, 6, adaptive=True))
+__all__ = [
+    "channels_first",
+    "channels_last",
+    "filled",
+    "torch_alexnet_caffe",
+    "torch_alexnet_torchvision",
+    "torch_vgg",
+]
 
 
 def filled(model, variables, grid):
@@ -74,13 +41,3 @@ def channels_first(images):
 def channels_last(tensor):
     """Turns a torch tensor ``(n, C, H, W)`` into ``(n, H, W, C)`` numpy."""
     return np.moveaxis(tensor.detach().numpy(), 1, -1)
-
-
-def _with_classifier(layers, channels, grid, adaptive):
-    if adaptive:
-        layers["grid"] = nn.AdaptiveAvgPool2d(grid)
-    layers["flatten"] = nn.Flatten()
-    layers["fc6"], layers["relu6"] = nn.Linear(channels * grid * grid, 4096), nn.ReLU()
-    layers["fc7"], layers["relu7"] = nn.Linear(4096, 4096), nn.ReLU()
-    layers["fc8"] = nn.Linear(4096, 1000)
-    return layers

@@ -1,0 +1,49 @@
+"""What is timed: one kind of work, on one model, for one size of batch."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+WORK = {
+    "forward": "forward pass alone",
+    "grad_cam": "Grad-CAM, one class a photo",
+    "ten_classes": "Grad-CAM, ten classes a photo",
+    "all_classes": "Grad-CAM, all 1,000 classes",
+    "guided_backprop": "guided backpropagation",
+    "guided_grad_cam": "Guided Grad-CAM",
+}
+"""Every kind of work by name, in words."""
+
+
+class Task(NamedTuple):
+    """One thing to be timed.
+
+    Attributes:
+        model: A name in the zoo of models.
+        work: One of :data:`WORK`.
+        batch_size: Photos a call.
+    """
+
+    model: str
+    work: str
+    batch_size: int
+
+
+class Prepared(NamedTuple):
+    """A task ready to run.
+
+    Attributes:
+        run: Does it once and returns when the result is there.
+        facts: What is known of it beforehand, such as seconds of compilation.
+    """
+
+    run: Callable[[], Any]
+    facts: dict[str, float]
+
+
+class UnsupportedError(ValueError):
+    """A library does not do this work on this model."""
+
+
+def class_indices(batch_size: int, count: int) -> list[list[int]]:
+    """Returns the classes to explain, ``count`` for each photo, of 1,000."""
+    return [[(37 * photo + 101 * index) % 1000 for index in range(count)] for photo in range(batch_size)]
