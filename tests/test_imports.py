@@ -39,14 +39,9 @@ ALLOWED = {
     "batch": OUTER | {"captioners", "question_models"},
     "sample_photos": INNER,
     "downloads": {"interception"},
-<<<<<<< HEAD
-    "commands": OUTER
-    | {"version", "heads", "captioners", "caption_pictures", "question_models", "question_pictures"},
-=======
     "benchmark": OUTER,
     "commands": OUTER
-    | {"benchmark", "version", "captioners", "caption_pictures", "question_models", "question_pictures"},
->>>>>>> speed
+    | {"benchmark", "version", "heads", "captioners", "caption_pictures", "question_models", "question_pictures"},
     "__init__": TASKS | {"version"},
 }
 # Room -> the only other libraries it may import.

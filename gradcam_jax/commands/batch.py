@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from gradcam_jax.batch.vqa import vqa_job
 from gradcam_jax.commands.batch_pictures import KINDS, draw_image
 from gradcam_jax.commands.captioning import EXPLAINING_SIZE
 from gradcam_jax.commands.classification import find_recipe, input_size
+from gradcam_jax.commands.machine import usable_cores
 from gradcam_jax.errors import InputError
 
 OK, SOME_FAILED, INTERRUPTED = 0, 2, 130
@@ -111,7 +111,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> int:
         raise InputError(
             f"Expected --batch_size to be a multiple of the {len(devices)} devices, got {batch_size}."
         )
-    workers = options.workers or _cores()
+    workers = options.workers or usable_cores()
     folder = Path(options.out_path)
     kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
     draw = functools.partial(draw_image, folder, kinds, job) if kinds else None
@@ -243,10 +243,6 @@ def _check(options: Options) -> None:
             f"Expected --process_id from 0 to {options.processes - 1} (--num_processes {options.processes}), "
             f"got {options.process} instead."
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _show(bar: tqdm.tqdm, progress: Progress) -> None:

@@ -1,8 +1,8 @@
 """Times the way from files: decoding in every way, and a whole run beside its compiled function."""
 
 import csv
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from gradcam_jax import zoo
 from gradcam_jax.batch.classification import classification_job
 from gradcam_jax.commands.benchmark_decoding import Way, measure_decoding
 from gradcam_jax.commands.benchmark_pipeline import measure_pipeline
+from gradcam_jax.commands.machine import this_run, usable_cores
 
 _COLUMNS = ("what", "pool", "workers", "scaled", "batch_size", "images", "images_per_second", "rounds")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Options:
     """What to time.
 
@@ -31,18 +32,17 @@ class Options:
     images: str
     model: str = zoo.DEFAULT["classification"]
     batch_size: int = 8
-    workers: int = 2
+    workers: int = dataclasses.field(default_factory=usable_cores)
     count: int | None = None
     rounds: int = 5
     out_path: str = "docs/benchmarks/files.csv"
 
 
-def run(options: Options, about: dict[str, str], report: Callable[[str], None]) -> list[dict[str, Any]]:
+def run(options: Options, report: Callable[[str], None]) -> list[dict[str, Any]]:
     """Times, writes the CSV, and reports a table in Markdown.
 
     Args:
         options: What to time.
-        about: What the machine and the versions are, for the CSV's head.
         report: Takes lines for people.
 
     Returns:
@@ -76,9 +76,8 @@ def run(options: Options, about: dict[str, str], report: Callable[[str], None]) 
         rows.append(row | settings)
     path = Path(options.out_path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(
-        path, rows, {**about, "model": options.model, "run / function (median of rounds)": f"{found['ratio']:.3f}"}
-    )
+    ratio = {"model": options.model, "run / function (median of the rounds' ratios)": f"{found['ratio']:.3f}"}
+    _write(path, rows, this_run() | ratio)
     report(f"run / function: {found['ratio']:.3f}; written: {path}")
     return rows
 
