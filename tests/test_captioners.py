@@ -113,6 +113,16 @@ def test_a_checkpoint_of_another_kind_or_shape_is_refused(tmp_path):
         captioners.load_captioner(str(other))
 
 
+def test_a_checkpoint_may_hold_a_cnn_of_its_own(tmp_path):
+    """As one whose CNN was trained too."""
+    small = captioners.load_captioner(str(write_small_captioner(tmp_path)))
+    trained = jax.tree.map(lambda leaf: leaf + np.float32(1), small.variables)
+    path = tmp_path / "trained.safetensors"
+    write_checkpoint(path, trained, small.card)
+    loaded = captioners.load_captioner(str(path))
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, trained)
+
+
 def test_a_captioner_that_is_not_here_comes_with_the_command_that_gets_it(tmp_path, monkeypatch):
     monkeypatch.setattr("gradcam_jax.zoo.checkpoint_folders", lambda: [tmp_path])
     with pytest.raises(InputError, match=r"download_checkpoints\.py captioner_vgg16"):

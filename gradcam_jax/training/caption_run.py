@@ -103,7 +103,8 @@ NEURALTALK2 = Preset(
     steps=50_000,
     min_count=6,
 )
-"""neuraltalk2's first stage, the CNN frozen: 16 photos of 5 captions a batch, words seen more than 5 times."""
+"""neuraltalk2's first stage, the CNN frozen: 80 captions a batch (there 5 of each of 16 photos), words seen more
+than 5 times. One thing differs: there the linear map to the image's vector is frozen with the CNN, at random."""
 
 PRESETS = {preset.name: preset for preset in (LITE0, NEURALTALK2)}
 """Every preset by name."""

@@ -79,12 +79,14 @@ def test_the_loss_is_the_mean_surprise_of_words_and_end(data):
     model, variables = small_captioner().clone(dropout=0.0), random_variables()
     batch = image_batches(data, SIZE, images=4, seed=1)(0)
     value, _ = finetuning_loss(model, RECIPE)(variables["params"], batch, jax.random.key(0))
-    surprises = []
-    for image, captions, lengths in zip(batch["images"], batch["tokens"], batch["lengths"], strict=True):
-        for tokens, length in zip(captions, lengths, strict=True):
-            log_probs = model.apply(variables, to_network(image, RECIPE), tokens)
-            said = [*tokens[:length], WORDS]
-            surprises += [-float(log_probs[step, token]) for step, token in enumerate(said)]
+    images = np.repeat(to_network(batch["images"], RECIPE), 5, axis=0)  # one for each caption
+    tokens, lengths = batch["tokens"].reshape(20, 16), batch["lengths"].reshape(20)
+    log_probs = np.asarray(model.apply(variables, images, tokens))
+    surprises = [
+        -log_probs[row, step, token]
+        for row, length in enumerate(lengths)
+        for step, token in enumerate([*tokens[row, :length], WORDS])
+    ]
     np.testing.assert_allclose(value, np.mean(surprises), rtol=1e-5)
 
 
