@@ -15,7 +15,7 @@ from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA
 from gradcam_jax.preprocessing import ORIGINAL
 from gradcam_jax.question_models import QUESTION_MODELS, Entry, load_question_model
-from gradcam_jax.training.vqa_official import PRESETS, PUBLISHED
+from gradcam_jax.training.vqa_official import PRESETS
 from tests.comparison import kaiming_variables
 from tests.data.made_vqa import COLOURS, make_official_vqa
 
@@ -38,14 +38,15 @@ class _PowerCutError(Exception):
 
 @pytest.fixture(autouse=True)
 def small(tmp_path_factory, monkeypatch):
-    """A VQA model ``small`` on a frozen classifier ``tiny``, and a published preset of 30 questions a step."""
+    """A VQA model ``small`` on a frozen classifier ``tiny``, and presets of 30 questions a step."""
     folder = tmp_path_factory.mktemp("checkpoints")
     entry = zoo.Entry("tiny", "classification", _cnn, "relu2_1", RECIPE, 0, "none")
     monkeypatch.setattr("gradcam_jax.zoo.checkpoint_folders", lambda: [folder])
     monkeypatch.setitem(zoo.ZOO, "tiny", entry)
     monkeypatch.setitem(QUESTION_MODELS, "small", Entry(_vqa, None, "cnn/relu2_1", RECIPE, SIZE, "make it"))
     monkeypatch.setitem(train_official_vqa.CNNS, "small", "tiny")
-    monkeypatch.setitem(PRESETS, "published", PUBLISHED._replace(batch_size=30))
+    for name in list(PRESETS):
+        monkeypatch.setitem(PRESETS, name, PRESETS[name]._replace(batch_size=30))
     variables = kaiming_variables(zoo.expected_variables(entry))
     write_checkpoint(folder / "tiny.safetensors", variables, Card("tiny", "original", "none", 0))
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
