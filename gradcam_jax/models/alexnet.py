@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from gradcam_jax.models.convolution import Conv3x3
+from gradcam_jax.models.convolution import SameConv
 from gradcam_jax.models.layers import (
     Pool,
     Relu,
@@ -55,13 +55,14 @@ class AlexNet(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``."""
         require_image(x, "AlexNet", self.input_size)
-        x = self._convolve(x, 1, 11, stride=4, padding=self.padding)
+        x = nn.Conv(self.channels[0], (11, 11), strides=4, padding=self.padding, name="conv1")(x)
+        x = Relu(self.relu, name="relu1")(x)
         x = self._pool(self._norm(x, 1), 1)
-        x = self._convolve(x, 2, 5, padding=2, groups=self.groups)
+        x = self._convolve(x, 2, 5, self.groups)
         x = self._pool(self._norm(x, 2), 2)
-        x = self._convolve(x, 3, 3, padding=1)
-        x = self._convolve(x, 4, 3, padding=1, groups=self.groups)
-        x = self._convolve(x, 5, 3, padding=1, groups=self.groups)
+        x = self._convolve(x, 3, 3)
+        x = self._convolve(x, 4, 3, self.groups)
+        x = self._convolve(x, 5, 3, self.groups)
         x = self._pool(x, 5)
         if self.input_size is None:
             x = adaptive_mean_pool(x, _GRID)
@@ -69,17 +70,8 @@ class AlexNet(nn.Module):
         x = Relu(self.relu, name="relu7")(nn.Dense(4096, name="fc7")(x))
         return nn.Dense(self.classes, name="fc8")(x)
 
-    def _convolve(
-        self, x: jax.Array, index: int, size: int, *, padding: int, stride: int = 1, groups: int = 1
-    ) -> jax.Array:
-        features, name = self.channels[index - 1], f"conv{index}"
-        convolution = (
-            Conv3x3(features, groups, name=name)
-            if size == 3
-            else nn.Conv(
-                features, (size, size), strides=stride, padding=padding, feature_group_count=groups, name=name
-            )
-        )
+    def _convolve(self, x: jax.Array, index: int, size: int, groups: int = 1) -> jax.Array:
+        convolution = SameConv(self.channels[index - 1], size, groups, name=f"conv{index}")
         return Relu(self.relu, name=f"relu{index}")(convolution(x))
 
     def _norm(self, x: jax.Array, index: int) -> jax.Array:

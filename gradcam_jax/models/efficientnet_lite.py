@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.attribution.relu_rules import relu6
+from gradcam_jax.models.convolution import PointwiseConv
 from gradcam_jax.models.layers import DepthwiseConv, Pool, Relu, require_image
 
 
@@ -60,11 +61,11 @@ class InvertedResidual(nn.Module):
         """Maps ``(..., H, W, C)`` to ``(..., ceil(H / stride), ceil(W / stride), channels)``."""
         inputs = x
         if self.expansion != 1:
-            x = nn.Conv(x.shape[-1] * self.expansion, (1, 1), use_bias=False, name="expand")(x)
+            x = PointwiseConv(x.shape[-1] * self.expansion, name="expand")(x)
             x = Relu(self.relu, name="expand_relu")(_batch_norm("expand_norm")(x))
         x = DepthwiseConv(self.kernel_size, self.stride, name="depthwise")(x)
         x = Relu(self.relu, name="depthwise_relu")(_batch_norm("depthwise_norm")(x))
-        x = nn.Conv(self.channels, (1, 1), use_bias=False, name="project")(x)
+        x = PointwiseConv(self.channels, name="project")(x)
         x = _batch_norm("project_norm")(x)
         return x + inputs if x.shape == inputs.shape else x
 
@@ -104,7 +105,7 @@ class EfficientNetLite(nn.Module):
                     self.relu,
                     name=f"block{block}",
                 )(x)
-        x = nn.Conv(1280, (1, 1), use_bias=False, name="head")(x)
+        x = PointwiseConv(1280, name="head")(x)
         x = Relu(self.relu, name="head_relu")(_batch_norm("head_norm")(x))
         x = Pool(_mean_over_positions, name="pool")(x)
         return x if self.classes is None else nn.Dense(self.classes, name="classifier")(x)

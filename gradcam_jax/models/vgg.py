@@ -10,7 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from gradcam_jax.models.convolution import Conv3x3
+from gradcam_jax.models.convolution import SameConv
 from gradcam_jax.models.layers import (
     Pool,
     Relu,
@@ -54,7 +54,7 @@ class VGG(nn.Module):
         require_image(x, "VGG", self.input_size)
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             for index in range(1, count + 1):
-                x = Conv3x3(channels, name=f"conv{block}_{index}")(x)
+                x = SameConv(channels, name=f"conv{block}_{index}")(x)
                 x = Relu(self.relu, name=f"relu{block}_{index}")(x)
             x = Pool(lambda x: self.pool(x, 2, 2), name=f"pool{block}")(x)
         if self.input_size is None:

@@ -32,6 +32,25 @@ def test_pools_of_3_by_2_cover_what_they_should(length, floor, ceil):
     np.testing.assert_array_equal(pooled, expected)
 
 
+@pytest.mark.parametrize("pool", [max_pool, max_pool_ceil])
+@pytest.mark.parametrize("shape", [(8, 6, 3), (7, 9, 3), (2, 5, 4, 2)])
+@pytest.mark.parametrize("window", [2, 3])
+def test_pools_side_by_side_and_their_gradients_equal_xlas(pool, shape, window):
+    x = jnp.asarray(np.maximum(normal(*shape), 0))  # a ReLU's zeros: equal values in most windows
+    y, pull_back = jax.vjp(lambda x: pool(x, window, window), x)
+    sides = [(0, y.shape[axis] * window - shape[axis]) for axis in (-3, -2)]
+    edges = [(0, 0)] * (x.ndim - 3) + [(0, max(after, 0)) for _, after in sides] + [(0, 0)]
+    sizes = (*(1 for _ in shape[:-3]), window, window, 1)
+
+    def reference(x):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, sizes, edges)
+
+    expected, pull_back_reference = jax.vjp(reference, x)
+    np.testing.assert_array_equal(y, expected)
+    gradient = jnp.asarray(normal(*y.shape))
+    np.testing.assert_array_equal(pull_back(gradient)[0], pull_back_reference(gradient)[0])
+
+
 @pytest.mark.parametrize(("height", "width", "size"), [(7, 10, 7), (13, 9, 6), (3, 4, 7)])
 def test_adaptive_mean_pool_by_loops(height, width, size):
     x = normal(2, height, width, 3)

@@ -1,12 +1,13 @@
 """Winograd's convolution against the plain sum in float64, its gradients, and the layer that uses it."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.models.convolution import Conv3x3, with_prepared_kernels
+from gradcam_jax.models.convolution import PointwiseConv, SameConv, with_prepared_kernels
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.winograd import (
     convolve_3x3,
@@ -119,6 +120,12 @@ def test_shapes_that_gain_nothing_are_left_alone(shape, kernel, dtype):
     assert not suits_winograd(jnp.zeros(shape, dtype), jnp.zeros(kernel, dtype))
 
 
+def test_a_pointwise_convolution_is_that_of_flax():
+    x = jnp.asarray(normal(2, 5, 4, 6))
+    kernel = {"params": {"kernel": jnp.asarray(normal(1, 1, 6, 8, seed=1))}}
+    assert_close(PointwiseConv(8).apply(kernel, x), nn.Conv(8, (1, 1), use_bias=False).apply(kernel, x), 1e-6)
+
+
 def wide_vgg():
     model = VGG(convolutions=(1, 2), channels=(32, 32), hidden=8, classes=5, input_size=16)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((16, 16, 3)))
@@ -152,10 +159,11 @@ def test_prepared_kernels_change_nothing_but_the_work():
     assert flops[0] < flops[1]
 
 
+@pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_groups_are_those_of_xla(groups):
+def test_groups_are_those_of_xla(groups, size):
     x = jnp.asarray(normal(2, 13, 13, 64))
-    layer = Conv3x3(64, groups)
+    layer = SameConv(64, size, groups)
     variables = kaiming_variables(jax.eval_shape(layer.init, jax.random.key(0), x))
     expected = jax.lax.conv_general_dilated(
         x, variables["params"]["kernel"], (1, 1), "SAME",
