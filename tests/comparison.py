@@ -1,6 +1,8 @@
 """The one way in which tests compare arrays, and the random numbers they start from."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,18 @@ def kaiming_variables(shapes: Any, seed: int = 0) -> Any:
         return (generator.standard_normal(leaf.shape) * np.sqrt(2 / fan_in)).astype(np.float32)
 
     return jax.tree.map(draw, shapes)
+
+
+@contextlib.contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Lets operations be counted as on GPUs and TPUs.
+
+    On CPUs Winograd's transforms need far fewer for a photo's forward pass, so that what follows it, which needs no
+    fewer, would be a larger share.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradcam_jax.models.winograd.suits_winograd", lambda *_: False)
+        yield
 
 
 def random_images(count: int, height: int, width: int | None = None, seed: int = 1) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 import gradcam_jax as gc
 from gradcam_jax import zoo
 from gradcam_jax.conversion.rules import variable_shapes
-from tests.comparison import assert_close, random_images
+from tests.comparison import assert_close, plain_convolutions, random_images
 from tests.models.small_vgg import small_vgg
 
 LAYER = "relu3_1"
@@ -91,7 +91,8 @@ def vgg16_flops():
     variables = variable_shapes(model, image)
 
     def flops(function, *arguments):
-        compiled = jax.jit(function).lower(variables, image, *arguments).compile()
+        with plain_convolutions():
+            compiled = jax.jit(function).lower(variables, image, *arguments).compile()
         return compiled.cost_analysis()["flops"]
 
     def cams(variables, image, labels):
@@ -115,7 +116,7 @@ def vgg16_flops():
     return {name: value / forward for name, value in work.items()}
 
 
-@pytest.mark.parametrize(("work", "most"), [("one class", 1.03), ("ten classes", 1.16), ("guided grad-cam", 2.1)])
+@pytest.mark.parametrize(("work", "most"), [("one class", 1.03), ("ten classes", 1.15), ("guided grad-cam", 2.1)])
 def test_work_done_over_the_forward_pass(vgg16_flops, work, most):
     assert 1 <= vgg16_flops[work] <= most
 
