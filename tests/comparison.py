@@ -50,8 +50,8 @@ def kaiming_variables(shapes: Any, seed: int = 0) -> Any:
 def plain_convolutions() -> Iterator[None]:
     """Lets operations be counted as on GPUs and TPUs.
 
-    On CPUs Winograd's transforms need far fewer for a photo's forward pass, so that what follows it, which needs no
-    fewer, would be a larger share.
+    On CPUs Winograd's transforms need far fewer for a photo's forward pass, so that what follows it, which needs
+    no fewer, would be a larger share.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gradcam_jax.models.winograd.suits_winograd", lambda *_: False)
