@@ -59,11 +59,17 @@ def guided(activation: Activation) -> Activation:
         Springenberg et al., Striving for Simplicity, arXiv:1412.6806, section 3.4.
     """
 
-    def backward(x: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
-        _, pull_back = jax.vjp(activation, x)
+    @jax.custom_vjp
+    @functools.wraps(activation)
+    def ruled(x: jax.Array) -> jax.Array:
+        return activation(x)
+
+    def backward(pull_back: Callable[..., tuple[jax.Array]], gradient: jax.Array) -> tuple[jax.Array]:
         return pull_back(jnp.maximum(gradient, jnp.zeros_like(gradient)))
 
-    return _with_backward(activation, backward)
+    # What is kept for the way back is the activation's own choice: of a ReLU its gates, a byte each.
+    ruled.defvjp(lambda x: jax.vjp(activation, x), backward)
+    return ruled
 
 
 @functools.cache
@@ -88,21 +94,15 @@ def deconvolved(activation: Activation) -> Activation:
         Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901.
     """
 
-    def backward(_: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
-        return (jnp.maximum(gradient, jnp.zeros_like(gradient)),)
-
-    return _with_backward(activation, backward)
-
-
-def _with_backward(
-    activation: Activation, backward: Callable[[jax.Array, jax.Array], tuple[jax.Array]]
-) -> Activation:
     @jax.custom_vjp
     @functools.wraps(activation)
     def ruled(x: jax.Array) -> jax.Array:
         return activation(x)
 
-    ruled.defvjp(lambda x: (activation(x), x), backward)
+    def backward(_: None, gradient: jax.Array) -> tuple[jax.Array]:
+        return (jnp.maximum(gradient, jnp.zeros_like(gradient)),)
+
+    ruled.defvjp(lambda x: (activation(x), None), backward)
     return ruled
 
 

@@ -60,7 +60,7 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
     """
     if window == stride:
         height, width = (length // window * window for length in x.shape[-3:-1])
-        return _max_of_tiles(x[..., :height, :width, :], window)
+        return tiled_max_pool(x[..., :height, :width, :], window)
     return nn.max_pool(x, (window, window), (stride, stride))
 
 
@@ -81,15 +81,10 @@ def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
     padding = [(0, 0)] * (x.ndim - 3) + [(0, _overhang(length, window, stride)) for length in x.shape[-3:-1]]
     if window == stride:
         edges = [(before, after, 0) for before, after in (*padding, (0, 0))]
-        return _max_of_tiles(jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges), window)
+        return tiled_max_pool(jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges), window)
     lead = (1,) * (x.ndim - 3)  # nn.max_pool takes paddings with at most one leading axis
     sizes, steps = (*lead, window, window, 1), (*lead, stride, stride, 1)
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, steps, [*padding, (0, 0)])
-
-
-def _max_of_tiles(x: jax.Array, window: int) -> jax.Array:
-    *lead, height, width, channels = x.shape
-    return tiled_max_pool(x.reshape((*lead, height // window, window, width // window, window, channels)))
 
 
 def _overhang(length: int, window: int, stride: int) -> int:

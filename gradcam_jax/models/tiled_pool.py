@@ -1,43 +1,52 @@
 """Maximum over windows side by side, with a gradient that is one elementwise pass.
 
-XLA's own way back selects and scatters, window by window: on CPUs a fifth of VGG's guided backpropagation.
+XLA's own way back selects and scatters, window by window: on CPUs a fifth of VGG's guided backpropagation. And it
+keeps the image for it; here it is a byte for each window.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 
 
-@jax.custom_vjp
-def tiled_max_pool(tiles: jax.Array) -> jax.Array:
-    """Takes the maximum of every tile; the gradient goes to the first of equal values, row by row.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def tiled_max_pool(x: jax.Array, window: int) -> jax.Array:
+    """Takes the maximum of each window; the gradient goes to the first of equal values, row by row.
 
     Args:
-        tiles: ``(..., rows, window, columns, window, C)``.
+        x: ``(..., H, W, C)``, with H and W multiples of the window.
+        window: Side of the windows and the step between them, in pixels; at most 15.
 
     Returns:
-        ``(..., rows, columns, C)``.
+        ``(..., H / window, W / window, C)``.
     """
-    return jnp.max(tiles, axis=(-4, -2))
+    return jnp.max(_tiles(x, window), axis=(-4, -2))
 
 
-def _forward(tiles: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    pooled = tiled_max_pool(tiles)
-    return pooled, (tiles, pooled)
+def _forward(x: jax.Array, window: int) -> tuple[jax.Array, jax.Array]:
+    tiles = _tiles(x, window)
+    highest = tiles[..., 0, :, 0, :]
+    place = jnp.zeros(highest.shape, jnp.uint8)
+    for index in range(1, window * window):
+        value = tiles[..., index // window, :, index % window, :]
+        place = jnp.where(value > highest, jnp.full_like(place, index), place)
+        highest = jnp.maximum(highest, value)
+    return highest, place
 
 
-def _backward(residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
-    tiles, pooled = residuals
-    window = tiles.shape[-2]
-    left = gradient  # what no value of the tile has taken yet
-    rows = []
-    for row in range(window):
-        taken = []
-        for column in range(window):
-            highest = tiles[..., row, :, column, :] == pooled
-            taken.append(jnp.where(highest, left, jnp.zeros_like(left)))
-            left = jnp.where(highest, jnp.zeros_like(left), left)
-        rows.append(jnp.stack(taken, axis=-2))
-    return (jnp.stack(rows, axis=-4),)
+def _backward(window: int, place: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+    zeros = jnp.zeros_like(gradient)
+    shares = [jnp.where(place == index, gradient, zeros) for index in range(window * window)]
+    rows = [jnp.stack(shares[row * window : (row + 1) * window], axis=-2) for row in range(window)]
+    *lead, height, width, channels = gradient.shape
+    return (jnp.stack(rows, axis=-4).reshape((*lead, height * window, width * window, channels)),)
 
 
 tiled_max_pool.defvjp(_forward, _backward)
+
+
+def _tiles(x: jax.Array, window: int) -> jax.Array:
+    """Views ``(..., H, W, C)`` as ``(..., rows, window, columns, window, C)``."""
+    *lead, height, width, channels = x.shape
+    return x.reshape((*lead, height // window, window, width // window, window, channels))
