@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         sizes = [int(size) for size in _BATCH_SIZES.value]
         if _IMAGES.value:
-            benchmark_files.run(_files_options(sizes[-1]), print)
+            benchmark_files.run(_files_options(sizes), print)
             return
         options = benchmark.Options(
             models=_MODELS.value,
@@ -58,11 +58,11 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"benchmark.py: {error}")
 
 
-def _files_options(batch_size: int) -> benchmark_files.Options:
+def _files_options(sizes: Sequence[int]) -> benchmark_files.Options:
     return benchmark_files.Options(
         images=_IMAGES.value,
         model=_MODELS.value[0] if _MODELS.present else benchmark_files.Options.model,
-        batch_size=batch_size,
+        batch_size=sizes[-1] if _BATCH_SIZES.present else benchmark_files.Options.batch_size,
         count=_COUNT.value or None,
         rounds=_ROUNDS.value,
         out_path=_OUT.value or benchmark_files.Options.out_path,

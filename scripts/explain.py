@@ -105,7 +105,9 @@ _DTYPE = flags.DEFINE_enum(
 )
 _SAVE = flags.DEFINE_enum("save", "maps", batch.SAVE, "Many images: what is written besides the raw maps.")
 _BATCH_SIZE = flags.DEFINE_string("batch_size", "auto", "Many images: how many at once; auto: what fits.")
-_WORKERS = flags.DEFINE_integer("workers", 0, "Many images: threads that decode. Default: one a core.")
+_WORKERS = flags.DEFINE_integer(
+    "workers", 0, "Many images: threads that decode. Default: one a core, on CPUs half as many."
+)
 _SCALED = flags.DEFINE_bool(
     "scaled_decoding", False, "Many images: decode large JPEGs at 1/2, 1/4 or 1/8 of their size; faster."
 )

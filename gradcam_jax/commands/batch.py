@@ -23,7 +23,7 @@ from gradcam_jax.batch.vqa import vqa_job
 from gradcam_jax.commands.batch_pictures import KINDS, draw_image
 from gradcam_jax.commands.captioning import EXPLAINING_SIZE
 from gradcam_jax.commands.classification import find_recipe, input_size
-from gradcam_jax.commands.machine import usable_cores
+from gradcam_jax.commands.machine import decoding_threads
 from gradcam_jax.errors import InputError
 
 OK, SOME_FAILED, INTERRUPTED = 0, 2, 130
@@ -58,7 +58,7 @@ class Options:
         dtype: ``"float32"``, or ``"bfloat16"`` for the trunk.
         save: ``"maps"`` (always written), ``"overlays"``, ``"panels"`` or ``"all"``.
         batch_size: Images at once over all devices, or 0 for what fits.
-        workers: Threads that decode, or 0 for one a core.
+        workers: Threads that decode, or 0 for one a core, on CPUs for every second one.
         scaled_decoding: Whether large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size.
         retry_failed: Whether images that failed in an earlier run are tried again.
         process: Number of this process.
@@ -111,7 +111,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> int:
         raise InputError(
             f"Expected --batch_size to be a multiple of the {len(devices)} devices, got {batch_size}."
         )
-    workers = options.workers or usable_cores()
+    workers = options.workers or decoding_threads()
     folder = Path(options.out_path)
     kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
     draw = functools.partial(draw_image, folder, kinds, job) if kinds else None

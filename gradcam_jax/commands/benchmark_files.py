@@ -10,7 +10,7 @@ from gradcam_jax import zoo
 from gradcam_jax.batch.classification import classification_job
 from gradcam_jax.commands.benchmark_decoding import Way, measure_decoding
 from gradcam_jax.commands.benchmark_pipeline import measure_pipeline
-from gradcam_jax.commands.machine import this_run, usable_cores
+from gradcam_jax.commands.machine import decoding_threads, this_run, usable_cores
 
 _COLUMNS = ("what", "pool", "workers", "scaled", "batch_size", "images", "images_per_second", "rounds")
 
@@ -23,7 +23,7 @@ class Options:
         images: The photos, as ``--images`` of ``explain.py`` takes them.
         model: A classifier.
         batch_size: Images at once.
-        workers: Threads or processes that decode.
+        workers: Threads that decode in the run.
         count: At most so many photos are decoded, and explained.
         rounds: How often each is measured.
         out_path: The CSV file to write.
@@ -31,8 +31,8 @@ class Options:
 
     images: str
     model: str = zoo.DEFAULT["classification"]
-    batch_size: int = 8
-    workers: int = dataclasses.field(default_factory=usable_cores)
+    batch_size: int = 32
+    workers: int = dataclasses.field(default_factory=decoding_threads)
     count: int | None = None
     rounds: int = 5
     out_path: str = "docs/benchmarks/files.csv"
@@ -49,9 +49,9 @@ def run(options: Options, report: Callable[[str], None]) -> list[dict[str, Any]]
         The table's rows.
     """
     entry = zoo.find_entry(options.model)
-    count, workers = options.count or 200, options.workers
-    ways = [Way(pool, number, scaled=False) for pool in ("threads", "processes") for number in (1, workers)]
-    ways.append(Way("threads", workers, scaled=True))
+    count, workers, cores = options.count or 200, options.workers, usable_cores()
+    ways = [Way(pool, number, scaled=False) for pool in ("threads", "processes") for number in (1, cores)]
+    ways.append(Way("threads", cores, scaled=True))
     shape = {"recipe": entry.recipe.name, "size": entry.recipe.size, "count": count, "rounds": options.rounds}
     rows: list[dict[str, Any]] = [
         {

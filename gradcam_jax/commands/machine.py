@@ -14,6 +14,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def decoding_threads() -> int:
+    """Returns how many threads should decode: one a core, or where the processor itself computes, half as many."""
+    cores = usable_cores()
+    return max(cores // 2, 1) if jax.local_devices()[0].platform == "cpu" else cores
+
+
 def processor() -> str:
     """Returns the processor's name."""
     info = Path("/proc/cpuinfo")
