@@ -123,7 +123,7 @@ def explain_images(
 
 
 def _yield_to_the_device() -> None:
-    """Lowers a decoding thread's priority: what computes on the same cores must not wait for what is read ahead."""
+    """Lowers a decoding thread's priority: what computes on the same cores must not wait for it."""
     if sys.platform == "linux":  # elsewhere threads have no priority of their own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
