@@ -5,6 +5,9 @@ torch-cam are asked for raw ones. Frozen weights are the user's cheapest setting
 fastest layout of torch's convolutions on CPUs; "default" is neither.
 """
 
+# Libraries of an extra, which need not be here for the package to be checked.
+# pyright: reportMissingImports=false
+
 import sys
 import types
 from collections.abc import Callable

@@ -4,6 +4,9 @@ Written by hand, so that no other library of models is needed. Nothing works in 
 layer returned.
 """
 
+# Libraries of an extra, which need not be here for the package to be checked.
+# pyright: reportMissingImports=false
+
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any

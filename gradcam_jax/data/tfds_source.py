@@ -1,5 +1,8 @@
 """TensorFlow Datasets that are on this machine already, opened without TensorFlow; nothing is downloaded."""
 
+# Libraries of an extra, which need not be here for the package to be checked.
+# pyright: reportMissingImports=false
+
 import os
 from pathlib import Path
 from typing import Any
