@@ -32,6 +32,8 @@ from gradcam_jax.batch.job import METHODS
 from gradcam_jax.captioners import CAPTIONERS
 from gradcam_jax.captioners import DEFAULT as DEFAULT_CAPTIONER
 from gradcam_jax.commands import batch, captioning, classification, vqa
+from gradcam_jax.commands.batch_options import DTYPES, SAVE
+from gradcam_jax.commands.batch_options import Options as BatchOptions
 from gradcam_jax.commands.start import join_processes, use_compilation_cache
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import layer_shapes
@@ -101,9 +103,9 @@ _METHODS = flags.DEFINE_string(
     "methods", "grad_cam", f"Many images: what is computed, comma-separated, of {', '.join(METHODS)}."
 )
 _DTYPE = flags.DEFINE_enum(
-    "dtype", "float32", batch.DTYPES, "Many images: type of the trunk; head, gradients and maps are float32."
+    "dtype", "float32", DTYPES, "Many images: type of the trunk; head, gradients and maps are float32."
 )
-_SAVE = flags.DEFINE_enum("save", "maps", batch.SAVE, "Many images: what is written besides the raw maps.")
+_SAVE = flags.DEFINE_enum("save", "maps", SAVE, "Many images: what is written besides the raw maps.")
 _BATCH_SIZE = flags.DEFINE_string("batch_size", "auto", "Many images: how many at once; auto: what fits.")
 _WORKERS = flags.DEFINE_integer(
     "workers", 0, "Many images: threads that decode. Default: one a core, on CPUs half as many."
@@ -141,11 +143,11 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"explain.py: {error}")
 
 
-def _batch_options() -> batch.Options:
+def _batch_options() -> BatchOptions:
     place = join_processes(_PROCESSES.value, _PROCESS.value, _COORDINATOR.value, from_cluster=_CLUSTER.value)
     if _BATCH_SIZE.value != "auto" and not (_BATCH_SIZE.value.isdigit() and int(_BATCH_SIZE.value)):
         raise InputError(f"Expected --batch_size auto or a number from 1, got {_BATCH_SIZE.value!r} instead.")
-    return batch.Options(
+    return BatchOptions(
         images=_IMAGES.value,
         task=_TASK.value,
         model=_MODEL_PATH.value or _MODEL.value,

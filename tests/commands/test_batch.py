@@ -13,7 +13,8 @@ from gradcam_jax.attribution.maps import all_negative
 from gradcam_jax.batch import open_run
 from gradcam_jax.checkpoint import Card, write_checkpoint
 from gradcam_jax.commands import batch
-from gradcam_jax.commands.batch import Options, run
+from gradcam_jax.commands.batch import run
+from gradcam_jax.commands.batch_options import Options
 from gradcam_jax.commands.start import Place, join_processes, use_compilation_cache
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import InputError

@@ -1,8 +1,7 @@
 """VGG and AlexNet at full size against torch, captum and pytorch-grad-cam, with the same random weights."""
 
 import functools
-import sys
-import types
+import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradcam_jax as gc
+from gradcam_jax.benchmark.peers import import_pytorch_grad_cam
 from gradcam_jax.conversion.rules import variable_shapes
 from tests.comparison import assert_close, kaiming_variables, random_images
 
@@ -126,6 +126,8 @@ def torch_twin(build_twin, variables, grid):
 
 def pytorch_grad_cam_map(twin, target_layer, inputs):
     """The raw map of pytorch-grad-cam, before it rectifies and scales."""
+    if importlib.util.find_spec("pytorch_grad_cam") is None:
+        pytest.skip("compares with pytorch-grad-cam: install the extra `oracle`")
     library = import_pytorch_grad_cam()
     targets = [library.utils.model_targets.ClassifierOutputTarget(label) for label in LABELS]
     with library.GradCAM(model=twin, target_layers=[target_layer]) as method:
@@ -133,22 +135,6 @@ def pytorch_grad_cam_map(twin, target_layer, inputs):
         store = method.activations_and_grads
         activations, gradients = (values[0].cpu().numpy() for values in (store.activations, store.gradients))
         return method.get_cam_image(inputs, target_layer, targets, activations, gradients, False)
-
-
-def import_pytorch_grad_cam():
-    """Imports pytorch-grad-cam. It wants torchvision for helpers that are not used here."""
-    try:
-        import torchvision.transforms  # noqa: F401
-    except (ImportError, RuntimeError):  # it is missing, or was built for another torch
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        unused = {"transforms": ("Compose", "Normalize", "ToTensor"), "transforms.functional": ("resize",)}
-        sys.modules["torchvision"] = types.ModuleType("torchvision")
-        for module, functions in unused.items():
-            sys.modules[f"torchvision.{module}"] = types.ModuleType(f"torchvision.{module}")
-            for function in functions:
-                setattr(sys.modules[f"torchvision.{module}"], function, None)
-    return pytest.importorskip("pytorch_grad_cam", reason="compares with pytorch-grad-cam: extra `oracle`")
 
 
 def test_the_weights_keep_activations_at_scale():
