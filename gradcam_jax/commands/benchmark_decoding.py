@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -71,7 +72,9 @@ def measure_decoding(
 
 
 def _rate(items: Sequence[Item], way: Way, recipe: str, size: int) -> float:
-    make: dict[str, Callable[[int], Executor]] = {"threads": ThreadPoolExecutor, "processes": ProcessPoolExecutor}
+    # A process that runs JAX must not be forked: its threads would be missing in the copy.
+    processes = functools.partial(ProcessPoolExecutor, mp_context=multiprocessing.get_context("spawn"))
+    make: dict[str, Callable[[int], Executor]] = {"threads": ThreadPoolExecutor, "processes": processes}
     read = functools.partial(_read, recipe=recipe, size=size, scaled=way.scaled)
     with make[way.pool](way.workers) as pool:
         list(pool.map(read, items[: 2 * way.workers]))  # The workers have started.
