@@ -163,7 +163,7 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``(..., H, W, C)`` to ``(..., ceil(H / stride), ceil(W / stride), C)``."""
         size, channels = self.kernel_size, x.shape[-1]
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (size, size, 1, channels))
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (size, size, 1, channels), jnp.float32)
         return depthwise_convolution(x, kernel[:, :, 0].astype(x.dtype), self.stride)
 
 
