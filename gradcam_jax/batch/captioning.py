@@ -59,7 +59,7 @@ def captioning_job(
         tokens, length = _encoded(captioner, own) if own else everywhere
         return {"tokens": tokens, "length": length}
 
-    def explain(head: Head, image: jax.Array, inputs: Inputs) -> Results:
+    def explain(variables: Any, head: Head, image: jax.Array, inputs: Inputs) -> Results:
         vector, _ = head(method="image_vector")({}, image)
         decoding = {"width": beam_size, "length_exponent": length_exponent}
         written = captions_from_vector(net, variables, vector, **decoding)

@@ -10,8 +10,6 @@ from gradcam_jax import zoo
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.batch.items import Item
 from gradcam_jax.batch.job import (
-    NOTHING,
-    PREDICTED,
     Head,
     Inputs,
     Job,
@@ -20,8 +18,8 @@ from gradcam_jax.batch.job import (
     explain_indices,
     scores_at_targets,
     target_titles,
+    wanted_indices,
 )
-from gradcam_jax.errors import InputError
 from gradcam_jax.interception.precision import trunk_in_bfloat16
 from gradcam_jax.preprocessing import Recipe
 from gradcam_jax.tasks.ilsvrc import find_class, imagenet_classes
@@ -58,13 +56,17 @@ def classification_job(
     model, variables = entry.build(), variables or zoo.load_variables(entry)
     if in_bfloat16:
         variables = trunk_in_bfloat16(model, variables, layer, zoo.example_image(entry, size))
-    everywhere = wanted_classes(labels, top_k)
+
+    def wanted(text: str) -> np.ndarray:
+        return wanted_indices(text, top_k, lambda text: find_class(text).index, what="labels")
+
+    everywhere = wanted(labels)
 
     def request(item: Item) -> dict[str, np.ndarray]:
         own = item.request.get("label", "")
-        return {"wanted": wanted_classes(own, top_k) if own else everywhere}
+        return {"wanted": wanted(own) if own else everywhere}
 
-    def explain(head: Head, image: jax.Array, inputs: Inputs) -> Results:
+    def explain(_: Any, head: Head, image: jax.Array, inputs: Inputs) -> Results:
         return explain_indices(head(), layer, inputs["wanted"], image)
 
     def scores(head: Head, image: jax.Array, _: Inputs, results: Results) -> jax.Array:
@@ -93,32 +95,6 @@ def classification_job(
         titles=functools.partial(target_titles, name_of=_name),
         in_bfloat16=in_bfloat16,
     )
-
-
-def wanted_classes(labels: str, count: int) -> np.ndarray:
-    """Reads comma-separated labels into 0-based indices.
-
-    Args:
-        labels: 1-based numbers, names or WordNet ids; -1 is the predicted class; empty is all predicted.
-        count: Number of targets; more labels are an error, fewer are filled up with -2, nothing.
-
-    Returns:
-        ``(count,)`` int32.
-
-    Example:
-        >>> wanted_classes("boxer, -1", 3).tolist(), wanted_classes("", 2).tolist()
-        ([242, -1, -2], [-1, -1])
-    """
-    parts = [part.strip() for part in labels.split(",") if part.strip()]
-    if not parts or parts == [str(PREDICTED)]:
-        return np.full(count, PREDICTED, np.int32)
-    if len(parts) > count:
-        raise InputError(
-            f"Expected at most {count} labels a photo, got {len(parts)} ({labels!r}). "
-            f"Ask for more:  --top_k {len(parts)}"
-        )
-    indices = [PREDICTED if part == str(PREDICTED) else find_class(part).index for part in parts]
-    return np.array(indices + [NOTHING] * (count - len(indices)), np.int32)
 
 
 def _name(index: int) -> str:

@@ -43,7 +43,7 @@ def explain_batch(job: Job, variables: Any, images: jax.Array, inputs: Inputs) -
         return map_images(lambda image: forward({}, image)[1][job.layer].astype(jnp.float32), images)
 
     def explain(activation: jax.Array, image: jax.Array, inputs: Inputs) -> Results:
-        return job.explain(_head(job, job.model, variables, activation), image, inputs)
+        return job.explain(variables, _head(job, job.model, variables, activation), image, inputs)
 
     # Flax's batch normalisation mixes bfloat16 values with its float32 statistics, on purpose.
     with jax.numpy_dtype_promotion("standard" if job.in_bfloat16 else _promotion()):

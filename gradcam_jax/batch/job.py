@@ -59,7 +59,7 @@ class Job(NamedTuple):
         layer: The mapped layer, where the model is cut.
         request: From an item to the model's other inputs, name -> array; raises InputError.
         trunk_options: How the model is applied to an image alone, such as ``{"method": "image_vector"}``.
-        explain: ``(head, image, inputs) -> results`` of one image, ``cam`` (targets, h, w) among them.
+        explain: ``(variables, head, image, inputs) -> results`` of one image, ``cam`` (targets, h, w) among them.
         scores: ``(head, image, inputs, results) -> (targets,)``: the targets' scores.
         describe: From one image's results, ``prediction``, ``score`` and ``all_negative`` for the manifest.
         titles: From one image's results, what its pictures are called.
@@ -78,7 +78,7 @@ class Job(NamedTuple):
     layer: str
     request: Callable[[Item], Mapping[str, np.ndarray]]
     trunk_options: Mapping[str, Any]
-    explain: Callable[[Head, jax.Array, Inputs], Results]
+    explain: Callable[[Any, Head, jax.Array, Inputs], Results]
     scores: Callable[[Head, jax.Array, Inputs, Results], jax.Array]
     describe: Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
     titles: Callable[[Mapping[str, np.ndarray]], list[Title]]
@@ -98,6 +98,34 @@ def parse_methods(text: str) -> tuple[str, ...]:
             near = nearest(name, METHODS) or METHODS
             raise InputError(f"There is no method {name!r} for many images. Nearest: {', '.join(near)}.")
     return tuple(method for method in METHODS if method in ("grad_cam", *named))
+
+
+def wanted_indices(text: str, count: int, index_of: Callable[[str], int], *, what: str) -> np.ndarray:
+    """Reads a comma-separated list of targets into indices.
+
+    Args:
+        text: Their names; -1 is the predicted one, and empty, or -1 alone, all predicted.
+        count: Number of targets; more names are an error, fewer are filled up with -2, nothing.
+        index_of: From a name to its index; raises InputError.
+        what: What they are, for the message.
+
+    Returns:
+        ``(count,)`` int32.
+
+    Example:
+        >>> wanted_indices("b, -1", 3, "abc".index, what="letters").tolist()
+        [1, -1, -2]
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or parts == [str(PREDICTED)]:
+        return np.full(count, PREDICTED, np.int32)
+    if len(parts) > count:
+        raise InputError(
+            f"Expected at most {count} {what} a photo, got {len(parts)} ({text!r}). "
+            f"Ask for more:  --top_k {len(parts)}"
+        )
+    indices = [PREDICTED if part == str(PREDICTED) else index_of(part) for part in parts]
+    return np.array(indices + [NOTHING] * (count - len(indices)), np.int32)
 
 
 def explain_indices(forward: Forward, layer: str, wanted: jax.Array, *inputs: Any) -> Results:

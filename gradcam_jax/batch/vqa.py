@@ -1,6 +1,7 @@
 """Answers about many photos: one question for all, or each line's own."""
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,8 +9,6 @@ import numpy as np
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.batch.items import Item
 from gradcam_jax.batch.job import (
-    NOTHING,
-    PREDICTED,
     Head,
     Inputs,
     Job,
@@ -18,8 +17,8 @@ from gradcam_jax.batch.job import (
     explain_indices,
     scores_at_targets,
     target_titles,
+    wanted_indices,
 )
-from gradcam_jax.errors import InputError
 from gradcam_jax.interception.precision import trunk_in_bfloat16
 from gradcam_jax.preprocessing import Recipe
 from gradcam_jax.question_models import QuestionModel, example_inputs
@@ -57,14 +56,18 @@ def vqa_job(
     net, variables = model.model, model.variables
     if in_bfloat16:
         variables = trunk_in_bfloat16(net, variables, layer, *example_inputs(model.entry, size))
-    wanted_answers(model, answers, top_k)  # What is wrong with them is wrong for every photo.
+
+    def wanted(text: str) -> np.ndarray:
+        return wanted_indices(text, top_k, model.answers.find, what="answers")
+
+    wanted(answers)  # What is wrong with them is wrong for every photo.
 
     def request(item: Item) -> dict[str, np.ndarray]:
         asked = encode_question(item.request.get("question", question), model.words)
-        wanted = wanted_answers(model, item.request.get("answer", answers), top_k)
-        return {"ids": np.asarray(asked.ids), "length": np.asarray(asked.length, np.int32), "wanted": wanted}
+        indices = wanted(item.request.get("answer", answers))
+        return {"ids": np.asarray(asked.ids), "length": np.asarray(asked.length, np.int32), "wanted": indices}
 
-    def explain(head: Head, image: jax.Array, inputs: Inputs) -> Results:
+    def explain(_: Any, head: Head, image: jax.Array, inputs: Inputs) -> Results:
         return explain_indices(head(), layer, inputs["wanted"], image, *_question(inputs))
 
     def scores(head: Head, image: jax.Array, inputs: Inputs, results: Results) -> jax.Array:
@@ -95,29 +98,6 @@ def vqa_job(
         titles=functools.partial(target_titles, name_of=name_of),
         in_bfloat16=in_bfloat16,
     )
-
-
-def wanted_answers(model: QuestionModel, answers: str, count: int) -> np.ndarray:
-    """Reads comma-separated answers into indices.
-
-    Args:
-        model: Knows the answers.
-        answers: Empty for the predicted ones.
-        count: Number of targets; more answers are an error, fewer are filled up with -2, nothing.
-
-    Returns:
-        ``(count,)`` int32.
-    """
-    parts = [part.strip() for part in answers.split(",") if part.strip()]
-    if not parts:
-        return np.full(count, PREDICTED, np.int32)
-    if len(parts) > count:
-        raise InputError(
-            f"Expected at most {count} answers a photo, got {len(parts)} ({answers!r}). "
-            f"Ask for more:  --top_k {len(parts)}"
-        )
-    indices = [model.answers.find(part) for part in parts]
-    return np.array(indices + [NOTHING] * (count - len(indices)), np.int32)
 
 
 def _question(inputs: Inputs) -> tuple[jax.Array, jax.Array]:

@@ -1,20 +1,24 @@
 """Many images from the command line, for each task: shards, manifest, pictures, exit codes."""
 
+import functools
 import json
 import os
 import signal
 import threading
 
+import jax
 import numpy as np
 import pytest
 
 from gradcam_jax import captioners, question_models, zoo
 from gradcam_jax.attribution.maps import all_negative
 from gradcam_jax.batch import open_run
+from gradcam_jax.batch.explanation import explain_batch
+from gradcam_jax.batch.items import Item
 from gradcam_jax.checkpoint import Card, write_checkpoint
 from gradcam_jax.commands import batch
 from gradcam_jax.commands.batch import run
-from gradcam_jax.commands.batch_options import Options
+from gradcam_jax.commands.batch_options import Options, make_job
 from gradcam_jax.commands.start import Place, join_processes, use_compilation_cache
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import InputError
@@ -144,6 +148,19 @@ def test_captions_given_and_generated(tmp_path):
         np.testing.assert_allclose(words.sum(axis=0), cam[0], atol=1e-5 * np.abs(words).max() * count)
         assert not words[count:].any()
         assert record.arrays["word_scores"].sum() == pytest.approx(record.fields["score"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "model"), [("classification", "small"), ("vqa", "small_vqa"), ("captioning", "small_captioner")]
+)
+def test_no_weight_is_a_constant_of_the_compiled_program(task, model):
+    job = make_job(Options("", task=task, model=model, question="What animal?"))
+    example = job.request(Item("", "", {"question": "What animal?"}))
+    inputs = {name: np.asarray(array)[np.newaxis] for name, array in example.items()}
+    images = np.zeros((1, SIZE, SIZE, 3), np.float32)
+    program = jax.make_jaxpr(functools.partial(explain_batch, job))(job.variables, images, inputs)
+    smallest = min(leaf.nbytes for leaf in jax.tree.leaves(job.variables) if leaf.ndim > 1)
+    assert sum(np.asarray(constant).nbytes for constant in program.consts) < smallest
 
 
 def test_a_signal_ends_the_run_cleanly_and_the_next_goes_on(tmp_path):
