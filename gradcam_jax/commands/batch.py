@@ -111,7 +111,8 @@ def summary(progress: Progress, workers: int) -> list[str]:
     ]
     if progress.explained:
         shares = ", ".join(f"{stage} {share:.0%}" for stage, share in busy.items())
-        lines.append(f"busy: {shares}. What would make it faster: {advice[slowest]}.")
+        # Where nothing was busy for half the time, the run was mostly its own start.
+        lines.append(f"busy: {shares}." + (f" Faster with {advice[slowest]}." if busy[slowest] > 0.5 else ""))
     return lines
 
 

@@ -15,9 +15,10 @@ from gradcam_jax.attribution.maps import all_negative
 from gradcam_jax.batch import open_run
 from gradcam_jax.batch.explanation import explain_batch
 from gradcam_jax.batch.items import Item
+from gradcam_jax.batch.run import Progress
 from gradcam_jax.checkpoint import Card, write_checkpoint
 from gradcam_jax.commands import batch
-from gradcam_jax.commands.batch import run
+from gradcam_jax.commands.batch import run, summary
 from gradcam_jax.commands.batch_options import Options, make_job
 from gradcam_jax.commands.start import Place, join_processes, use_compilation_cache
 from gradcam_jax.conversion.rules import variable_shapes
@@ -212,6 +213,15 @@ def test_an_empty_folder_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="There is no image in"):
         explain(tmp_path, tmp_path / "empty")
+
+
+def test_the_summary_says_what_to_buy_only_where_something_was_busy():
+    slow = Progress(explained=10, seconds=10, decode_seconds=18, compute_seconds=4)
+    assert summary(slow, workers=2)[1] == (
+        "busy: decode 90%, transfer 0%, compute 40%, write 0%. Faster with more cores (or --scaled_decoding, for "
+        "JPEGs much larger than the network's image)."
+    )
+    assert "Faster" not in summary(Progress(explained=1, seconds=10), workers=2)[1]
 
 
 def test_the_batch_size_is_chosen(tmp_path):
