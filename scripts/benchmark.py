@@ -17,10 +17,11 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from gradcam_jax.benchmark.peers import PEERS
-from gradcam_jax.benchmark.work import WORK
-from gradcam_jax.commands import benchmark, benchmark_files
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.benchmark import run as benchmark
+from gradcam_jax.experiments.benchmark import run_files as benchmark_files
+from gradcam_jax.experiments.benchmark.peers import PEERS
+from gradcam_jax.experiments.benchmark.work import WORK
 
 _DEFAULT = benchmark.Options()
 _MODELS = flags.DEFINE_list("models", list(_DEFAULT.models), "Names of models.")

@@ -38,7 +38,7 @@ def _copy(source: str, target: str) -> None:
 
 
 def _convert_vgg16(source: str, target: str) -> None:
-    from gradcam_jax.commands import conversion
+    from gradcam_jax.app import conversion
 
     conversion.run("vgg16", [source], target)
 
@@ -51,9 +51,9 @@ def _read_one_layer(source: str, target: str) -> None:
 
 
 def _convert_lstm(source: str, target: str) -> None:
-    from gradcam_jax.checkpoint import Card, write_views
     from gradcam_jax.conversion.originals import read_file
     from gradcam_jax.conversion.rules import View
+    from gradcam_jax.zoo.checkpoint import Card, write_views
 
     arrays = read_file(source).arrays
     views = {key: View(array.T.shape, array.T) for key, array in arrays.items()}
@@ -77,7 +77,7 @@ _MEASUREMENTS: dict[str, Callable[[str, str], None]] = {
 
 def _measure_here(name: str, source: str, target: str) -> None:
     """Runs one measurement in this process and prints it as JSON; imports are not counted as work."""
-    import gradcam_jax.commands.conversion  # noqa: F401
+    import gradcam_jax.app.conversion  # noqa: F401
 
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter()

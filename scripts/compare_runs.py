@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from absl import app, logging
 
-from gradcam_jax.commands import compare_runs
+from gradcam_jax.app import compare_runs
 from gradcam_jax.errors import InputError
 
 

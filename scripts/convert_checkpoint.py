@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import tqdm
 from absl import app, flags, logging
 
-from gradcam_jax.commands import conversion
-from gradcam_jax.commands.progress import byte_bar
+from gradcam_jax.app import conversion
+from gradcam_jax.app.progress import byte_bar
 from gradcam_jax.errors import InputError
 
 _MODEL = flags.DEFINE_string("model", None, "The model, by its name in the zoo.", required=True)

@@ -15,15 +15,16 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from gradcam_jax import captioners, question_models, zoo
-from gradcam_jax.checkpoint import read_card
-from gradcam_jax.commands import conversion
-from gradcam_jax.commands.progress import byte_bar
+from gradcam_jax.app import conversion
+from gradcam_jax.app.progress import byte_bar
 from gradcam_jax.downloads.download import download, verify
 from gradcam_jax.downloads.sources import SOURCES, Source, model_names, sources_of
 from gradcam_jax.downloads.unpack import unpack
 from gradcam_jax.errors import InputError
-from gradcam_jax.heads import find_checkpoint
+from gradcam_jax.zoo.checkpoint import read_card
+from gradcam_jax.zoo import captioners, question_models
+from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.heads import find_checkpoint
 
 _LIST = flags.DEFINE_bool(
     "list", False, "Print the models and the published files that they are made from; download none."

@@ -20,15 +20,14 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from gradcam_jax import captioners, zoo
-from gradcam_jax.commands import (
-    evaluate_captioning,
-    evaluate_classification,
-    evaluate_easy_vqa,
-    evaluate_official_vqa,
-    evaluate_vqa,
-)
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.evaluators import captioning as evaluate_captioning
+from gradcam_jax.experiments.evaluators import classification as evaluate_classification
+from gradcam_jax.experiments.evaluators import easy_vqa as evaluate_easy_vqa
+from gradcam_jax.experiments.evaluators import official_vqa as evaluate_official_vqa
+from gradcam_jax.experiments.evaluators import vqa as evaluate_vqa
+from gradcam_jax.zoo import captioners
+from gradcam_jax.zoo import classifiers as zoo
 
 _TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "vqa", "captioning"], "What the model does.")
 _MODEL = flags.DEFINE_string("model", "", "The model. Default: the task's own.")

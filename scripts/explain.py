@@ -27,17 +27,18 @@ from collections.abc import Sequence
 import jax
 from absl import app, flags, logging
 
-from gradcam_jax import preprocessing, zoo
-from gradcam_jax.batch.job import METHODS
-from gradcam_jax.captioners import CAPTIONERS
-from gradcam_jax.captioners import DEFAULT as DEFAULT_CAPTIONER
-from gradcam_jax.commands import batch, captioning, classification, vqa
-from gradcam_jax.commands.batch_options import DTYPES, SAVE
-from gradcam_jax.commands.batch_options import Options as BatchOptions
-from gradcam_jax.commands.start import join_processes, use_compilation_cache
+from gradcam_jax.app import batch, captioning, classification, vqa
+from gradcam_jax.app.batch_options import DTYPES, SAVE
+from gradcam_jax.app.batch_options import Options as BatchOptions
+from gradcam_jax.app.start import join_processes, use_compilation_cache
 from gradcam_jax.errors import InputError
+from gradcam_jax.images import preprocessing
 from gradcam_jax.interception.linen import layer_shapes
-from gradcam_jax.question_models import QUESTION_MODELS
+from gradcam_jax.pipeline.job import METHODS
+from gradcam_jax.zoo.captioners import CAPTIONERS
+from gradcam_jax.zoo.captioners import DEFAULT as DEFAULT_CAPTIONER
+from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.question_models import QUESTION_MODELS
 
 _TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "vqa", "captioning"], "What the model does.")
 _MODEL = flags.DEFINE_string("model", "", f"The model: {', '.join(zoo.ZOO)}. Default: the task's own.")

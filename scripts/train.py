@@ -26,16 +26,14 @@ from pathlib import Path
 import tqdm
 from absl import app, flags, logging
 
-from gradcam_jax.commands import (
-    finetune_captioning,
-    train_captioning,
-    train_easy_vqa,
-    train_official_vqa,
-    train_vqa,
-)
 from gradcam_jax.errors import InputError
-from gradcam_jax.training.caption_run import PRESETS as CAPTIONING_PRESETS
-from gradcam_jax.training.vqa_official import PRESETS as OFFICIAL_PRESETS
+from gradcam_jax.experiments.training import run_captioning as train_captioning
+from gradcam_jax.experiments.training import run_easy_vqa as train_easy_vqa
+from gradcam_jax.experiments.training import run_finetune_captioning as finetune_captioning
+from gradcam_jax.experiments.training import run_official_vqa as train_official_vqa
+from gradcam_jax.experiments.training import run_vqa as train_vqa
+from gradcam_jax.experiments.training.caption_run import PRESETS as CAPTIONING_PRESETS
+from gradcam_jax.experiments.training.vqa_official import PRESETS as OFFICIAL_PRESETS
 
 _VQA_PRESETS = ("modern", "published")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.small_job import run_small, write_photos
+from tests.pipeline.small_job import run_small, write_photos
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

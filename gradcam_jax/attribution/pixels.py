@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from gradcam_jax.attribution.linearize import Forward, Score
+from gradcam_jax.attribution.gradients import Forward, Score
 
 
 def input_gradient(forward: Forward, score: Score, image: jax.Array, *inputs: object) -> jax.Array:

@@ -26,7 +26,7 @@ from gradcam_jax.formats.caffemodel import caffe_arrays, read_caffemodel
 from gradcam_jax.formats.recognise import READERS, recognise_format
 from gradcam_jax.formats.torch7 import read_torch7
 from gradcam_jax.formats.torch7_values import torch7_arrays
-from gradcam_jax.text import read_vocabularies
+from gradcam_jax.text.vocabulary import read_vocabularies
 
 CAFFE, TORCH7, VOCABULARY = "caffemodel", "torch7", "vocabulary"
 NAMED = ("pytorch", "safetensors", "npz")

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from gradcam_jax.data.vqa_files import HumanQuestion
 from gradcam_jax.evaluation.answers import accuracy_by_kind, vqa_accuracy
+from gradcam_jax.experiments.data.vqa_files import HumanQuestion
 
 _ARTICLES = ("a", "an", "the")
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-from gradcam_jax.attribution.linearize import Activations, Forward
+from gradcam_jax.attribution.gradients import Activations, Forward
 from gradcam_jax.interception.names import LayerError, as_names, require_layers
 
 _ASKED = "gradcam_asked"

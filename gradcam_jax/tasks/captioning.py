@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradcam_jax.attribution.linearize import linearize
+from gradcam_jax.attribution.gradients import linearize
 from gradcam_jax.attribution.maps import grad_cam
+from gradcam_jax.engine.explanation import CamMethod, Explanation, explain_targets
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner, guided_captioner
 from gradcam_jax.models.decoding import Decoded, State, Step, beam_search, sample
-from gradcam_jax.tasks.explanation import CamMethod, Explanation, explain_targets
 
 Variables = Mapping[str, Any]
 

@@ -8,8 +8,8 @@ import jax
 
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.relu_rules import guided
+from gradcam_jax.engine.explanation import CamMethod, Explanation, explain_targets
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.tasks.explanation import CamMethod, Explanation, explain_targets
 
 
 def class_score(logits: jax.Array, class_index: jax.Array) -> jax.Array:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradcam_jax.attribution.linearize import linearize
+from gradcam_jax.attribution.gradients import linearize
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.relu_rules import guided
+from gradcam_jax.engine.explanation import CamMethod, Explanation, explain_targets
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.tasks.explanation import CamMethod, Explanation, explain_targets
 
 WORDS_LAYER = "word_embedding"
 """The layer whose activations are the words' vectors."""

@@ -7,13 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from gradcam_jax import zoo
 from gradcam_jax.conversion.originals import CAFFE, MODELS, File, arrays_of, read_file
 from gradcam_jax.conversion.rules import convert, variable_shapes
 from gradcam_jax.conversion.vgg import vgg_from_caffe
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.models.captioner import neuraltalk2
 from gradcam_jax.models.vgg import VGG
+from gradcam_jax.zoo import classifiers as zoo
 from tests.conversion.caffe_nets import vgg_layers
 from tests.conversion.torch7_models import write_lstm
 from tests.formats.caffe_writer import write_caffemodel

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from gradcam_jax import zoo
 from gradcam_jax.conversion.originals import MODELS, arrays_of, read_file
 from gradcam_jax.conversion.rules import convert
+from gradcam_jax.zoo import classifiers as zoo
 from tests.comparison import assert_close
 
 torch = pytest.importorskip("torch", reason="PyTorch (the extra `oracle`) is not installed")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gradcam_jax.data.vqa_files import HumanQuestion
 from gradcam_jax.evaluation.official_vqa import normalized_answer, official_accuracy, official_scores
+from gradcam_jax.experiments.data.vqa_files import HumanQuestion
 
 
 # n of ten people agree. Leaving one of them out leaves n - 1, leaving another out leaves n: (n min((n - 1) / 3, 1)

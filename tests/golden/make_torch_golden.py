@@ -16,7 +16,7 @@ from captum.attr import GuidedBackprop, LayerGradCam
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 
-from gradcam_jax import zoo
+from gradcam_jax.zoo import classifiers as zoo
 from tests.comparison import random_images
 from tests.models.small_vgg import SETTINGS, SIZE, small_vgg
 from tests.models.torch_twins import channels_first, channels_last

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import gradcam_jax as gc
-from gradcam_jax import zoo
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.models.vgg import VGG
+from gradcam_jax.zoo import classifiers as zoo
 from tests.comparison import assert_close, kaiming_variables, random_images
 from tests.models.small_vgg import small_vgg
 

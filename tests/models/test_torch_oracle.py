@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gradcam_jax as gc
-from gradcam_jax.benchmark.peers import import_pytorch_grad_cam
 from gradcam_jax.conversion.rules import variable_shapes
+from gradcam_jax.experiments.benchmark.peers import import_pytorch_grad_cam
 from tests.comparison import assert_close, kaiming_variables, random_images
 
 torch = pytest.importorskip("torch", reason="compares with torch: install the extra `oracle`")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gradcam_jax.benchmark.torch_nets import torch_alexnet_caffe, torch_alexnet_torchvision, torch_vgg
+from gradcam_jax.experiments.benchmark.torch_nets import torch_alexnet_caffe, torch_alexnet_torchvision, torch_vgg
 
 __all__ = [
     "channels_first",

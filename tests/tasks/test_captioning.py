@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from gradcam_jax.models.captioner import captioner_lite0, neuraltalk2
-from gradcam_jax.tasks.caption_text import span_mask, word_masks
 from gradcam_jax.tasks.captioning import (
     captions_from_vector,
     explain_caption,
@@ -15,6 +14,7 @@ from gradcam_jax.tasks.captioning import (
     span_score,
     write_captions,
 )
+from gradcam_jax.text.captions import span_mask, word_masks
 from tests.comparison import plain_convolutions
 from tests.models.small_captioner import (
     LAYER,

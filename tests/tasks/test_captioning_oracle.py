@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from gradcam_jax.tasks.caption_text import word_masks
 from gradcam_jax.tasks.captioning import explain_caption, explain_maps
+from gradcam_jax.text.captions import word_masks
 from tests.models.small_captioner import LAYER, random_image, random_tokens, random_variables, small_captioner
 
 pytest.importorskip("torch", reason="the twin needs torch (extra `oracle`)")

@@ -1,0 +1,93 @@
+"""Compares two runs over the same images: what another precision, device or way to decode changes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.evaluation.agreement import map_agreement
+from gradcam_jax.pipeline import open_run
+
+_AT_ONCE = 256
+
+
+def compare(folder: str | Path, reference: str | Path) -> dict[str, Any]:
+    """Compares the maps of every image that two runs explained.
+
+    Only maps of the same target are compared; images of which the runs predict different things count as changed.
+
+    Args:
+        folder: A run's folder.
+        reference: The folder of the run that it should be like.
+
+    Returns:
+        ``images``, ``maps``; ``predictions_changed`` and ``peaks_changed`` (shares); ``rank_correlation`` and
+        ``difference`` (``median``, and ``worst``; of the difference also ``percentile_99``).
+
+    Raises:
+        InputError: If the runs share no image.
+    """
+    run, other = open_run(folder), open_run(reference)
+    pairs, changed, images = [], 0, 0
+    for name in run:
+        if name not in other:
+            continue
+        ours, theirs = run[name], other[name]
+        if not ours.arrays or not theirs.arrays:
+            continue
+        images += 1
+        changed += ours.fields["prediction"] != theirs.fields["prediction"]
+        pairs += _same_targets(ours.arrays, theirs.arrays)
+    if not pairs:
+        raise InputError(
+            f"The runs in {str(folder)!r} and {str(reference)!r} share no image with the same target."
+        )
+    shapes = {cam.shape for pair in pairs for cam in pair}
+    if len(shapes) > 1:
+        raise InputError(f"Expected maps of one size, got {sorted(shapes)}. Were they made at the same layer?")
+    correlations, differences, same = _agreements(pairs)
+    return {
+        "images": images,
+        "maps": len(pairs),
+        "predictions_changed": changed / images,
+        "peaks_changed": 1 - float(same.mean()),
+        "rank_correlation": {"median": float(np.median(correlations)), "worst": float(correlations.min())},
+        "difference": {
+            "median": float(np.median(differences)),
+            "percentile_99": float(np.percentile(differences, 99)),
+            "worst": float(differences.max()),
+        },
+    }
+
+
+def run(folder: str, reference: str, say: Callable[[str], None]) -> None:
+    """Says what :func:`compare` found, as readable JSON."""
+    say(json.dumps(compare(folder, reference), indent=2))
+
+
+def _same_targets(ours: Any, theirs: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    if "targets" not in ours:  # a caption, the same if its words are
+        same = np.array_equal(ours["tokens"], theirs["tokens"])
+        return [(ours["cam"][0], theirs["cam"][0])] if same else []
+    places = {int(target): place for place, target in enumerate(theirs["targets"]) if target >= 0}
+    return [
+        (ours["cam"][place], theirs["cam"][places[int(target)]])
+        for place, target in enumerate(ours["targets"])
+        if int(target) in places
+    ]
+
+
+def _agreements(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    agree = jax.jit(jax.vmap(map_agreement))
+    parts = []
+    for start in range(0, len(pairs), _AT_ONCE):
+        group = pairs[start : start + _AT_ONCE]
+        padded = group + [group[-1]] * (_AT_ONCE - len(group))  # one shape, one compilation
+        found = agree(*(np.stack(cams) for cams in zip(*padded, strict=True)))
+        parts.append([np.asarray(values)[: len(group)] for values in found])
+    correlations, differences, same = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return correlations, differences, same

@@ -1,0 +1,204 @@
+"""The peers' side of the benchmark: the torch libraries, each called as its documentation says.
+
+Times are what a user waits for: pytorch-grad-cam enlarges and normalises its maps in every call, captum and
+torch-cam are asked for raw ones. Frozen weights are the user's cheapest setting, and channels-last images the
+fastest layout of torch's convolutions on CPUs; "default" is neither.
+"""
+
+# Libraries of an extra, which need not be here for the package to be checked.
+# pyright: reportMissingImports=false
+
+import sys
+import types
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from gradcam_jax.experiments.benchmark.torch_nets import torch_alexnet_caffe, torch_vgg
+from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError, class_indices
+
+_LITE0 = "efficientnet_lite0"
+# Model -> (how it is built, its layer, its image's side). Lite0's rectifiers are one module: hooks go before it.
+_NETS: dict[str, tuple[Callable[[], Any], str, int]] = {
+    "vgg16": (lambda: torch_vgg((2, 2, 3, 3, 3), ceil_mode=True, adaptive=False), "relu5_3", 224),
+    "vgg19": (lambda: torch_vgg((2, 2, 4, 4, 4), ceil_mode=True, adaptive=False), "relu5_4", 224),
+    "alexnet": (torch_alexnet_caffe, "relu5", 227),
+    _LITE0: (lambda: _torch_lite0(), "_bn1", 224),
+}
+
+
+class TorchSide:
+    """One torch library; keeps one model from task to task."""
+
+    def __init__(self, library: str, threads: int) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._library = library
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model: tuple[str, Any] | None = None
+
+    def about(self) -> dict[str, Any]:
+        """Returns the versions of torch and of the library."""
+        import torch
+
+        package = {"captum": "captum", "torch-cam": "torchcam"}.get(self._library, "grad-cam")
+        own = "" if self._library == "torch" else f", {package} {version(package)}"
+        return {"version": f"torch {torch.__version__}{own}", "device": self._device}
+
+    def prepare(self, task: Task) -> Prepared:
+        """Builds the net and the call.
+
+        Raises:
+            UnsupportedError: If the library does not do this.
+        """
+        import torch
+
+        calls = _CALLS[self._library]
+        if task.work not in calls or task.model not in _NETS:
+            raise UnsupportedError(f"{self._library} has no {task.work}")
+        if task.model == _LITE0 and task.work.startswith("guided"):
+            raise UnsupportedError("its guided rule knows ReLU alone, not ReLU6")
+        _, layer, side = _NETS[task.model]
+        default = self._library.endswith("(default)")
+        model = self._load(task.model, default)
+        images = torch.randn(task.batch_size, 3, side, side, device=self._device)
+        if not default:
+            images = images.contiguous(memory_format=torch.channels_last).requires_grad_(task.work != "forward")
+        labels = class_indices(task.batch_size, 10 if task.work == "ten_classes" else 1)
+        by_class = [list(row) for row in zip(*labels, strict=True)]
+        call = calls[task.work](model, getattr(model, layer), images, by_class)
+        if task.work.startswith("guided"):
+            self._model = None  # its rectifiers may have been swapped for good
+
+        def run() -> Any:
+            result = call()
+            if self._device == "cuda":
+                torch.cuda.synchronize()
+            return result
+
+        return Prepared(run, {})
+
+    def _load(self, name: str, default: bool) -> Any:
+        import torch
+
+        if self._model is None or self._model[0] != name:
+            self._model = None
+            torch.manual_seed(0)
+            model = _NETS[name][0]().eval().to(self._device)
+            for parameter in model.parameters():
+                if parameter.ndim > 1:
+                    torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            if not default:
+                model = model.requires_grad_(False).to(memory_format=torch.channels_last)
+            self._model = name, model
+        return self._model[1]
+
+
+def _torch_lite0() -> Any:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    return EfficientNet.from_name("efficientnet-lite0")
+
+
+def _forward(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+    del layer, labels
+    import torch
+
+    def run() -> Any:
+        with torch.inference_mode():
+            return model(images)
+
+    return run
+
+
+def _captum_maps(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+    from captum.attr import LayerGradCam
+
+    method = LayerGradCam(model, layer)
+    return lambda: [method.attribute(images, target=row, relu_attributions=False) for row in labels]
+
+
+def _captum_guided(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+    del layer
+    from captum.attr import GuidedBackprop
+
+    method = GuidedBackprop(model)
+    return lambda: method.attribute(images, target=labels[0])
+
+
+def _captum_guided_cam(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+    from captum.attr import GuidedGradCam
+
+    method = GuidedGradCam(model, layer)
+    return lambda: method.attribute(images, target=labels[0], interpolate_mode="bilinear")
+
+
+def _torch_cam_maps(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+    from torchcam.methods import GradCAM
+
+    method = GradCAM(model, layer)
+
+    def run() -> Any:
+        scores = model(images)
+        last = len(labels) - 1
+        return [
+            method(row, scores, normalized=False, retain_graph=index < last) for index, row in enumerate(labels)
+        ]
+
+    return run
+
+
+def _pytorch_grad_cam_maps(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+    library = import_pytorch_grad_cam()
+    method = library.GradCAM(model=model, target_layers=[layer])
+    target = library.utils.model_targets.ClassifierOutputTarget
+    return lambda: [method(input_tensor=images, targets=[target(label) for label in row]) for row in labels]
+
+
+def _pytorch_grad_cam_guided(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+    del layer
+    library = import_pytorch_grad_cam()
+    # It takes one image at a time, and swaps the model's rectifiers for good.
+    method = library.GuidedBackpropReLUModel(model=model, device=images.device)
+    singles = [images[index : index + 1].detach() for index in range(len(images))]
+    return lambda: [
+        method(image.clone(), target_category=label) for image, label in zip(singles, labels[0], strict=True)
+    ]
+
+
+def import_pytorch_grad_cam() -> Any:
+    """Imports pytorch-grad-cam. It wants torchvision for helpers that are not used here."""
+    try:
+        import torchvision.transforms  # noqa: F401
+    except (ImportError, RuntimeError):  # it is missing, or was built for another torch
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        unused = {"transforms": ("Compose", "Normalize", "ToTensor"), "transforms.functional": ("resize",)}
+        sys.modules["torchvision"] = types.ModuleType("torchvision")
+        for module, functions in unused.items():
+            sys.modules[f"torchvision.{module}"] = types.ModuleType(f"torchvision.{module}")
+            for function in functions:
+                setattr(sys.modules[f"torchvision.{module}"], function, None)
+    import pytorch_grad_cam
+
+    return pytorch_grad_cam
+
+
+_CAPTUM = {
+    "grad_cam": _captum_maps,
+    "ten_classes": _captum_maps,
+    "guided_backprop": _captum_guided,
+    "guided_grad_cam": _captum_guided_cam,
+}
+_PYTORCH_GRAD_CAM = {"grad_cam": _pytorch_grad_cam_maps, "ten_classes": _pytorch_grad_cam_maps}
+_CALLS: dict[str, dict[str, Callable[..., Callable[[], Any]]]] = {
+    "torch": {"forward": _forward},
+    "captum": _CAPTUM,
+    "torch-cam": {"grad_cam": _torch_cam_maps, "ten_classes": _torch_cam_maps},
+    "pytorch-grad-cam (default)": _PYTORCH_GRAD_CAM | {"guided_backprop": _pytorch_grad_cam_guided},
+    "pytorch-grad-cam (frozen)": _PYTORCH_GRAD_CAM,
+}
+
+PEERS = tuple(_CALLS)
+"""Every peer's name."""

@@ -1,0 +1,161 @@
+"""What a captioner is trained on: views of photos with what people wrote, and template captions of their things.
+
+Captions written by people teach the language; they rarely name single objects plainly. So photos whose things are
+known (COCO's boxes, labelled folders) and collages of two of them get template captions: "a dog and a cat".
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.captions import (
+    CaptionedPhoto,
+    read_caption_table,
+    read_coco_captions,
+    split_of,
+    split_of_things,
+)
+from gradcam_jax.experiments.data.photos import Photo, read_photos
+from gradcam_jax.experiments.data.tfds_captions import PREFIX, read_tfds_captions
+from gradcam_jax.experiments.data.views import LAYOUTS, Part, View, collage, training_views, view_of
+from gradcam_jax.experiments.data.words import ANIMAL, category_of, with_article
+
+_PLAIN = 0.1  # of the view's area: a thing that a caption of one thing may be about
+
+
+class CaptionedView(NamedTuple):
+    """A view and its captions.
+
+    Attributes:
+        view: The picture, as a description.
+        captions: At least one.
+        source: ``"people"`` or ``"template"``.
+    """
+
+    view: View
+    captions: tuple[str, ...]
+    source: str
+
+
+def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]:
+    """Reads every set of captioned photos in a folder, split by photo, or a TensorFlow dataset.
+
+    Args:
+        folder: Has subfolders with ``captions.json`` (COCO) or ``captions.csv`` (``file``, ``caption``), and the
+            photos beside it in ``images``; or ``"tfds:coco_captions/2014"``
+            (:func:`gradcam_jax.experiments.data.tfds_captions.read_tfds_captions`).
+
+    Returns:
+        ``"train"``, ``"validation"`` and ``"test"`` -> photos. COCO's go with the split of their boxes, 70 % for
+        training; of the others 86 % are for training. A TensorFlow dataset brings its own splits.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if str(folder).startswith(PREFIX):
+        return read_tfds_captions(str(folder))
+    splits: dict[str, list[CaptionedPhoto]] = {"train": [], "validation": [], "test": []}
+    for part in sorted(path for path in Path(folder).glob("*") if path.is_dir()):
+        if (part / "captions.json").is_file():
+            for photo in read_coco_captions(part / "captions.json", part / "images"):
+                splits[split_of_things(photo.key)].append(photo)
+        elif (part / "captions.csv").is_file():
+            for photo in read_caption_table(part / "captions.csv", part / "images"):
+                splits[split_of(photo.key)].append(photo)
+    if not any(splits.values()):
+        raise InputError(
+            f"Expected photos with a captions.json (COCO) or a captions.csv in a subfolder of {str(folder)!r}, "
+            "found none."
+        )
+    return splits
+
+
+def people_views(photos: Sequence[CaptionedPhoto]) -> list[CaptionedView]:
+    """Returns the photos whole, with people's captions."""
+    return [
+        CaptionedView(
+            view_of(Part(Photo(photo.key, photo.path, things=(), complete=False, load=photo.load))),
+            photo.captions,
+            "people",
+        )
+        for photo in photos
+    ]
+
+
+def template_views(
+    folder: str | Path, rng: np.random.Generator, *, collages: int, pets: int, named: Collection[str] = ()
+) -> list[CaptionedView]:
+    """Returns training views of photos whose things are known, alone and in pairs, with template captions.
+
+    Args:
+        folder: As for :func:`read_photos`; without such photos the list is empty.
+        rng: Chooses crops and pairs.
+        collages: Number of pictures made of two photos.
+        pets: Number of pictures made of a dog's and a cat's photo: few pairs drawn at large are of these two.
+        named: Words that people's captions name often; a view of such a thing alone would only teach to say less.
+    """
+    try:
+        photos = [photo for photo in read_photos(folder) if split_of_things(photo.key) == "train"]
+    except InputError:
+        return []
+    views = [
+        view
+        for view in training_views(photos, rng, collages=collages)
+        if len(view.parts) > 1 or not {subject_of(part) for part in view.parts} & set(named)
+    ]
+    views += _pairs(photos, "dog", "cat", rng, pets)
+    captioned = [CaptionedView(view, template_captions(view), "template") for view in views]
+    return [view for view in captioned if view.captions]
+
+
+def _pairs(photos: Sequence[Photo], first: str, second: str, rng: np.random.Generator, count: int) -> list[View]:
+    """Returns collages of two things of given kinds in both orders and every layout, parts mirrored by chance."""
+    of_word = {word: [photo for photo in photos if subject_of(Part(photo)) == word] for word in (first, second)}
+    if not all(of_word.values()):
+        return []
+    views = []
+    for index in range(count):
+        words = (first, second) if index % 2 else (second, first)
+        pair = [of_word[word][rng.integers(len(of_word[word]))] for word in words]
+        drawn = collage(pair[0], pair[1], layout=LAYOUTS[rng.integers(len(LAYOUTS))])
+        views.append(view_of(*(part._replace(mirrored=bool(rng.integers(2))) for part in drawn.parts)))
+    return views
+
+
+def template_captions(view: View) -> tuple[str, ...]:
+    """Writes what is on a view of one thing, or of two photos of one thing each.
+
+    Example:
+        >>> from gradcam_jax.experiments.data.photos import WHOLE, Thing
+        >>> dog, cat = (Photo(word, Path(), (Thing(word, WHOLE),), False) for word in ("dog", "cat"))
+        >>> template_captions(view_of(Part(dog)))
+        ('a dog', 'a dog posing for a picture')
+    """
+    subjects = [subject_of(part) for part in view.parts]
+    if any(subject is None for subject in subjects):
+        return ()
+    names = [with_article(subject) for subject in subjects if subject is not None]
+    alive = all(category_of(subject) == ANIMAL for subject in subjects if subject is not None)
+    if len(names) == 1:
+        return (names[0], f"{names[0]} posing for a picture") if alive else (names[0],)
+    first, second = names
+    joined = (f"{first} and {second}", f"{second} and {first}")
+    return (
+        *joined,
+        f"{first} next to {second}",
+        *([f"{joined[0]} posing for a picture"] if alive else []),
+    )
+
+
+def subject_of(part: Part) -> str | None:
+    """Returns the one kind of thing that a part shows plainly, as if it filled the picture, or None.
+
+    Args:
+        part: A piece of a photo whose things are known.
+    """
+    things = view_of(part._replace(place=Part(part.photo).place)).things
+    plain = {thing.word for thing in things if thing.box.area >= _PLAIN}
+    return plain.pop() if len(plain) == 1 else None

@@ -1,0 +1,184 @@
+"""Captioned photos from COCO's JSON and from Flickr-style tables, split by photo, as arrays of words."""
+
+import collections
+import csv
+import hashlib
+import json
+import string
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.models.captioner import MAX_WORDS
+from gradcam_jax.text.vocabulary import Vocabulary, count_words
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+class CaptionedPhoto(NamedTuple):
+    """A photo and what people wrote about it.
+
+    Attributes:
+        key: A name that stays the same wherever the data lies, such as ``"coco/25"``; decides the split.
+        path: The file.
+        captions: At least one.
+        load: For a photo that is no file: returns its pixels, uint8 RGB ``(H, W, 3)``.
+    """
+
+    key: str
+    path: Path
+    captions: tuple[str, ...]
+    load: Callable[[], np.ndarray] | None = None
+
+
+class CaptionArrays(NamedTuple):
+    """Captions as word indices.
+
+    Attributes:
+        tokens: ``(captions, MAX_WORDS)`` int32, left-aligned, END past the last word.
+        lengths: Words kept of each caption, ``(captions,)`` int32.
+        photos: The photo that each caption is of, ``(captions,)`` int32.
+    """
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+    photos: np.ndarray
+
+
+def read_coco_captions(annotations: Path, folder: Path) -> list[CaptionedPhoto]:
+    """Reads a COCO ``captions_*.json``; photos without a caption are left out.
+
+    Args:
+        annotations: The JSON file, with ``images`` and ``annotations``.
+        folder: Where the photos are.
+
+    Raises:
+        InputError: If the file cannot be read or is not of this layout.
+    """
+    try:
+        content = json.loads(annotations.read_text(encoding="utf-8"))
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        captions: dict[int, list[str]] = {}
+        for annotation in content["annotations"]:
+            captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
+        return [
+            CaptionedPhoto(f"coco/{photo}", folder / names[photo], tuple(texts))
+            for photo, texts in captions.items()
+        ]
+    except OSError as error:
+        raise InputError(f"The captions {str(annotations)!r} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"Expected COCO captions, with 'images' (id, file_name) and 'annotations' (image_id, caption), in "
+            f"{str(annotations)!r}: {error!r}."
+        ) from error
+
+
+def read_caption_table(table: Path, folder: Path) -> list[CaptionedPhoto]:
+    """Reads a CSV file with the columns ``file`` (or ``image``) and ``caption``, one caption a line.
+
+    Args:
+        table: The CSV file, as Flickr8k and Flickr30k are published.
+        folder: Where the photos are.
+
+    Raises:
+        InputError: If the file cannot be read or has no such columns.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The captions {str(table)!r} cannot be read: {error}.") from error
+    captions: dict[str, list[str]] = {}
+    for row in rows:
+        name, caption = row.get("file") or row.get("image"), row.get("caption")
+        if not name or caption is None:
+            raise InputError(
+                f"Expected the columns 'file' and 'caption' in {str(table)!r}, got {list(row)} instead."
+            )
+        captions.setdefault(name, []).append(caption)
+    source = table.parent.name
+    return [CaptionedPhoto(f"{source}/{name}", folder / name, tuple(texts)) for name, texts in captions.items()]
+
+
+def split_of(key: str, *, validation: float = 0.06, test: float = 0.08) -> str:
+    """Returns the split that a photo belongs to, by its name alone: the same on every machine and in every run.
+
+    Args:
+        key: The photo's name, such as ``"flickr8k/1000268201_693b08cb0e.jpg"``.
+        validation: Share of the photos kept for choices between models.
+        test: Share of the photos kept for the figures that are reported.
+
+    Example:
+        >>> keys = [f"{number}.jpg" for number in range(10_000)]
+        >>> [sum(split_of(key) == split for key in keys) for split in ("train", "validation", "test")]
+        [8618, 593, 789]
+    """
+    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
+    return "train" if place < 1 - validation - test else "validation" if place < 1 - test else "test"
+
+
+def split_of_things(key: str) -> str:
+    """Returns the split of a photo whose things are known too, so that captions and templates agree on it.
+
+    Args:
+        key: The photo's name, such as ``"coco/25"``.
+    """
+    return split_of(key, validation=0.1, test=0.2)
+
+
+def training_words(caption: str) -> list[str]:
+    """Splits a caption as neuraltalk2's preprocessing did: lower case, punctuation deleted.
+
+    Example:
+        >>> training_words("Two dogs don't fight .")
+        ['two', 'dogs', 'dont', 'fight']
+    """
+    return caption.lower().translate(_NO_PUNCTUATION).split()
+
+
+def caption_vocabulary(captions: Iterable[str], *, min_count: int = 5) -> Vocabulary:
+    """Lists the words that occur at least so often, the most frequent first, and ``UNK`` last.
+
+    neuraltalk2 keeps the words that occur *more* often than its threshold of 5.
+
+    Args:
+        captions: The training captions.
+        min_count: How often a word must occur.
+    """
+    return count_words((training_words(caption) for caption in captions), min_count=min_count)
+
+
+def often_named(captions: Sequence[str], share: float) -> frozenset[str]:
+    """Returns the words that stand in at least so large a share of some captions.
+
+    Example:
+        >>> sorted(often_named(["A dog.", "A dog and a cat", "dogs"], 0.5))
+        ['a', 'dog']
+    """
+    counts = collections.Counter(word for caption in captions for word in set(training_words(caption)))
+    return frozenset(word for word, count in counts.items() if count >= share * len(captions))
+
+
+def encode_captions(captions: Sequence[Sequence[str]], vocabulary: Vocabulary) -> CaptionArrays:
+    """Turns every photo's captions into word indices; words past the sixteenth are cut off.
+
+    Args:
+        captions: For each photo, its captions.
+        vocabulary: The model's words; strangers become ``UNK``.
+
+    Example:
+        >>> arrays = encode_captions([["A dog."], ["A cat!", "cat"]], Vocabulary(["a", "dog", "UNK"]))
+        >>> arrays.tokens[:, :3].tolist(), arrays.lengths.tolist(), arrays.photos.tolist()
+        ([[0, 1, 3], [0, 2, 3], [2, 3, 3]], [2, 2, 1], [0, 1, 1])
+    """
+    flat = [(photo, training_words(text)) for photo, texts in enumerate(captions) for text in texts]
+    tokens = np.full((len(flat), MAX_WORDS), len(vocabulary), np.int32)
+    for row, (_, words) in enumerate(flat):
+        kept = words[:MAX_WORDS]
+        tokens[row, : len(kept)] = [vocabulary.index(word) for word in kept]
+    lengths = np.array([min(len(words), MAX_WORDS) for _, words in flat], np.int32)
+    return CaptionArrays(tokens, lengths, np.array([photo for photo, _ in flat], np.int32))

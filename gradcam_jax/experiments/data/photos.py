@@ -1,0 +1,178 @@
+"""Photos with what is on them, read from standard files: COCO's ``instances.json``, a folder with labels."""
+
+import collections
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.words import word_of_coco, word_of_ilsvrc
+
+Split = Literal["train", "validation", "test"]
+
+
+class Box(NamedTuple):
+    """A rectangle, in fractions of the picture's width and height: 0 is left or top, 1 right or bottom."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def area(self) -> float:
+        """The fraction of the picture that it covers."""
+        return max(self.right - self.left, 0.0) * max(self.bottom - self.top, 0.0)
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+"""The whole picture."""
+
+
+class Thing(NamedTuple):
+    """Something on a picture: its word and where it is."""
+
+    word: str
+    box: Box
+
+
+class Photo(NamedTuple):
+    """One photo.
+
+    Attributes:
+        key: A name that stays the same wherever the data lies, such as ``"coco/25"``.
+        path: The file.
+        things: What is on it.
+        complete: Whether ``things`` lists everything of COCO's 80 kinds, with boxes; else it is one label.
+        class_index: 0-based ILSVRC class of a labelled photo, else None.
+        load: For a photo that is no file: returns its pixels, uint8 RGB ``(H, W, 3)``.
+    """
+
+    key: str
+    path: Path
+    things: tuple[Thing, ...]
+    complete: bool
+    class_index: int | None = None
+    load: Callable[[], np.ndarray] | None = None
+
+
+def photos_of(photos: Sequence[Photo], split: Split) -> list[Photo]:
+    """Returns one part of some photos: 70 % to train with, 10 % to choose settings by, 20 % to test with.
+
+    Photos are dealt out within each word (a photo of several counts for the rarest), in the order of a hash of
+    their keys: so every part has some of every word, and the same photos are always dealt out in the same way.
+    """
+    counts = collections.Counter(word for photo in photos for word in {thing.word for thing in photo.things})
+    groups: dict[str, list[Photo]] = {}
+    for photo in photos:
+        words = sorted({thing.word for thing in photo.things}, key=lambda word: (counts[word], word))
+        groups.setdefault(words[0] if words else "", []).append(photo)
+    chosen = set()
+    for group in groups.values():
+        for place, photo in enumerate(sorted(group, key=_hash)):
+            fraction = (place + 0.5) / len(group)
+            part = "train" if fraction < 0.7 else "validation" if fraction < 0.8 else "test"
+            if part == split:
+                chosen.add(photo.key)
+    return [photo for photo in photos if photo.key in chosen]
+
+
+def _hash(photo: Photo) -> str:
+    return hashlib.sha256(photo.key.encode()).hexdigest()
+
+
+def read_coco(folder: str | Path) -> list[Photo]:
+    """Reads COCO photos with their boxes.
+
+    Args:
+        folder: Holds ``instances.json`` in COCO's format and the photos in ``images``.
+
+    Returns:
+        The photos in the file's order; a crowd is one thing.
+
+    Raises:
+        InputError: If a file is missing or is not in COCO's format.
+    """
+    folder = Path(folder)
+    content = read_json(folder / "instances.json", "images", "annotations", "categories")
+    words = {category["id"]: word_of_coco(category["name"]) for category in content["categories"]}
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    things: dict[int, list[Thing]] = {image_id: [] for image_id in sizes}
+    for annotation in content["annotations"]:
+        width, height = sizes[annotation["image_id"]]
+        left, top, wide, high = annotation["bbox"]
+        box = Box(left / width, top / height, (left + wide) / width, (top + high) / height)
+        things[annotation["image_id"]].append(Thing(words[annotation["category_id"]], box))
+    return [
+        Photo(f"coco/{image['id']}", folder / "images" / image["file_name"], tuple(things[image["id"]]), True)
+        for image in content["images"]
+    ]
+
+
+def read_labelled_folder(folder: str | Path, words: Callable[[int], str | None]) -> list[Photo]:
+    """Reads photos of one labelled thing each.
+
+    Args:
+        folder: Holds the photos in ``images`` and ``labels.csv`` with the columns ``file`` and
+            ``class_index`` (0-based ILSVRC).
+        words: From a class index to the everyday word, or to None if it has none.
+
+    Raises:
+        InputError: If the table is missing or lacks a column.
+    """
+    folder = Path(folder)
+    table = folder / "labels.csv"
+    if not table.is_file():
+        raise InputError(f"Expected photos with labels, but {str(table)!r} does not exist.")
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    missing = {"file", "class_index"} - set(rows[0] if rows else {})
+    if missing:
+        raise InputError(f"{str(table)!r} lacks the column {' and '.join(sorted(missing))}.")
+    photos = []
+    for row in rows:
+        index = int(row["class_index"])
+        word = words(index)
+        things = () if word is None else (Thing(word, WHOLE),)
+        photos.append(Photo(f"{folder.name}/{row['file']}", folder / "images" / row["file"], things, False, index))
+    return photos
+
+
+def read_photos(folder: str | Path) -> list[Photo]:
+    """Reads every set of photos in a folder: each subfolder with an ``instances.json`` or a ``labels.csv``.
+
+    Raises:
+        InputError: If there is none.
+    """
+    folder = Path(folder)
+    photos: list[Photo] = []
+    for part in sorted(path for path in folder.glob("*") if path.is_dir()):
+        if (part / "instances.json").is_file():
+            photos += read_coco(part)
+        elif (part / "labels.csv").is_file():
+            photos += read_labelled_folder(part, word_of_ilsvrc)
+    if not photos:
+        raise InputError(
+            f"Expected photos with an instances.json (COCO) or a labels.csv in a subfolder of {str(folder)!r}, "
+            "found none."
+        )
+    return photos
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Reads a JSON object that must have the named keys; what is wrong with it is an :class:`InputError`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is not JSON: {error}.") from error
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise InputError(f"{str(path)!r} is not the expected file: it has no {', '.join(map(repr, missing))}.")
+    return content

@@ -1,0 +1,124 @@
+"""Official VQA files with their photos, as the arrays that a head is trained on: the original's preprocessing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.photos import read_json
+from gradcam_jax.experiments.data.vqa_files import HumanQuestion, image_file, most_frequent_answers, read_vqa
+from gradcam_jax.text.vocabulary import (
+    MAX_QUESTION_TOKENS,
+    Vocabulary,
+    count_words,
+    encode_question,
+    question_tokens,
+)
+
+Files = Sequence[str | Path]
+
+NO_ANSWER = -1
+"""The index of an answer outside the vocabulary."""
+
+
+class QuestionSet(NamedTuple):
+    """People's questions and the photos that they are about.
+
+    Attributes:
+        questions: In the files' order.
+        photos: The distinct photos' files.
+        photo_of: Index of each question's photo, ``(questions,)`` int32.
+    """
+
+    questions: tuple[HumanQuestion, ...]
+    photos: tuple[Path, ...]
+    photo_of: np.ndarray
+
+
+class QuestionArrays(NamedTuple):
+    """Questions as a head reads them.
+
+    Attributes:
+        photo: Index of each question's photo, ``(n,)`` int32.
+        ids: Word indices, ``(n, 26)`` int32, left-aligned.
+        length: Number of words, ``(n,)`` int32.
+        answer: Index of each right answer, ``(n,)`` int32; ``NO_ANSWER`` outside the vocabulary.
+    """
+
+    photo: np.ndarray
+    ids: np.ndarray
+    length: np.ndarray
+    answer: np.ndarray
+
+
+def read_question_set(questions: Files, annotations: Files, images: Files) -> QuestionSet:
+    """Reads question files, what people answered, and finds every photo.
+
+    Args:
+        questions: Such as ``v2_OpenEnded_mscoco_train2014_questions.json``; several are joined.
+        annotations: One for each of them, in the same order; none for the test sets, whose answers are not
+            published.
+        images: The folder of each one's photos, such as ``train2014``.
+
+    Raises:
+        InputError: If a file or a photo is missing, or the files do not belong together.
+    """
+    if not questions or len(images) != len(questions) or len(annotations) not in (0, len(questions)):
+        raise InputError(
+            "Expected one folder of images, and one or no file of annotations, for each file of questions; got "
+            f"{len(questions)} of questions, {len(annotations)} of annotations, {len(images)} folders."
+        )
+    asked: list[HumanQuestion] = []
+    places: dict[Path, int] = {}
+    photo_of: list[int] = []
+    for index, (file, folder) in enumerate(zip(questions, images, strict=True)):
+        part = read_vqa(Path(file), Path(annotations[index]) if annotations else None)
+        # Excerpts of the official files may not say which part of COCO they are of; its folder's name does.
+        subtype = read_json(Path(file)).get("data_subtype") or Path(folder).resolve().name
+        found = {image_id: image_file(folder, subtype, image_id) for image_id in {q.image_id for q in part}}
+        photo_of += [places.setdefault(found[question.image_id], len(places)) for question in part]
+        asked += part
+    return QuestionSet(tuple(asked), tuple(places), np.array(photo_of, np.int32))
+
+
+def trainable(questions: QuestionSet, answers: int = 1000) -> tuple[QuestionSet, Vocabulary, Vocabulary]:
+    """Returns what a head is trained on: the questions that it can answer, their words, and the answers.
+
+    The most frequent answers are kept; questions with others are dropped, and only then are the words counted,
+    all of which are kept, ``UNK`` being the last.
+
+    Args:
+        questions: Training questions, with answers.
+        answers: How many answers are kept.
+
+    Returns:
+        The questions that are left, the words, the answers.
+
+    Raises:
+        InputError: If the questions have no answers.
+
+    References:
+        VT-vision-lab/VQA_LSTM_CNN, ``prepro.py``.
+    """
+    if not all(question.answers or question.multiple_choice_answer for question in questions.questions):
+        raise InputError("Expected training questions with answers; name the files of annotations too.")
+    chosen = Vocabulary(most_frequent_answers(questions.questions, answers))
+    rows = [row for row, question in enumerate(questions.questions) if question.answer in chosen]
+    kept = tuple(questions.questions[row] for row in rows)
+    words = count_words(question_tokens(question.text) for question in kept)
+    return questions._replace(questions=kept, photo_of=questions.photo_of[rows]), words, chosen
+
+
+def encode_question_set(questions: QuestionSet, words: Vocabulary, answers: Vocabulary) -> QuestionArrays:
+    """Turns questions into arrays; of a longer one the first 26 words are read, strangers as ``UNK``."""
+    count = len(questions.questions)
+    ids, length = np.zeros((count, MAX_QUESTION_TOKENS), np.int32), np.zeros(count, np.int32)
+    answer = np.full(count, NO_ANSWER, np.int32)
+    for row, question in enumerate(questions.questions):
+        encoded = encode_question(question.text, words)
+        ids[row], length[row] = encoded.ids, encoded.length
+        if question.answers and question.answer in answers:
+            answer[row] = answers.index(question.answer)
+    return QuestionArrays(questions.photo_of, ids, length, answer)

@@ -1,0 +1,63 @@
+"""Captioned photos from a TensorFlow dataset that is on this machine already, read without TensorFlow.
+
+Photos are decoded when they are looked at, one at a time; what is kept in memory are the captions.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.captions import CaptionedPhoto
+from gradcam_jax.interception.names import nearest
+from gradcam_jax.pipeline.tfds_source import PREFIX, open_prepared, without_decoding
+
+_SPLITS = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
+# Karpathy and Li's, which the dataset brings: 113,287 photos for training, 5,000 and 5,000 kept apart.
+
+
+def read_tfds_captions(source: str) -> dict[str, list[CaptionedPhoto]]:
+    """Reads a prepared dataset with an ``image`` and ``captions``; nothing is downloaded.
+
+    Args:
+        source: Such as ``"tfds:coco_captions/2014"``; ``open_prepared`` finds it.
+
+    Returns:
+        ``"train"``, ``"validation"`` and ``"test"`` -> photos, as the dataset itself is split.
+
+    Raises:
+        InputError: If tensorflow-datasets is not installed, or the dataset is not here in a form that can be read
+            without TensorFlow; the message tells the command that prepares it.
+    """
+    name = source.removeprefix(PREFIX)
+    builder = open_prepared(name)
+    if not {"image", "captions"} <= set(builder.info.features):
+        raise InputError(f"Expected a dataset with 'image' and 'captions', got {sorted(builder.info.features)}.")
+    splits: dict[str, list[CaptionedPhoto]] = {"train": [], "validation": [], "test": []}
+    for split in builder.info.splits:
+        if split not in _SPLITS:
+            near = nearest(split, _SPLITS) or list(_SPLITS)
+            raise InputError(f"{name!r} has the unknown split {split!r}. Nearest: {', '.join(near)}.")
+        splits[_SPLITS[split]] += _photos(builder, name, split)
+    return splits
+
+
+def _photos(builder: Any, name: str, split: str) -> list[CaptionedPhoto]:
+    """Reads the captions of a split; the photos stay on disk."""
+    decoded = builder.as_data_source(split=split)
+    encoded = builder.as_data_source(split=split, decoders={"image": without_decoding()})
+    photos = []
+    for index in range(len(encoded)):
+        record = encoded[index]
+        number = record.get("image/id", index)
+        texts = tuple(text.decode() for text in record["captions"]["text"])
+        if texts:
+            key = f"{name.split('/')[0].split('_')[0]}/{int(number)}"
+            photos.append(CaptionedPhoto(key, Path(key), texts, functools.partial(_pixels, decoded, index)))
+    return photos
+
+
+def _pixels(source: Any, index: int) -> np.ndarray:
+    return np.asarray(source[index]["image"], np.uint8)

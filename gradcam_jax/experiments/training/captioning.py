@@ -1,0 +1,239 @@
+"""Trains the captioner's head on a frozen CNN's features, and folds what helped training into the plain model.
+
+Two things make a small captioner look at the photo at all: standardised features, and an auxiliary loss that asks
+the image's vector alone for the caption's words. A second branch, from the class logits, helps further. All of it
+is linear up to the ReLU, so that after training one ``image_embedding`` on the CNN's features does the same.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.captions import CaptionArrays
+from gradcam_jax.experiments.training.loop import Loss
+from gradcam_jax.models.captioner import MAX_WORDS, Captioner
+
+_SMALLEST_VARIANCE = 1e-4  # of a feature: a dead one must not be blown up
+_TRIMMED = (8, 10, 12, MAX_WORDS)  # the lengths that batches are padded to, each of which is compiled once
+_SORTED_TOGETHER = 32  # batches
+
+
+class Statistics(NamedTuple):
+    """Mean and deviation of the training photos' features and logits, by which they are standardised."""
+
+    feature_mean: np.ndarray
+    feature_deviation: np.ndarray
+    logit_mean: np.ndarray
+    logit_deviation: np.ndarray
+
+
+class HeadRecipe(NamedTuple):
+    """What is done in training only.
+
+    Attributes:
+        feature_dropout: Share of the standardised features hidden.
+        logit_dropout: Share of the standardised class logits hidden.
+        label_smoothing: Probability spread over all words.
+        bag_weight: Weight of the auxiliary loss.
+    """
+
+    feature_dropout: float = 0.3
+    logit_dropout: float = 0.2
+    label_smoothing: float = 0.05
+    bag_weight: float = 0.3
+
+
+NEURALTALK2_HEAD = HeadRecipe(0.0, 0.0, 0.0, 0.0)
+"""neuraltalk2 has none of it."""
+
+
+class ImageBranches(nn.Module):
+    """The image's vector before the ReLU, from standardised features and class logits; for training only.
+
+    Attributes:
+        size: Length of the vector.
+        words: Number of tokens that the auxiliary loss asks for.
+        recipe: The dropouts.
+    """
+
+    size: int
+    words: int
+    recipe: HeadRecipe
+
+    def setup(self) -> None:
+        """Declares the branches and the auxiliary decoder."""
+        self.from_features = nn.Dense(self.size)
+        self.from_logits = nn.Dense(self.size, use_bias=False)
+        self.feature_dropout = nn.Dropout(self.recipe.feature_dropout, deterministic=False)
+        self.logit_dropout = nn.Dropout(self.recipe.logit_dropout, deterministic=False)
+        self.bag = nn.Dense(self.words)
+
+    def __call__(self, features: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Maps standardised ``(..., F)`` and ``(..., classes)`` to the vector and the words' logits."""
+        vector = self.from_features(self.feature_dropout(features)) + self.from_logits(self.logit_dropout(logits))
+        vector = nn.relu(vector)
+        return vector, self.bag(vector)
+
+
+def statistics_of(features: np.ndarray, logits: np.ndarray) -> Statistics:
+    """Returns the means and deviations of training features ``(photos, F)`` and logits ``(photos, classes)``."""
+
+    def deviation(values: np.ndarray) -> np.ndarray:
+        return np.sqrt(values.var(axis=0) + _SMALLEST_VARIANCE)
+
+    return Statistics(features.mean(axis=0), deviation(features), logits.mean(axis=0), deviation(logits))
+
+
+def initial_params(model: Captioner, statistics: Statistics, recipe: HeadRecipe, key: jax.Array) -> dict[str, Any]:
+    """Returns the parameters to train: ``branches`` and ``captioner`` (without CNN and image embedding)."""
+    branches = _branches(model, recipe)
+    features, logits = jnp.asarray(statistics.feature_mean), jnp.asarray(statistics.logit_mean)
+    branch_key, dropout_key = jax.random.split(key)
+    vector = jnp.zeros(model.embedding_size)
+    tokens = jnp.zeros(1, jnp.int32)
+    return {
+        "branches": branches.init({"params": branch_key, "dropout": dropout_key}, features, logits)["params"],
+        "captioner": model.init(key, vector, tokens, method="continuations")["params"],
+    }
+
+
+def caption_loss(model: Captioner, statistics: Statistics, recipe: HeadRecipe) -> Loss:
+    """Returns the loss of a batch: what :func:`gradcam_jax.experiments.training.loop.train` takes.
+
+    The batch holds ``features (n, F)``, ``logits (n, classes)``, ``tokens (n, T)`` and ``lengths (n,)``. The loss
+    is the mean cross-entropy of the words and of END, plus the auxiliary loss: the mean cross-entropy of the
+    caption's words under one softmax from the image's vector.
+    """
+    branches = _branches(model, recipe)
+    s = jax.tree.map(jnp.asarray, statistics)
+
+    def loss(params: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Mapping[str, jax.Array]]:
+        image_key, word_key = jax.random.split(key)
+        features = (batch["features"] - s.feature_mean[jnp.newaxis]) / s.feature_deviation[jnp.newaxis]
+        logits = (batch["logits"] - s.logit_mean[jnp.newaxis]) / s.logit_deviation[jnp.newaxis]
+        embedded: Any = branches.apply(
+            {"params": params["branches"]}, features, logits, rngs={"dropout": image_key}
+        )
+        vector, bag = embedded
+        log_probs: Any = model.apply(
+            {"params": params["captioner"]},
+            vector,
+            batch["tokens"],
+            train=True,
+            method="continuations",
+            rngs={"dropout": word_key},
+        )
+        counted = word_mask(batch["lengths"], log_probs.shape[-2])
+        said = with_end(batch["tokens"], model.words)[..., jnp.newaxis]
+        picked = jnp.take_along_axis(log_probs, said, axis=-1)[..., 0]
+        words = -jnp.sum(picked * counted) / jnp.sum(counted)
+        smooth = -jnp.sum(jnp.mean(log_probs, axis=-1) * counted) / jnp.sum(counted)
+        bag_words = jnp.take_along_axis(jax.nn.log_softmax(bag), batch["tokens"], axis=-1)
+        spoken = counted[:, 1:]  # a caption of n words has n + 1 steps, so that these are its n words
+        auxiliary = -jnp.sum(bag_words * spoken) / jnp.sum(spoken)
+        total = (1 - recipe.label_smoothing) * words + recipe.label_smoothing * smooth
+        return total + recipe.bag_weight * auxiliary, {"words": words, "bag": auxiliary}
+
+    return loss
+
+
+def folded(
+    params: Mapping[str, Any], statistics: Statistics, classifier: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    r"""Returns the plain captioner's parameters, its ``image_embedding`` on the CNN's features alone.
+
+    .. math:: K = \mathrm{diag}(1/\sigma) K_f + W \, \mathrm{diag}(1/\sigma_l) K_l, \quad
+        b = b_f - (\mu/\sigma) K_f + ((c - \mu_l)/\sigma_l) K_l
+
+    for class logits :math:`x W + c` of features x.
+
+    Args:
+        params: What was trained.
+        statistics: The standardisation.
+        classifier: The CNN's last layer, ``kernel`` W and ``bias`` c.
+    """
+    branches = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["branches"])
+    s = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), statistics)
+    of_features = branches["from_features"]["kernel"] / s.feature_deviation[:, np.newaxis]
+    of_logits = branches["from_logits"]["kernel"] / s.logit_deviation[:, np.newaxis]
+    kernel = of_features + np.asarray(classifier["kernel"], np.float64) @ of_logits
+    bias = branches["from_features"]["bias"] - s.feature_mean @ of_features
+    bias = bias + (np.asarray(classifier["bias"], np.float64) - s.logit_mean) @ of_logits
+    embedding = {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}
+    return {**params["captioner"], "image_embedding": embedding}
+
+
+def caption_batches(
+    features: np.ndarray,
+    logits: np.ndarray,
+    captions: CaptionArrays,
+    *,
+    batch_size: int,
+    seed: int,
+) -> Callable[[int], dict[str, np.ndarray]]:
+    """Returns ``batch_at(step)``: every caption once an epoch, in an order that the epoch's number decides.
+
+    Captions of like length go together, so that a third less padding is computed.
+
+    Args:
+        features: ``(views, F)``.
+        logits: ``(views, classes)``.
+        captions: Of these views.
+        batch_size: Captions a batch; an epoch's incomplete last batch is left out.
+        seed: Of the orders.
+
+    Raises:
+        InputError: If there are too few captions for one batch.
+    """
+    batches = len(captions.photos) // batch_size
+    if not batches:
+        raise InputError(f"Expected at least {batch_size} captions, a batch, got {len(captions.photos)} instead.")
+    order: dict[int, np.ndarray] = {}
+
+    def batch_at(step: int) -> dict[str, np.ndarray]:
+        epoch, place = divmod(step, batches)
+        if epoch not in order:
+            order.clear()
+            order[epoch] = _epoch_order(captions.lengths, batch_size, np.random.default_rng((seed, epoch)))
+        rows = order[epoch][place]
+        views, lengths = captions.photos[rows], captions.lengths[rows]
+        steps = next(steps for steps in _TRIMMED if steps >= lengths.max())
+        return {
+            "features": features[views],
+            "logits": logits[views],
+            "tokens": captions.tokens[rows, :steps],
+            "lengths": lengths,
+        }
+
+    return batch_at
+
+
+def _epoch_order(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+    """Deals captions into ``(batches, batch_size)``: by chance, then by length within every few batches."""
+    count = len(lengths) // batch_size * batch_size
+    dealt = rng.permutation(len(lengths))[:count]
+    neighbours = _SORTED_TOGETHER * batch_size
+    by_length = [
+        part[np.argsort(lengths[part], kind="stable")]
+        for part in (dealt[start : start + neighbours] for start in range(0, count, neighbours))
+    ]
+    return rng.permutation(np.concatenate(by_length).reshape(-1, batch_size))
+
+
+def with_end(tokens: jax.Array, end: int) -> jax.Array:
+    """Returns what the model should say at each step: the words, END after them, ``(..., T + 1)``."""
+    return jnp.concatenate([tokens, jnp.full((*tokens.shape[:-1], 1), end, tokens.dtype)], axis=-1)
+
+
+def word_mask(lengths: jax.Array, steps: int) -> jax.Array:
+    """Marks the steps that count, ``(n, steps)`` float32: one a word, and one for END."""
+    return (jnp.arange(steps)[jnp.newaxis] <= lengths[:, jnp.newaxis]).astype(jnp.float32)
+
+
+def _branches(model: Captioner, recipe: HeadRecipe) -> ImageBranches:
+    return ImageBranches(model.embedding_size, model.words + 1, recipe)

@@ -1,0 +1,163 @@
+r"""Teaches a VQA head where to look: the map of a right answer should lie on the thing that it is about.
+
+Boxes say where the things of a training view are. With :math:`y^a` an answer's score, :math:`x` what the head
+reads and :math:`x_p` what position p of the last convolution contributes to it, to first order, the class
+activation map is :math:`L_p = x_p \cdot \partial y^a / \partial x`, and the term of the loss is
+
+.. math:: -\log \sum_{p \in \mathrm{box}} \mathrm{softmax}(L)_p
+
+The CNN is frozen, so :math:`x_p` is computed once, and the term costs little more than the head's second pass.
+
+References:
+    Ross et al., Right for the Right Reasons, arXiv:1703.03717; Selvaraju et al., Taking a HINT, arXiv:1902.03751.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax.experiments.data.photos import Box
+from gradcam_jax.experiments.data.questions import IS_THERE, YES, TemplateQuestion
+from gradcam_jax.experiments.data.views import View
+from gradcam_jax.experiments.data.words import CATEGORIES, category_of
+from gradcam_jax.models.vqa import VQA
+from gradcam_jax.text.vocabulary import Vocabulary
+
+LOCATED = 64
+"""Located examples of a batch, at most."""
+
+_LARGEST = 0.7  # of the map: on a thing that fills the view every map lies
+_OUTSIDE = -30.0  # a logarithm of nothing that has a gradient
+
+
+def is_located(view: View) -> bool:
+    """Tells whether a view has a thing with a box that is smaller than the view."""
+    boxed = len(view.parts) > 1 or view.complete
+    return boxed and any(thing.box.area < _LARGEST for thing in view.things)
+
+
+def regions(question: TemplateQuestion, view: View) -> dict[str, list[Box]]:
+    """Returns, for each right answer that is about things on the view, where these are.
+
+    "What animal?" is about every animal that it may be answered with, "Is there a dog?", if so, about the dogs.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from gradcam_jax.experiments.data.photos import Photo, Thing
+        >>> from gradcam_jax.experiments.data.views import Part, view_of
+        >>> cat = Thing("cat", Box(0.5, 0.0, 1.0, 1.0))
+        >>> view = view_of(Part(Photo("coco/1", Path(), (cat,), True)))
+        >>> regions(TemplateQuestion(0, "Is there an animal?", ("yes",), "is there", "animal"), view)
+        {'yes': [Box(left=0.5, top=0.0, right=1.0, bottom=1.0)]}
+    """
+    if question.kind == IS_THERE:
+        about = [thing.box for thing in view.things if question.about in (thing.word, category_of(thing.word))]
+        return {YES: about} if YES in question.answers else {}
+    if question.kind not in [f"what {category}" for category in CATEGORIES]:
+        return {}
+    return {word: [thing.box for thing in view.things if thing.word == word] for word in question.answers}
+
+
+def cells_inside(boxes: Iterable[Box], size: int) -> np.ndarray:
+    """Tells which cells of a map have their centre in any of the boxes.
+
+    Args:
+        boxes: In fractions of the picture.
+        size: The map's height and width, in cells.
+
+    Returns:
+        ``(size * size,)`` bool, row by row.
+
+    Example:
+        >>> cells_inside([Box(0.0, 0.0, 0.5, 1.0)], 2)
+        array([ True, False,  True, False])
+    """
+    centres = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(centres, centres)
+    inside = np.zeros((size, size), bool)
+    for left, top, right, bottom in boxes:
+        inside |= (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
+    return inside.reshape(-1)
+
+
+class Locations:
+    """What a batch's located examples are scored by: each position's contribution, and where the thing is."""
+
+    def __init__(self, views: Sequence[View], positions: Mapping[int, np.ndarray], answers: Vocabulary) -> None:
+        """Takes the views, the positions ``(h * w, axes)`` of those that have any, by the view's index."""
+        self._views, self._positions, self._answers = views, positions, answers
+        self._shape = next(iter(positions.values())).shape
+
+    def of(self, questions: Sequence[TemplateQuestion], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Returns the located examples among a batch's, at most :data:`LOCATED`, padded with weight 0.
+
+        Args:
+            questions: The batch's, in order.
+            rng: Chooses among the examples, and among an example's right answers.
+
+        Returns:
+            ``row`` and ``answer``, ``(LOCATED,)`` int32: the example in the batch, the answer explained;
+            ``positions``, ``(LOCATED, h * w, axes)`` float32; ``inside``, ``(LOCATED, h * w)`` bool; ``weight``,
+            ``(LOCATED,)`` float32.
+        """
+        cells = self._shape[0]
+        batch: dict[str, np.ndarray] = {
+            "row": np.zeros(LOCATED, np.int32),
+            "answer": np.zeros(LOCATED, np.int32),
+            "positions": np.zeros((LOCATED, *self._shape), np.float32),
+            "inside": np.ones((LOCATED, cells), bool),
+            "weight": np.zeros(LOCATED, np.float32),
+        }
+        for place, (row, answer, inside) in enumerate(itertools.islice(self._found(questions, rng), LOCATED)):
+            batch["row"][place], batch["answer"][place], batch["weight"][place] = row, answer, 1
+            batch["inside"][place] = inside
+            batch["positions"][place] = self._positions[questions[row].view]
+        return batch
+
+    def _found(
+        self, questions: Sequence[TemplateQuestion], rng: np.random.Generator
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        for row in rng.permutation(len(questions)).tolist():
+            if questions[row].view in self._positions:
+                region = self._region(questions[row], rng)
+                if region is not None:
+                    yield row, *region
+
+    def _region(self, question: TemplateQuestion, rng: np.random.Generator) -> tuple[int, np.ndarray] | None:
+        """Returns one right answer and the cells of its things, if they are some but not most of the map."""
+        size = round(self._shape[0] ** 0.5)
+        choices = []
+        for answer, boxes in regions(question, self._views[question.view]).items():
+            inside = cells_inside(boxes, size)
+            if answer in self._answers and 0 < inside.mean() < _LARGEST:
+                choices.append((self._answers.index(answer), inside))
+        return choices[rng.integers(len(choices))] if choices else None
+
+
+def location_loss(
+    model: VQA, params: Any, batch: Mapping[str, jax.Array], questions: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Returns how little of the right answers' maps lies on their things, and how often the highest point does.
+
+    Args:
+        model: The model; its CNN is not run.
+        params: The head's.
+        batch: ``features``, and what :class:`Locations` returns.
+        questions: The vectors of the batch's questions, ``(examples, 4 * hidden)``.
+    """
+    questions, row = questions[batch["row"]], batch["row"]
+
+    def score(features: jax.Array) -> jax.Array:
+        scores = jnp.asarray(model.apply({"params": params}, features, questions, method="fuse"))
+        return jnp.sum(jnp.take_along_axis(scores, batch["answer"][:, jnp.newaxis], axis=-1))
+
+    gradients = jax.grad(score)(batch["features"][row])
+    maps = jnp.einsum("npk,nk->np", batch["positions"], gradients)
+    logarithms = jnp.where(batch["inside"], jax.nn.log_softmax(maps), _OUTSIDE)
+    highest = jnp.take_along_axis(batch["inside"], jnp.argmax(maps, axis=-1)[:, jnp.newaxis], axis=-1)[:, 0]
+    share = batch["weight"] / jnp.maximum(jnp.sum(batch["weight"]), 1.0)
+    return -jnp.sum(share * jax.nn.logsumexp(logarithms, axis=-1)), jnp.sum(share * highest)

@@ -1,0 +1,164 @@
+"""Questions about views as the arrays that a VQA head is trained on, redrawn every epoch."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcam_jax.experiments.data.questions import (
+    NO,
+    NONE,
+    YES,
+    TemplateQuestion,
+    all_phrasings,
+    ask,
+    askable_words,
+)
+from gradcam_jax.experiments.data.views import View
+from gradcam_jax.experiments.data.vqa_files import HumanQuestion
+from gradcam_jax.experiments.training.located import Locations
+from gradcam_jax.text.vocabulary import Vocabulary, count_words, encode_question, question_tokens
+
+TOKENS = 12
+"""Tokens of a training question: enough for every phrasing; padding changes nothing, so less is only faster."""
+
+SAME_TEXT = 4
+"""Examples of a batch that share a question's text, which is then read once: most of the cost of a step."""
+
+HUMAN = "human"
+"""The kind of a question that a person asked."""
+
+
+class Examples(NamedTuple):
+    """Questions as arrays.
+
+    Attributes:
+        view: Index of each question's view, ``(n,)`` int32.
+        ids: Word indices, ``(n, TOKENS)`` int32.
+        length: Number of words, ``(n,)`` int32.
+        targets: How right each answer is, ``(n, answers)`` float32; rows sum to 1, or to 0 if no answer that is
+            right is in the vocabulary.
+        questions: The questions themselves.
+    """
+
+    view: np.ndarray
+    ids: np.ndarray
+    length: np.ndarray
+    targets: np.ndarray
+    questions: Sequence[TemplateQuestion]
+
+
+def vocabularies(views: Sequence[View], human: Sequence[HumanQuestion]) -> tuple[Vocabulary, Vocabulary]:
+    """Returns the words and answers of the bundled model, from its training views and questions alone.
+
+    Args:
+        views: Training views: their things' words are answers.
+        human: Training questions of people: an answer given to two of them is an answer too.
+    """
+    things = sorted({thing.word for view in views for thing in view.things})
+    given = [question.answer for question in human]
+    often = sorted({answer for answer in given if given.count(answer) > 1})
+    counts = [str(count) for count in range(1, 6)]
+    answers = Vocabulary(dict.fromkeys([YES, NO, NONE, *counts, *things, *often]))
+    texts = [*all_phrasings(sorted({*askable_words(), *things})), *(question.text for question in human)]
+    return count_words(question_tokens(text) for text in texts), answers
+
+
+def as_templates(human: Sequence[HumanQuestion], view_of_image: Mapping[int, int]) -> list[TemplateQuestion]:
+    """Returns people's questions about photos that are among the views; each answer as often as it was given."""
+    return [
+        TemplateQuestion(view_of_image[question.image_id], question.text, question.answers, HUMAN)
+        for question in human
+        if question.image_id in view_of_image
+    ]
+
+
+def encode(
+    questions: Sequence[TemplateQuestion], words: Vocabulary, answers: Vocabulary, tokens: int = TOKENS
+) -> Examples:
+    """Turns questions into arrays; a longer question loses its end."""
+    size = len(questions)
+    ids, length = np.zeros((size, tokens), np.int32), np.zeros(size, np.int32)
+    targets = np.zeros((size, len(answers)), np.float32)
+    for row, question in enumerate(questions):
+        read_ids, read_length = _read(question.text, words, tokens)
+        ids[row], length[row] = read_ids, read_length
+        for answer in question.answers:
+            if answer in answers:
+                targets[row, answers.index(answer)] += 1
+    sums = targets.sum(axis=1, keepdims=True)
+    targets /= np.where(sums > 0, sums, 1)
+    return Examples(np.array([question.view for question in questions], np.int32), ids, length, targets, questions)
+
+
+class EpochsOfQuestions:
+    """The batch of every step of a run: questions drawn anew each epoch, a pure function of the step.
+
+    Attributes:
+        steps: Steps of an epoch.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        features: np.ndarray,
+        human: Sequence[TemplateQuestion],
+        words: Vocabulary,
+        answers: Vocabulary,
+        *,
+        batch_size: int,
+        seed: int,
+        locations: Locations | None = None,
+    ) -> None:
+        """Takes the training views, what the CNN says of each, people's questions, and what maps are scored by."""
+        self._views, self._features, self._human = views, features, human
+        self._words, self._answers = words, answers
+        self._batch_size, self._seed, self._locations = batch_size, seed, locations
+        self._drawn: tuple[int, Examples, np.ndarray] | None = None
+        self.steps = len(self._epoch(0)[1]) * SAME_TEXT // batch_size
+
+    def batch_at(self, step: int) -> dict[str, np.ndarray]:
+        """Returns a step's batch.
+
+        Its rows come in runs of ``SAME_TEXT`` that share a question: ``features`` and ``targets`` have a row for
+        each example, ``ids`` and ``length`` one for each run. What :class:`Locations` returns is added.
+        """
+        epoch, place = divmod(step, self.steps)
+        examples, runs = self._epoch(epoch)
+        count = self._batch_size // SAME_TEXT
+        chosen = np.take(runs, range(place * count, (place + 1) * count), axis=0, mode="wrap")
+        rows = chosen.reshape(-1)
+        batch = {
+            "features": self._features[examples.view[rows]],
+            "ids": examples.ids[chosen[:, 0]],
+            "length": examples.length[chosen[:, 0]],
+            "targets": examples.targets[rows],
+        }
+        if self._locations is None:
+            return batch
+        questions = [examples.questions[row] for row in rows]
+        return batch | self._locations.of(questions, np.random.default_rng([self._seed, step]))
+
+    def _epoch(self, epoch: int) -> tuple[Examples, np.ndarray]:
+        """Returns an epoch's examples and its runs, ``(runs, SAME_TEXT)`` rows, in a random order."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            rng = np.random.default_rng([self._seed, epoch])
+            examples = encode([*ask(self._views, rng), *self._human], self._words, self._answers)
+            self._drawn = epoch, examples, rng.permutation(_runs(examples.questions, rng))
+        return self._drawn[1:]
+
+
+def _runs(questions: Sequence[TemplateQuestion], rng: np.random.Generator) -> np.ndarray:
+    """Groups rows by text; a text's last run is filled up with rows of the same text."""
+    by_text: dict[str, list[int]] = {}
+    for row in rng.permutation(len(questions)).tolist():
+        by_text.setdefault(questions[row].text, []).append(row)
+    runs = [np.resize(rows, (-(-len(rows) // SAME_TEXT), SAME_TEXT)) for rows in by_text.values()]
+    return np.concatenate(runs)
+
+
+@functools.lru_cache(maxsize=8192)
+def _read(text: str, words: Vocabulary, tokens: int) -> tuple[np.ndarray, int]:
+    question = encode_question(text, words, tokens)
+    return question.ids, question.length

@@ -1,0 +1,1 @@
+"""Heat maps, overlays, panels and animations, from rows and maps."""

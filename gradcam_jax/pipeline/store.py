@@ -1,0 +1,246 @@
+"""Where a run's results go: shards of arrays, written whole and then named in the manifest.
+
+A shard is a ``.safetensors`` file: memory-mapped and zero-copy for readers in any framework, its header checked
+when opened, and a library that this package needs anyway. It is not appendable; the run is, a shard at a time,
+which is what makes a crash at any moment harmless: a shard is either whole and named in the manifest, or absent.
+
+The folder holds ``run.json`` (what was asked), ``manifest.jsonl``, and ``shards/00000.safetensors`` and so on. Of
+several processes each has a manifest and shards of its own, ``manifest-1of4.jsonl``, ``shards/1of4-00000...``.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from gradcam_jax.downloads.file_lock import exclusive
+from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.formats.safetensors_file import read_safetensors_metadata
+from gradcam_jax.pipeline.manifest import FAILED, OK, Done, append_lines, read_done, repair
+
+SETTINGS, SHARDS, IDS = "run.json", "shards", "ids"
+_SUFFIX = ".safetensors"
+
+
+class RunStore:
+    """Writes one process's part of a run; as a context it holds the part's lock and leaves nothing unwritten.
+
+    Attributes:
+        folder: The run's folder.
+        done: What was dealt with before this process started.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        settings: Mapping[str, Any],
+        *,
+        process: int = 0,
+        processes: int = 1,
+        shard_bytes: int = 64 * 2**20,
+        shard_seconds: float = 60.0,
+        retry_failed: bool = False,
+    ):
+        """Opens or resumes a run.
+
+        Args:
+            folder: The run's folder; it is made.
+            settings: What the results depend on, as plain JSON values; a run of other settings is refused.
+            process: Number of this process, from 0.
+            processes: How many write to the folder.
+            shard_bytes: A shard is written when its arrays reach this size...
+            shard_seconds: ... or it has been waiting for so long: what a crash can cost.
+            retry_failed: Whether images that failed are tried again.
+
+        Raises:
+            InputError: When entered: another run is writing here, the folder holds a run of other settings, or
+                it cannot be written to.
+        """
+        self.folder = Path(folder)
+        self.done = Done(np.empty(0, np.uint64), 0)
+        self._settings = {**settings, "processes": processes}
+        part = "" if processes == 1 else f"{process}of{processes}"
+        self._manifest = self.folder / (f"manifest-{part}.jsonl" if part else "manifest.jsonl")
+        self._prefix = f"{part}-" if part else ""
+        self._lock = self.folder / (f".lock-{part}" if part else ".lock")
+        self._limits = shard_bytes, shard_seconds
+        self._retry_failed = retry_failed
+        self._next = 0
+        self._broken = False
+        self._held = contextlib.ExitStack()
+        self._clear()
+
+    def __enter__(self) -> "RunStore":
+        """Takes the lock, repairs what a crash left, and reads what is done."""
+        with _clear_errors(self.folder):
+            (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
+            self._held.enter_context(exclusive(self._lock, self._refuse))
+            try:
+                self._check_settings()
+                names = repair(self._manifest, self._rows_of)
+                self._remove_unnamed(set(names))
+            except BaseException:
+                self._held.close()
+                raise
+        self._next = max((int(name.removeprefix(self._prefix)) for name in names), default=-1) + 1
+        self.done = read_done([self._manifest], retry_failed=self._retry_failed)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Writes what waits, unless writing is what failed, and gives the lock back."""
+        with self._held:
+            if not self._broken:
+                self.commit()
+
+    def add(self, fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes in one explained image.
+
+        Args:
+            fields: Its line of the manifest, without ``status``, ``error``, ``shard`` and ``row``.
+            arrays: Its results; every image of a run has arrays of the same names, shapes and dtypes.
+
+        Raises:
+            InputError: If a shard is full and cannot be written.
+        """
+        line = _line(fields, OK, shard=f"{self._prefix}{self._next:05d}", row=len(self._ids))
+        self._lines.append(line)
+        self._ids.append(line["id"])
+        for name, array in arrays.items():
+            self._rows.setdefault(name, []).append(array)
+        self._bytes += sum(array.nbytes for array in arrays.values())
+        self._commit_if_full()
+
+    def add_failure(self, fields: Mapping[str, Any], error: str) -> None:
+        """Takes in one image that could not be explained: its ``id`` and ``path``, and why."""
+        self._lines.append(_line(fields, FAILED, error=error))
+        self._commit_if_full()
+
+    def commit(self) -> None:
+        """Writes what waits: the shard first, then the lines that name it.
+
+        Raises:
+            InputError: If it cannot be written; what was written before is safe, and this leaves no trace.
+        """
+        with _clear_errors(self.folder):
+            shard = self._shard_path(f"{self._prefix}{self._next:05d}")
+            try:
+                if self._ids:
+                    _write_shard(shard, {name: np.stack(rows) for name, rows in self._rows.items()}, self._ids)
+                if self._lines:
+                    append_lines(self._manifest, self._lines)
+            except OSError:
+                self._broken = True
+                shard.unlink(missing_ok=True)
+                raise
+        self._next += bool(self._ids)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._lines: list[dict[str, Any]] = []
+        self._ids: list[str] = []
+        self._rows: dict[str, list[np.ndarray]] = {}
+        self._bytes, self._since = 0, time.monotonic()
+
+    def _commit_if_full(self) -> None:
+        most, longest = self._limits
+        if self._bytes >= most or time.monotonic() - self._since >= longest:
+            self.commit()
+
+    def _refuse(self) -> None:
+        raise InputError(
+            f"Another run is writing to {str(self.folder)!r}. Wait for it, or choose another --out_path."
+        )
+
+    def _check_settings(self) -> None:
+        path = self.folder / SETTINGS
+        wanted = json.loads(json.dumps(self._settings))
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            differing = [name for name in sorted(found | wanted) if found.get(name) != wanted.get(name)]
+            if differing:
+                shown = ", ".join(f"{name}: {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing)
+                raise InputError(
+                    f"{str(self.folder)!r} holds a run of other settings ({shown}). Choose another --out_path."
+                )
+            return
+        # Several processes may start at once; each writes the same content under a name of its own.
+        temporary = path.with_suffix(f".{self._prefix}{os.getpid()}.part")
+        temporary.write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+
+    def _shard_path(self, name: str) -> Path:
+        return self.folder / SHARDS / (name + _SUFFIX)
+
+    def _rows_of(self, name: str) -> int | None:
+        path = self._shard_path(name)
+        if not path.is_file():
+            return None
+        try:
+            return len(shard_ids(path))
+        except CheckpointError:
+            return None
+
+    def _remove_unnamed(self, names: set[str]) -> None:
+        for path in (self.folder / SHARDS).iterdir():
+            stem = path.name.partition(".")[0]
+            own = stem.startswith(self._prefix) if self._prefix else stem.isdigit()
+            if own and path.name.removesuffix(_SUFFIX) not in names:
+                path.unlink()
+
+
+def shard_ids(path: Path) -> list[str]:
+    """Returns the ids of the images in a shard, in the order of its rows."""
+    return json.loads(read_safetensors_metadata(path)[IDS])
+
+
+def _line(fields: Mapping[str, Any], status: str, **others: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("id", "path", "status", "error", "shard", "row", "prediction", "score", "all_negative"))
+    return {**empty, **fields, "status": status, **others}
+
+
+def _write_shard(path: Path, arrays: Mapping[str, np.ndarray], ids: list[str]) -> None:
+    """Writes a shard under its name only once it is whole and on the disk."""
+    temporary = path.with_suffix(".part")
+    try:
+        safetensors.numpy.save_file(dict(arrays), temporary, metadata={IDS: json.dumps(ids)})
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except safetensors.SafetensorError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(errno.ENOSPC if "space" in str(error).lower() else errno.EIO, str(error)) from error
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _clear_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
+        raise InputError(
+            f"Cannot write to {str(folder)!r}: {why}. What is in its manifest is safe; "
+            "the same command goes on from there."
+        ) from error

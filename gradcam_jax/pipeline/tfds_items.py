@@ -1,0 +1,47 @@
+"""Images of a TensorFlow Datasets split, read by number and without TensorFlow."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.names import nearest
+from gradcam_jax.pipeline.items import Item
+from gradcam_jax.pipeline.tfds_source import PREFIX, open_prepared
+
+
+def read_tfds(name: str) -> Iterator[Item]:
+    """Streams a split of a dataset that is prepared on this machine.
+
+    Args:
+        name: ``"NAME/SPLIT"`` or ``"NAME/CONFIG/SPLIT"``; a slice such as ``"imagenet_v2/test[:100]"`` works.
+
+    Raises:
+        InputError: If the dataset is not here, has no such split or no photos; nothing is downloaded.
+    """
+    dataset, _, split = name.rpartition("/")
+    if not dataset or not split:
+        raise InputError(
+            f"Expected tfds:NAME/SPLIT, such as tfds:imagenet_v2/test, got {PREFIX + name!r} instead."
+        )
+    builder = open_prepared(dataset)
+    splits = list(builder.info.splits)
+    if split.partition("[")[0] not in splits:
+        near = nearest(split, splits) or splits
+        raise InputError(f"The dataset {dataset!r} has no split {split!r}. Nearest: {', '.join(near)}.")
+    if "image" not in builder.info.features:
+        raise InputError(f"Expected a dataset with a feature 'image', got {', '.join(builder.info.features)}.")
+    source = builder.as_data_source(split=split)
+    for index in range(len(source)):
+        yield Item(f"{split}/{index:08d}", f"{PREFIX}{name}#{index}", pixels=_reader(source, index))
+
+
+def _reader(source: Any, index: int) -> Callable[[], np.ndarray]:
+    """Returns what reads one photo when it is its turn, in the thread that decodes it."""
+
+    def read() -> np.ndarray:
+        image = np.asarray(source[index]["image"], np.uint8)
+        return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
+
+    return read

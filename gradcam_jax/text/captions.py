@@ -1,0 +1,147 @@
+"""A caption as a user writes it, as the words that a captioner reads, and the phrases in it."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.models.captioner import MAX_WORDS
+from gradcam_jax.text.vocabulary import UNKNOWN, Vocabulary
+
+_WORD = re.compile(r"[A-Za-z0-9]+")
+
+
+class UnknownWordsWarning(UserWarning):
+    """Words of a caption that the model does not know; it reads them as ``UNK``."""
+
+
+class Caption(NamedTuple):
+    """A caption as a model reads it.
+
+    Attributes:
+        words: The words, as looked up.
+        known: For each word, whether it is in the vocabulary; the others are read as ``UNK``.
+        tokens: Word indices, ``(MAX_WORDS,)`` int32, left-aligned; END past the last word.
+    """
+
+    words: tuple[str, ...]
+    known: tuple[bool, ...]
+    tokens: np.ndarray
+
+    @property
+    def text(self) -> str:
+        """The words, joined by blanks."""
+        return " ".join(self.words)
+
+
+def caption_words(text: str, *, lower: bool = True) -> tuple[str, ...]:
+    """Splits a caption by the original program's rule: runs of ASCII letters and digits.
+
+    Apostrophes and hyphens split words, as in the original. It does not lower the case, so that "A dog" begins
+    with an unknown word there; ``lower=False`` does the same.
+
+    Example:
+        >>> caption_words("A dog's well-known toy.")
+        ('a', 'dog', 's', 'well', 'known', 'toy')
+    """
+    return tuple(_WORD.findall(text.lower() if lower else text))
+
+
+def encode_caption(text: str, vocabulary: Vocabulary, *, lower: bool = True) -> Caption:
+    """Turns a caption into word indices.
+
+    Args:
+        text: The caption.
+        vocabulary: The model's words.
+        lower: Whether capitals are lowered first; the original program leaves them.
+
+    Raises:
+        InputError: If there is no word, or more than 16, or a stranger where the vocabulary has no ``UNK``.
+
+    Warns:
+        UnknownWordsWarning: If words are not in the vocabulary; they are named.
+
+    Example:
+        >>> caption = encode_caption("A dog!", Vocabulary(["a", "dog", "UNK"]))
+        >>> caption.words, caption.tokens[:4].tolist()
+        (('a', 'dog'), [0, 1, 3, 3])
+    """
+    words = caption_words(text, lower=lower)
+    if not words:
+        raise InputError(f"Expected a caption with at least one letter or digit, got {text!r} instead.")
+    if len(words) > MAX_WORDS:
+        raise InputError(
+            f"A caption may have at most {MAX_WORDS} words, the length that the model was trained on; this one "
+            f"has {len(words)}. Leave out from {' '.join(words[MAX_WORDS:][:5])!r} on, or explain it in parts."
+        )
+    known = tuple(word in vocabulary for word in words)
+    strangers = list(dict.fromkeys(word for word, is_known in zip(words, known, strict=True) if not is_known))
+    if strangers and UNKNOWN not in vocabulary:
+        raise InputError(
+            f"The model does not know {', '.join(strangers)}, and has no {UNKNOWN} to stand for them."
+        )
+    if strangers:
+        which = "any word of this caption" if not any(known) else ", ".join(map(repr, strangers))
+        named = f" ({', '.join(strangers)})" if not any(known) else ""
+        warnings.warn(
+            f"The model does not know {which}{named}; read as {UNKNOWN}.", UnknownWordsWarning, stacklevel=2
+        )
+    tokens = np.full(MAX_WORDS, len(vocabulary), np.int32)
+    tokens[: len(words)] = [vocabulary.index(word) for word in words]
+    return Caption(words, known, tokens)
+
+
+def decode_tokens(tokens: Sequence[int] | np.ndarray, vocabulary: Vocabulary) -> str:
+    """Returns the words before END, joined by blanks.
+
+    Example:
+        >>> decode_tokens([1, 0, 2], Vocabulary(["dog", "a"]))
+        'a dog'
+    """
+    words = []
+    for token in np.asarray(tokens).tolist():
+        if token >= len(vocabulary):
+            break
+        words.append(vocabulary.entries[token])
+    return " ".join(words)
+
+
+def find_phrase(phrase: str, words: Sequence[str]) -> tuple[int, int]:
+    """Returns where a phrase first stands among a caption's words: the first word, and the one after the last.
+
+    Raises:
+        InputError: If it does not stand there.
+
+    Example:
+        >>> find_phrase("A cat", ["a", "dog", "and", "a", "cat"])
+        (3, 5)
+    """
+    wanted = caption_words(phrase)
+    lowered = tuple(word.lower() for word in words)
+    for start in range(len(lowered) - len(wanted) + 1):
+        if wanted and lowered[start : start + len(wanted)] == wanted:
+            return start, start + len(wanted)
+    raise InputError(f"The phrase {phrase!r} does not stand in the caption {' '.join(words)!r}.")
+
+
+def span_mask(start: int, stop: int) -> np.ndarray:
+    """Marks the words from start to before stop, ``(MAX_WORDS,)`` float32.
+
+    Raises:
+        InputError: If no word is marked or the span leaves the caption.
+    """
+    if not 0 <= start < stop <= MAX_WORDS:
+        raise InputError(
+            f"Expected words from 0 to {MAX_WORDS}, the first before the last, got {start} to {stop}."
+        )
+    mask = np.zeros(MAX_WORDS, np.float32)
+    mask[start:stop] = 1
+    return mask
+
+
+def word_masks(count: int) -> np.ndarray:
+    """Marks the whole caption of so many words, and then each word: ``(1 + count, MAX_WORDS)`` float32."""
+    return np.stack([span_mask(0, count), *(span_mask(word, word + 1) for word in range(count))])

@@ -1,0 +1,77 @@
+"""The 1000 ILSVRC classes, in Caffe's and torchvision's order, and how a user may name one."""
+
+import csv
+import functools
+import importlib.resources
+from typing import NamedTuple
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.names import nearest
+
+
+class ImageNetClass(NamedTuple):
+    """One class: its 0-based index, its WordNet id and its short name."""
+
+    index: int
+    wnid: str
+    name: str
+
+    @property
+    def label(self) -> int:
+        """The original program's 1-based number, used on the command line and in file names."""
+        return self.index + 1
+
+
+@functools.cache
+def imagenet_classes() -> tuple[ImageNetClass, ...]:
+    """Returns all classes by index.
+
+    Example:
+        >>> imagenet_classes()[242]
+        ImageNetClass(index=242, wnid='n02108089', name='boxer')
+    """
+    table = importlib.resources.files("gradcam_jax.text") / "ilsvrc_classes.csv"
+    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    return tuple(ImageNetClass(int(row["class_index"]), row["wnid"], row["name"]) for row in rows)
+
+
+def find_class(text: str) -> ImageNetClass:
+    """Returns the class that a user named.
+
+    Args:
+        text: A 1-based number as in the original program ("243"), a WordNet id ("n02108089"), or a name
+            ("boxer"; case, blanks, hyphens and underscores do not matter).
+
+    Raises:
+        InputError: If there is no such class (the nearest names are listed), or a name means two (both are).
+
+    Example:
+        >>> find_class("243").name, find_class("Tiger_Cat").label, find_class("n02123045").name
+        ('boxer', 283, 'tabby')
+    """
+    classes = imagenet_classes()
+    wanted = text.strip()
+    try:
+        number = int(wanted)
+    except ValueError:
+        pass
+    else:
+        if not 1 <= number <= len(classes):
+            raise InputError(
+                f"Expected a label from 1 to {len(classes)} (1-based, as in Caffe's list; -1 is the predicted "
+                f"class), got {number} instead."
+            )
+        return classes[number - 1]
+    found = [c for c in classes if wanted in (c.wnid, c.name) or _plain(wanted) == _plain(c.name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = " or ".join(f"{c.label} ({c.wnid})" for c in found)
+        raise InputError(f"The name {wanted!r} means two classes. Name one by its number or id: {choices}.")
+    by_name = {c.name: c for c in classes}
+    near = ", ".join(f"{by_name[name].name} ({by_name[name].label})" for name in nearest(wanted, by_name))
+    raise InputError(f"There is no class {wanted!r}." + (f" Nearest: {near}." if near else " Try its number."))
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())

@@ -1,0 +1,1 @@
+"""One table of models, and one way to load them."""

@@ -1,0 +1,242 @@
+"""Many images from the command line, for each task: shards, manifest, pictures, exit codes."""
+
+import functools
+import json
+import os
+import signal
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from gradcam_jax.app import batch
+from gradcam_jax.app.batch import run, summary
+from gradcam_jax.app.batch_options import Options, make_job
+from gradcam_jax.app.start import Place, join_processes, use_compilation_cache
+from gradcam_jax.attribution.maps import all_negative
+from gradcam_jax.conversion.rules import variable_shapes
+from gradcam_jax.errors import InputError
+from gradcam_jax.images.preprocessing import ORIGINAL
+from gradcam_jax.models.captioner import Captioner
+from gradcam_jax.models.vgg import VGG
+from gradcam_jax.models.vqa import VQA
+from gradcam_jax.pipeline import open_run
+from gradcam_jax.pipeline.explanation import explain_batch
+from gradcam_jax.pipeline.items import Item
+from gradcam_jax.pipeline.run import Progress
+from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
+from gradcam_jax.zoo import captioners, question_models
+from gradcam_jax.zoo import classifiers as zoo
+from tests.comparison import kaiming_variables
+from tests.models import small_captioner
+from tests.pipeline.small_job import ENTRY, SIZE, write_photos
+
+WORDS, ANSWERS = ("what", "animal", "?", "is", "there", "a", "dog", "UNK"), ("yes", "no", "dog", "cat")
+CAPTION_WORDS = (*(f"word{number}" for number in range(small_captioner.WORDS - 3)), "dog", "a", "UNK")
+
+
+def build_vqa(words, answers, **sizes):
+    cnn = VGG((1, 1), (4, 6), hidden=10, classes=None, input_size=SIZE)
+    return VQA(cnn=cnn, words=words, answers=answers, **sizes)
+
+
+def build_captioner(words, **sizes):
+    return Captioner(cnn=small_captioner.small_captioner().cnn, words=words, **sizes)
+
+
+@pytest.fixture(autouse=True)
+def small_models(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    monkeypatch.setenv(zoo.CHECKPOINTS_VARIABLE, str(folder))
+    monkeypatch.setitem(zoo.ZOO, "small", ENTRY)
+    answering = question_models.Entry(build_vqa, None, "cnn/relu2_1", ORIGINAL, SIZE, "make it")
+    monkeypatch.setitem(question_models.QUESTION_MODELS, "small_vqa", answering)
+    writing = captioners.Entry(build_captioner, None, "cnn/relu2_1", ORIGINAL._replace(size=SIZE), "make it")
+    monkeypatch.setitem(captioners.CAPTIONERS, "small_captioner", writing)
+    vqa = build_vqa(len(WORDS), len(ANSWERS), embedding=4, hidden=5, common=6)
+    made = {
+        "small": (kaiming_variables(zoo.expected_variables(ENTRY)), {}),
+        "small_vqa": (
+            kaiming_variables(variable_shapes(vqa, *question_models.example_inputs(answering))),
+            {"labels": ANSWERS, "words": WORDS},
+        ),
+        "small_captioner": (small_captioner.random_variables(), {"words": CAPTION_WORDS}),
+    }
+    for name, (variables, texts) in made.items():
+        write_checkpoint(folder / f"{name}.safetensors", variables, Card(name, "original", "none", 0, **texts))
+
+
+def explain(tmp_path, source=None, **options):
+    lines = []
+    source = source or write_photos(tmp_path / "photos", 6)
+    settings = {"model": "small", "out_path": str(tmp_path / "run"), "batch_size": 4, "workers": 2}
+    code = run(Options(str(source), **settings | options), lines.append)
+    return code, lines, open_run(tmp_path / "run")
+
+
+def write_list(tmp_path, *rows):
+    write_photos(tmp_path / "photos", 2)
+    path = tmp_path / "list.jsonl"
+    path.write_text(
+        "".join(json.dumps({"path": f"photos/000{n % 2}.png", **row}) + "\n" for n, row in enumerate(rows))
+    )
+    return path
+
+
+def test_a_folder_of_photos(tmp_path):
+    code, lines, results = explain(tmp_path, top_k=2)
+    assert code == batch.OK
+    assert sorted(results) == [f"000{number}.png" for number in range(6)]
+    for record in results.values():
+        assert {name: array.shape for name, array in record.arrays.items()} == {
+            "cam": (2, 16, 16), "targets": (2,), "scores": (2,), "prediction": (), "probability": (),
+        }  # fmt: skip
+        assert record.fields["all_negative"] == bool(all_negative(record.arrays["cam"][0]))
+        assert record.fields["score"] == record.arrays["scores"][0] >= record.arrays["scores"][1]
+    assert any("6 explained, 0 failed" in line for line in lines)
+    assert any("busy: decode" in line for line in lines)
+    assert results.settings | {"model": "small", "input_size": 32, "dtype": "float32"} == results.settings
+
+
+def test_pictures_are_drawn_on_request(tmp_path):
+    explain(tmp_path, methods="guided_backprop,guided_grad_cam", save="all")
+    drawn = sorted(path.relative_to(tmp_path / "run").parts[0] for path in (tmp_path / "run").rglob("*.png"))
+    assert drawn == ["overlays"] * 6 + ["panels"] * 6
+
+
+def test_a_broken_file_changes_the_exit_code_and_nothing_else(tmp_path):
+    photos = write_photos(tmp_path / "photos", 6, broken={3})
+    code, _, results = explain(tmp_path, photos)
+    assert code == batch.SOME_FAILED
+    assert [name for name in results if results[name].fields["status"] == "failed"] == ["0003.png"]
+    assert explain(tmp_path, photos)[0] == batch.SOME_FAILED
+    write_photos(photos, 6)
+    assert explain(tmp_path, photos)[0] == batch.SOME_FAILED  # what failed counts as done
+    assert explain(tmp_path, photos, retry_failed=True)[0] == batch.OK
+
+
+def test_questions_of_each_line(tmp_path):
+    source = write_list(
+        tmp_path,
+        {"question": "What animal?", "answer": "dog"},
+        {"question": "Is there a dog?"},
+        {"question": "  "},
+        {"answer": "unicorn"},
+    )
+    code, _, results = explain(tmp_path, source, task="vqa", model="small_vqa", question="What animal?")
+    fields = [record.fields for record in results.values()]
+    assert code == batch.SOME_FAILED
+    assert [line["status"] for line in fields] == ["ok", "ok", "failed", "failed"]
+    assert "unicorn" in fields[3]["error"]
+    assert results[fields[0]["id"]].arrays["targets"].tolist() == [ANSWERS.index("dog")]
+    assert ANSWERS[int(results[fields[1]["id"]].arrays["targets"][0])] == fields[1]["prediction"]
+
+
+def test_captions_given_and_generated(tmp_path):
+    source = write_list(tmp_path, {"caption": "A dog"}, {}, {"caption": "?!"})
+    code, _, results = explain(tmp_path, source, task="captioning", model="small_captioner", beam_size=2)
+    given, generated, empty = results.values()
+    assert code == batch.SOME_FAILED
+    assert "letter or digit" in empty.fields["error"]
+    assert given.fields["prediction"] == "a dog"
+    assert given.arrays["length"] == 2
+    assert generated.arrays["length"] > 0
+    for record in (given, generated):
+        count = int(record.arrays["length"])
+        cam, words = record.arrays["cam"], record.arrays["word_cams"]
+        assert (cam.shape, words.shape) == ((1, 16, 16), (16, 16, 16))
+        np.testing.assert_allclose(words.sum(axis=0), cam[0], atol=1e-5 * np.abs(words).max() * count)
+        assert not words[count:].any()
+        assert record.arrays["word_scores"].sum() == pytest.approx(record.fields["score"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "model"), [("classification", "small"), ("vqa", "small_vqa"), ("captioning", "small_captioner")]
+)
+def test_no_weight_is_a_constant_of_the_compiled_program(task, model):
+    job = make_job(Options("", task=task, model=model, question="What animal?"))
+    example = job.request(Item("", "", {"question": "What animal?"}))
+    inputs = {name: np.asarray(array)[np.newaxis] for name, array in example.items()}
+    images = np.zeros((1, SIZE, SIZE, 3), np.float32)
+    program = jax.make_jaxpr(functools.partial(explain_batch, job))(job.variables, images, inputs)
+    smallest = min(leaf.nbytes for leaf in jax.tree.leaves(job.variables) if leaf.ndim > 1)
+    assert sum(np.asarray(constant).nbytes for constant in program.consts) < smallest
+
+
+def test_a_signal_ends_the_run_cleanly_and_the_next_goes_on(tmp_path):
+    photos = write_photos(tmp_path / "photos", 60)
+    before = signal.getsignal(signal.SIGINT)
+    lines_written = threading.Event()
+    show = batch._show
+
+    def interrupt(bar, progress):
+        show(bar, progress)
+        if not lines_written.is_set():
+            lines_written.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "_show", interrupt)
+        code, lines, results = explain(tmp_path, photos)
+    assert code == batch.INTERRUPTED
+    assert signal.getsignal(signal.SIGINT) is before
+    assert 4 <= len(results) < 60
+    assert "the same command goes on" in lines[-1]
+    assert explain(tmp_path, photos)[0] == batch.OK
+    assert len(open_run(tmp_path / "run")) == 60
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": "nowhere"}, "Expected a folder, a glob, a list"),
+        ({"model": "smal"}, "Nearest: small"),
+        ({"label": "bokser"}, "boxer"),
+        ({"label": "boxer, tabby"}, "--top_k 2"),
+        ({"save": "everything"}, "Expected --save maps, overlays, panels or all"),
+        ({"dtype": "float16"}, "Expected --dtype float32 or bfloat16"),
+        ({"methods": "hirescam"}, "There is no method 'hirescam'"),
+        ({"process": 2, "processes": 2}, "Expected --process_id from 0 to 1"),
+        ({"top_k": 0}, "--top_k of 1 or more"),
+        ({"layer_name": "relu9"}, "relu2_1"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_anything_is_explained(tmp_path, options, message):
+    with pytest.raises(InputError) as error:
+        explain(tmp_path, **options)
+    assert message in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_folder_is_an_error(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="There is no image in"):
+        explain(tmp_path, tmp_path / "empty")
+
+
+def test_the_summary_says_what_to_buy_only_where_something_was_busy():
+    slow = Progress(explained=10, seconds=10, decode_seconds=18, compute_seconds=4)
+    assert summary(slow, workers=2)[1] == (
+        "busy: decode 90%, transfer 0%, compute 40%, write 0%. Faster with more cores (or --scaled_decoding, for "
+        "JPEGs much larger than the network's image)."
+    )
+    assert "Faster" not in summary(Progress(explained=1, seconds=10), workers=2)[1]
+
+
+def test_the_batch_size_is_chosen(tmp_path):
+    assert explain(tmp_path, batch_size=0)[0] == batch.OK
+
+
+def test_a_process_has_a_place_without_a_coordinator():
+    assert join_processes(4, 2, "") == Place(2, 4)
+
+
+def test_the_compilation_cache_is_the_users(tmp_path, monkeypatch):
+    updates = {}
+    monkeypatch.setattr("gradcam_jax.app.start.jax.config.update", updates.__setitem__)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert use_compilation_cache() == tmp_path / "gradcam_jax" / "compiled"
+    assert updates["jax_compilation_cache_dir"] == str(tmp_path / "gradcam_jax" / "compiled")
+    assert use_compilation_cache("elsewhere").name == "elsewhere"

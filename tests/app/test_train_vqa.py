@@ -1,0 +1,80 @@
+"""The bundled VQA model's whole way on a handful of photos: trained, read back, measured."""
+
+import csv
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.evaluators import vqa as evaluate_vqa
+from gradcam_jax.experiments.training import run_vqa as train_vqa
+from gradcam_jax.experiments.training import vqa_features
+from gradcam_jax.zoo.question_models import load_question_model
+
+PHOTOS = 10  # of each kind: enough for every part of the data
+BOX = (20, 10, 50, 40)  # pixels of 100x80
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch) -> Path:
+    """Ten COCO photos of a dog in a box, and ten labelled ones of each of a dog and a cat."""
+    monkeypatch.setattr(train_vqa, "_TRANSPLANTS", 1)
+    monkeypatch.setattr(vqa_features, "_COLLAGES", 8)
+    monkeypatch.setattr(vqa_features, "_TEST_COLLAGES", 1)
+    rng = np.random.default_rng(0)
+    for part in ("coco", "samples"):
+        (tmp_path / part / "images").mkdir(parents=True)
+    content = {"images": [], "categories": [{"id": 1, "name": "dog"}], "annotations": []}
+    for number in range(PHOTOS):
+        _photo(tmp_path / "coco" / "images" / f"{number}.jpg", rng)
+        content["images"].append({"id": number, "file_name": f"{number}.jpg", "width": 100, "height": 80})
+        content["annotations"].append({"image_id": number, "category_id": 1, "bbox": BOX})
+    (tmp_path / "coco" / "instances.json").write_text(json.dumps(content))
+    rows = [
+        (f"{name}{number}.jpg", index) for name, index in (("dog", 242), ("cat", 281)) for number in range(PHOTOS)
+    ]
+    for name, _ in rows:
+        _photo(tmp_path / "samples" / "images" / name, rng)
+    with (tmp_path / "samples" / "labels.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows([("file", "class_index"), *rows])
+    return tmp_path
+
+
+def _photo(path: Path, rng: np.random.Generator) -> None:
+    PIL.Image.fromarray(rng.integers(0, 255, (80, 100, 3), np.uint8)).save(path)
+
+
+def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
+    lines = []
+    with jax.numpy_dtype_promotion("standard"):  # optax raises a Python float to an integer count
+        path = train_vqa.run(
+            train_vqa.Options(
+                str(data), str(tmp_path / "mine.safetensors"), str(tmp_path / "run"), epochs=1, batch_size=256
+            ),
+            lines.append,
+        )
+    assert any(line.startswith("validation: all ") for line in lines)
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert 0 <= history[-1]["pointing"] <= 1  # boxes were found, and maps scored by them
+
+    model = load_question_model(str(path))
+    assert {"yes", "no", "none", "dog", "cat"} <= set(model.answers.entries)
+    assert json.loads(model.card.notes)["photos"] == 3 * 7
+
+    written = evaluate_vqa.run(evaluate_vqa.Options(str(data), str(path), str(tmp_path / "out")))
+    record = json.loads(written.read_text())
+    assert record["test_photos"] == 3 * 2
+    assert record["pointing_game"]["maps"] == 2
+    assert record["pointing_game"]["centre"] == 1
+    assert record["collages"]["maps"] == 2
+    assert record["templates"]["all"]["questions"] > 0
+    assert record["human"] == {}
+
+
+def test_a_strange_preset_is_an_error(data):
+    with pytest.raises(InputError, match="--preset modern or published, got 'fast'"):
+        train_vqa.run(train_vqa.Options(str(data), preset="fast"))

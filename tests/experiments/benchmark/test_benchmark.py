@@ -1,0 +1,168 @@
+"""The benchmark's parts: the workers' protocol, the turns, the files, and every kind of work on small nets."""
+
+import csv
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.benchmark import own
+from gradcam_jax.experiments.benchmark import run as benchmark
+from gradcam_jax.experiments.benchmark.table import COLUMNS, write_csv, write_markdown
+from gradcam_jax.experiments.benchmark.turns import Timing, time_task, workers
+from gradcam_jax.experiments.benchmark.work import WORK, Prepared, Task, UnsupportedError, class_indices
+from gradcam_jax.experiments.benchmark.worker import OWN, answer
+from gradcam_jax.models.vgg import VGG
+from gradcam_jax.zoo import classifiers as zoo
+
+TASK = Task("vgg16", "grad_cam", 2)
+FIELDS = {"convolutions": (1, 1), "channels": (4, 6), "hidden": 8, "input_size": 16}
+
+
+@pytest.fixture
+def small_zoo(monkeypatch):
+    """Puts a tiny net in VGG-16's place, without weights."""
+    recipe = zoo.ZOO["vgg16"].recipe._replace(size=16)
+    entry = zoo.ZOO["vgg16"]._replace(build=lambda: VGG(**FIELDS), layer="relu2_1", recipe=recipe)
+    monkeypatch.setitem(zoo.ZOO, "vgg16", entry)
+    monkeypatch.setattr(zoo, "weights_path", lambda _: None)
+    monkeypatch.setattr(own, "_MATRIX", 8)
+
+
+class Counting:
+    """A competitor that only counts how often it ran, and does no guided work."""
+
+    runs = 0
+
+    def about(self):
+        return {"version": "1"}
+
+    def prepare(self, task):
+        if task.work.startswith("guided"):
+            raise UnsupportedError("not that")
+        return Prepared(self._run, {"gflop": 3.0})
+
+    def _run(self):
+        self.runs += 1
+
+
+def test_a_worker_answers_each_request_with_one_line():
+    side = Counting()
+    requests = [{"about": 1}, {"prepare": list(TASK)}, {"run": 1}, {"run": 1}, {"prepare": ["vgg16", "guided", 1]}]
+    replies = [json.loads(line) for line in answer(side, map(json.dumps, requests))]
+    assert replies[0] == {"version": "1"}
+    assert replies[1] == {"gflop": 3.0}
+    assert all(reply["seconds"] >= 0 for reply in replies[2:4])
+    assert replies[4] == {"unsupported": "not that"}
+    assert side.runs == 3  # one to warm up, two timed
+
+
+class FakeWorker:
+    """A worker whose answers are known, and that notes when it ran."""
+
+    def __init__(self, name, seconds, log):
+        self.name, self._seconds, self._log = name, iter(seconds), log
+
+    def ask(self, **request):
+        if "prepare" in request:
+            return {} if self._seconds else {"unsupported": ""}
+        self._log.append(self.name)
+        return {"seconds": next(self._seconds)}
+
+
+def test_competitors_take_turns_and_medians_are_of_each():
+    log = []
+    both = [FakeWorker("a", [1.0, 2.0, 9.0], log), FakeWorker("b", [4.0, 4.0, 8.0], log)]
+    timings = time_task(both, TASK, rounds=3, most_seconds=60)
+    assert log == ["a", "b"] * 3
+    assert [(t.name, t.median, t.low, t.high, t.runs) for t in timings] == [
+        ("a", 2.0, 1.5, 5.5, 3),
+        ("b", 4.0, 4.0, 6.0, 3),
+    ]
+
+
+def test_two_rounds_are_run_however_long_they_take():
+    log = []
+    time_task([FakeWorker("a", [1.0] * 5, log)], TASK, rounds=5, most_seconds=0)
+    assert log == ["a", "a"]
+
+
+def test_a_worker_that_ends_is_an_error_with_its_last_words():
+    with workers(["nobody"], 1) as started, pytest.raises(InputError, match=r"nobody ended: .+"):
+        started[0].ask(prepare=list(TASK))
+
+
+def test_the_csv_keeps_everything_and_the_table_compares():
+    timings = [
+        Timing(OWN, TASK, 0.2, 0.1, 0.3, 5, {"gflop": 30.0, "compile_seconds": 1.25}),
+        Timing("peer", TASK, 0.5, 0.4, 0.6, 5, {}),
+    ]
+    text = write_csv(timings, {"device": "a chip"}, peak_gflops=300.0)
+    first, *rest = text.splitlines()
+    assert first == "# device: a chip"
+    rows = list(csv.DictReader(rest))
+    assert tuple(rows[0]) == COLUMNS
+    assert rows[0]["median_ms"] == "200.00"
+    assert rows[0]["images_per_second"] == "10.00"
+    assert rows[0]["gflop_per_second"] == "150.0"
+    assert rows[0]["share_of_peak"] == "0.500"
+    assert rows[1]["gflop"] == ""
+    assert write_markdown(timings, OWN).splitlines() == [
+        f"| vgg16 | batch | {OWN} | peer |",
+        "| --- | --- | --- | --- |",
+        f"| {WORK['grad_cam']} | 2 | **200** | 500 (2.5x) |",
+    ]
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_every_kind_of_work_runs_and_gives_what_it_should(small_zoo, work):
+    side = own.OwnSide()
+    prepared = side.prepare(Task("vgg16", work, 2))
+    classes, maps, pixels = (2, 1000), (8, 8), (16, 16, 3)
+    expected = {
+        "forward": classes, "grad_cam": (2, 1, *maps), "ten_classes": (2, 10, *maps),
+        "all_classes": (*classes, *maps),
+        "guided_backprop": (2, 1, *pixels), "guided_grad_cam": (2, 1, *pixels),
+    }  # fmt: skip
+    assert prepared.run().shape == expected[work]
+    assert prepared.facts["gflop"] > 0
+    assert side.about()["peak_gflops"] > 0
+
+
+def test_random_variables_keep_activations_at_scale():
+    entry = zoo.find_entry("efficientnet_lite0")
+    variables = own.random_variables(entry.build(), zoo.example_image(entry))
+    image = jax.random.normal(jax.random.key(0), (64, 64, 3))
+    logits = np.asarray(jax.jit(entry.build().apply)(variables, image))
+    assert 0.01 < np.abs(logits).max() < 100
+    assert jnp.isfinite(logits).all()
+
+
+def test_classes_differ():
+    rows = class_indices(8, 10)
+    assert np.shape(rows) == (8, 10)
+    assert all(len(set(row)) == 10 and max(row) < 1000 for row in rows)
+
+
+def test_the_command_writes_its_file_and_reports_the_table(tmp_path):
+    lines = []
+    options = benchmark.Options(
+        models=["alexnet"], work=["forward"], batch_sizes=[1], rounds=2, out_path=str(tmp_path / "new" / "b.csv")
+    )
+    timings = benchmark.run(options, lines.append)
+    assert [timing.name for timing in timings] == [OWN]
+    text = (tmp_path / "new" / "b.csv").read_text()
+    for key in ("device", "processor", "versions", "command"):
+        assert f"# {key}: " in text
+    assert "alexnet,forward,1,gradcam_jax," in text
+    assert "| forward pass alone | 1 | **" in "\n".join(lines)
+
+
+def test_unknown_work_is_an_error():
+    with pytest.raises(InputError, match=r"Choose of: forward, grad_cam"):
+        benchmark.run(benchmark.Options(work=["backward"]), print)
+    with pytest.raises(InputError, match="no model"):
+        benchmark.run(benchmark.Options(models=["vgg61"]), print)
