@@ -42,14 +42,14 @@ from gradcam_jax.engine.many_classes import map_classes as map_classes
 from gradcam_jax.engine.many_classes import summed_head as summed_head
 from gradcam_jax.errors import CheckpointError as CheckpointError
 from gradcam_jax.errors import InputError as InputError
-from gradcam_jax.images.preprocessing import read_photo as read_photo
+from gradcam_jax.errors import LayerError as LayerError
+from gradcam_jax.images.photos import read_photo as read_photo
 from gradcam_jax.images.preprocessing import to_network as to_network
 from gradcam_jax.interception.functions import split_layer_shapes as split_layer_shapes
 from gradcam_jax.interception.functions import tapped_split as tapped_split
 from gradcam_jax.interception.linen import layer_shapes as layer_shapes
 from gradcam_jax.interception.linen import resumed as resumed
 from gradcam_jax.interception.linen import tapped as tapped
-from gradcam_jax.interception.names import LayerError as LayerError
 from gradcam_jax.models.alexnet import alexnet as alexnet
 from gradcam_jax.models.alexnet import alexnet_torchvision as alexnet_torchvision
 from gradcam_jax.models.convolution import with_prepared_kernels as with_prepared_kernels

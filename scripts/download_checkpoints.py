@@ -21,9 +21,9 @@ from gradcam_jax.downloads.download import download, verify
 from gradcam_jax.downloads.sources import SOURCES, Source, model_names, sources_of
 from gradcam_jax.downloads.unpack import unpack
 from gradcam_jax.errors import InputError
-from gradcam_jax.zoo.checkpoint import read_card
 from gradcam_jax.zoo import captioners, question_models
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import read_card
 from gradcam_jax.zoo.heads import find_checkpoint
 
 _LIST = flags.DEFINE_bool(

@@ -35,9 +35,9 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.images import preprocessing
 from gradcam_jax.interception.linen import layer_shapes
 from gradcam_jax.pipeline.job import METHODS
+from gradcam_jax.zoo import classifiers as zoo
 from gradcam_jax.zoo.captioners import CAPTIONERS
 from gradcam_jax.zoo.captioners import DEFAULT as DEFAULT_CAPTIONER
-from gradcam_jax.zoo import classifiers as zoo
 from gradcam_jax.zoo.question_models import QUESTION_MODELS
 
 _TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "vqa", "captioning"], "What the model does.")
@@ -86,7 +86,7 @@ _LAYER = flags.DEFINE_string(
 _LIST_LAYERS = flags.DEFINE_bool("list_layers", False, "Print the model's layers with their shapes, and stop.")
 _SIZE = flags.DEFINE_integer("input_sz", 0, "Side of the network's image, in pixels. Default: the recipe's.")
 _RECIPE = flags.DEFINE_string(
-    "recipe", "", f"The preprocessing: {', '.join(preprocessing.RECIPES)}. Default: the model's own."
+    "recipe", "", f"The preprocessing: {', '.join(preprocessing.PREPROCESSINGS)}. Default: the model's own."
 )
 _OUT = flags.DEFINE_string("out_path", "output", "The folder for the pictures and numbers.")
 _NAME = flags.DEFINE_string("output_image_name", "", "What file names carry. Default: the label's number.")

@@ -15,6 +15,7 @@ from gradcam_jax.app.classification import find_recipe, input_size
 from gradcam_jax.engine.explanation import Explanation
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import preprocessing
+from gradcam_jax.images.photos import read_photo
 from gradcam_jax.images.sample import sample_photo
 from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.pictures import rendering
@@ -22,8 +23,8 @@ from gradcam_jax.pictures.caption import WordMap, save_animation, word_frames, w
 from gradcam_jax.tasks.captioning import explain_caption, write_captions
 from gradcam_jax.text.captions import Caption, encode_caption, find_phrase, span_mask, word_masks
 from gradcam_jax.text.vocabulary import UNKNOWN, Vocabulary
-from gradcam_jax.zoo.captioners import LoadedCaptioner, load_captioner
 from gradcam_jax.zoo import captioners
+from gradcam_jax.zoo.captioners import LoadedCaptioner, load_captioner
 
 EXPLAINING_SIZE = {"captioner_lite0": 320}
 """Sides of the image where they are not the recipe's: a head trained at 224 points better with a 10x10 map."""
@@ -96,9 +97,9 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
     )
     layer = captioners.find_layer(captioner, options.layer, size)
     folder = output.make_folder(options.out_path)
-    photo = preprocessing.read_photo(options.input_image_path) if options.input_image_path else sample_photo()
-    fitted = recipe.fit(photo, size)
-    image = preprocessing.to_network(fitted.image, recipe)
+    photo = read_photo(options.input_image_path) if options.input_image_path else sample_photo()
+    resized = recipe.resize(photo, size)
+    image = preprocessing.to_network(resized.image, recipe)
 
     generated = generate(captioner, image, options.beam_size, options.length_exponent)
     caption = given or generated[0].caption
@@ -121,7 +122,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
         nothing = "" if cam.max() > 0 else "  - no position speaks for it: its map is blank"
         say(f"  {word:<14}{math.exp(float(score)):7.1%}{nothing}")
     name = output.safe_name(options.caption.strip() or caption.text)
-    files = _save_pictures(folder, name, options, photo, fitted.box, caption, spans, explanation)
+    files = _save_pictures(folder, name, options, photo, resized.box, caption, spans, explanation)
     record = _record(captioner, layer, size, recipe.name, caption, generated, spans, explanation)
     count = len(caption.words)
     files += [

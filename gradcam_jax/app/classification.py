@@ -14,6 +14,7 @@ from gradcam_jax.app import output
 from gradcam_jax.engine.explanation import Explanation
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import preprocessing
+from gradcam_jax.images.photos import read_photo
 from gradcam_jax.images.sample import sample_photo
 from gradcam_jax.pictures import rendering
 from gradcam_jax.tasks.classification import explain_classes
@@ -78,13 +79,13 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
     wanted = parse_labels(options.label or ("-1" if options.input_image_path else _SAMPLE_LABELS))
     recipe = find_recipe(options.recipe) if options.recipe else entry.recipe
     folder = output.make_folder(options.out_path)
-    photo = preprocessing.read_photo(options.input_image_path) if options.input_image_path else sample_photo()
+    photo = read_photo(options.input_image_path) if options.input_image_path else sample_photo()
     size = input_size(options.input_sz, recipe)
     model, variables = entry.build(), zoo.load_variables(entry)
     layer = zoo.find_layer(entry, model, variables, options.layer_name or entry.layer, size)
 
-    fitted = recipe.fit(photo, size)
-    image = preprocessing.to_network(fitted.image, recipe)
+    resized = recipe.resize(photo, size)
+    image = preprocessing.to_network(resized.image, recipe)
     count = _count_of_predicted(wanted, options.top_k)
     given = jnp.array([target.index for target in wanted if target is not None], jnp.int32)
     explain = jax.jit(functools.partial(_explain_given_and_predicted, model, layer, count))
@@ -103,7 +104,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
     for target, score, cam in zip(targets, explanation.scores, explanation.cam, strict=True):
         nothing = "" if cam.max() > 0 else "  - no position speaks for it: its map is blank"
         say(f"  {target.name}  label {target.label}, index {target.index}, score {score:.4f}{nothing}")
-    files = _save_pictures(folder, options, photo, fitted.box, targets, predictions, explanation)
+    files = _save_pictures(folder, options, photo, resized.box, targets, predictions, explanation)
     files += _save_numbers(folder, entry.name, layer, size, recipe, targets, predictions, explanation)
     say(f"wrote {len(files)} files to {folder}")
     return files
@@ -122,14 +123,14 @@ def parse_labels(text: str) -> list[ImageNetClass | None]:
     return [None if part == "-1" else find_class(part) for part in parts]
 
 
-def find_recipe(name: str) -> preprocessing.Recipe:
+def find_recipe(name: str) -> preprocessing.Preprocessing:
     """Returns a preprocessing recipe by name."""
-    if name not in preprocessing.RECIPES:
-        raise InputError(f"There is no recipe {name!r}. There are: {', '.join(preprocessing.RECIPES)}.")
-    return preprocessing.RECIPES[name]
+    if name not in preprocessing.PREPROCESSINGS:
+        raise InputError(f"There is no recipe {name!r}. There are: {', '.join(preprocessing.PREPROCESSINGS)}.")
+    return preprocessing.PREPROCESSINGS[name]
 
 
-def input_size(asked: int, recipe: preprocessing.Recipe) -> int:
+def input_size(asked: int, recipe: preprocessing.Preprocessing) -> int:
     """Returns the side of the network's image: the one asked for, or the recipe's."""
     if asked == 0:
         return recipe.size
@@ -222,7 +223,7 @@ def _save_numbers(
     model: str,
     layer: str,
     size: int,
-    recipe: preprocessing.Recipe,
+    recipe: preprocessing.Preprocessing,
     targets: Sequence[ImageNetClass],
     predictions: Sequence[Prediction],
     explanation: Explanation,

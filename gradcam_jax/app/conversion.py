@@ -10,10 +10,11 @@ import numpy as np
 from gradcam_jax.conversion.originals import MODELS, File, arrays_of, read_file
 from gradcam_jax.conversion.rules import transformed_views, variable_shapes
 from gradcam_jax.downloads.sources import sources_of
-from gradcam_jax.errors import InputError
-from gradcam_jax.images.preprocessing import Recipe
-from gradcam_jax.interception.names import nearest
+from gradcam_jax.errors import InputError, nearest
+from gradcam_jax.images.preprocessing import Preprocessing
 from gradcam_jax.text.ilsvrc import imagenet_classes
+from gradcam_jax.zoo import captioners, question_models
+from gradcam_jax.zoo import classifiers as zoo
 from gradcam_jax.zoo.checkpoint import (
     Card,
     Progress,
@@ -22,8 +23,6 @@ from gradcam_jax.zoo.checkpoint import (
     unhashed_source,
     write_views,
 )
-from gradcam_jax.zoo import captioners, question_models
-from gradcam_jax.zoo import classifiers as zoo
 
 
 def run(
@@ -81,7 +80,7 @@ class _Target(NamedTuple):
     """The model that is converted to: its variables' shapes and what its card says."""
 
     expected: dict[str, Any]
-    recipe: Recipe
+    recipe: Preprocessing
     licence: str
     labels: tuple[str, ...]
     words: tuple[str, ...]

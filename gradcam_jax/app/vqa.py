@@ -16,11 +16,12 @@ from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
 from gradcam_jax.engine.explanation import Explanation
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import preprocessing
+from gradcam_jax.images.photos import read_photo
 from gradcam_jax.images.sample import sample_photo
 from gradcam_jax.pictures import rendering
 from gradcam_jax.pictures.question import sentence, stacked
 from gradcam_jax.tasks.vqa import AnswerExplanation, explain_answers
-from gradcam_jax.text.vocabulary import Question, encode_question
+from gradcam_jax.text.questions import Question, encode_question
 from gradcam_jax.zoo import question_models
 from gradcam_jax.zoo.question_models import QuestionModel, find_layer, load_question_model, spatial_layers
 
@@ -89,10 +90,10 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
     size = input_size(options.input_sz or model.entry.size, recipe)
     layer = find_layer(model, options.layer_name, size)
     folder = output.make_folder(options.out_path)
-    photo = preprocessing.read_photo(options.input_image_path) if options.input_image_path else sample_photo()
+    photo = read_photo(options.input_image_path) if options.input_image_path else sample_photo()
 
-    fitted = recipe.fit(photo, size)
-    image = preprocessing.to_network(fitted.image, recipe)
+    resized = recipe.resize(photo, size)
+    image = preprocessing.to_network(resized.image, recipe)
     method = counterfactual_grad_cam if options.counterfactual else grad_cam
     explain = jax.jit(functools.partial(_explain_given_and_predicted, model.model, layer, method, count))
     arguments = image, question.ids, jnp.int32(question.length), jnp.array(given, jnp.int32)
@@ -108,7 +109,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> list[P
 
     say(f"{options.input_image_path or 'sample photo'} through {model.name} ({layer}, {size}x{size})")
     _say_found(found, options, say)
-    files = _save_pictures(folder, options, photo, fitted.box, found)
+    files = _save_pictures(folder, options, photo, resized.box, found)
     settings = {"layer": layer, "input_size": size, "recipe": recipe.name, "method": method.__name__}
     files += _save_numbers(folder, options, settings, found)
     say(f"wrote {len(files)} files to {folder}")
@@ -152,7 +153,7 @@ def _chosen(explained: AnswerExplanation, rows: np.ndarray) -> AnswerExplanation
     return AnswerExplanation(Explanation(outputs, *(values[rows] for values in by_target)), explained.words[rows])
 
 
-def _in_rgb(explained: AnswerExplanation, recipe: preprocessing.Recipe) -> AnswerExplanation:
+def _in_rgb(explained: AnswerExplanation, recipe: preprocessing.Preprocessing) -> AnswerExplanation:
     image = explained.image
     return explained._replace(
         image=image._replace(

@@ -5,9 +5,7 @@ here and nowhere else. A recipe also says which part of the photo the network sa
 back onto it.
 """
 
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -17,12 +15,11 @@ import PIL.Image
 import PIL.ImageOps
 
 from gradcam_jax.attribution.resize import corner_aligned_matrix
-from gradcam_jax.errors import InputError
 
 _ROWS_AT_ONCE = 256
 
 
-class Fitted(NamedTuple):
+class Resized(NamedTuple):
     """A photo brought to the network's size.
 
     Attributes:
@@ -34,23 +31,23 @@ class Fitted(NamedTuple):
     box: tuple[float, float, float, float]
 
 
-class Recipe(NamedTuple):
+class Preprocessing(NamedTuple):
     """How one family of checkpoints was fed.
 
     Attributes:
         name: Its name on the command line.
         size: Side of the image, in pixels, unless the user asks for another.
-        fit: ``fit(photo, size) -> Fitted``, photo uint8 ``(H, W, 3)``.
+        resize: ``resize(photo, size) -> Resized``, photo uint8 ``(H, W, 3)``.
         order: The channel order that the network takes, ``"RGB"`` or ``"BGR"``.
         scale: Factor on [0, 1] values, before the mean is taken off.
         mean: One value a channel, in the network's order.
         deviation: One divisor a channel, in the network's order.
-        in_bytes: Whether ``fit`` resizes bytes, so that 255 times its image is whole.
+        in_bytes: Whether ``resize`` resizes bytes, so that 255 times its image is whole.
     """
 
     name: str
     size: int
-    fit: Callable[[np.ndarray, int], Fitted]
+    resize: Callable[[np.ndarray, int], Resized]
     order: str
     scale: float
     mean: tuple[float, float, float]
@@ -58,45 +55,7 @@ class Recipe(NamedTuple):
     in_bytes: bool = False
 
 
-def read_photo(path: str | Path, *, at_least: int | None = None) -> np.ndarray:
-    """Decodes a photo of any common kind and turns it upright.
-
-    Grey and palette photos become RGB, transparency is laid on white, 16-bit and CMYK photos are reduced to
-    8-bit RGB, and the EXIF orientation is applied. (The original program ignores the orientation and drops
-    the alpha channel.)
-
-    Args:
-        path: An image file that Pillow can read.
-        at_least: If given, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if both its sides stay at least so
-            many pixels long: much faster, and nearly what shrinking the whole photo gives.
-
-    Returns:
-        uint8 RGB, ``(H, W, 3)``.
-
-    Raises:
-        InputError: If there is no such file, or it is not an image, is truncated, or is too large.
-    """
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"Expected a photo, but {str(path)!r} {what}.")
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels on and refuses from 179 on; the refusal is enough.
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            with PIL.Image.open(path) as opened:
-                if at_least is not None:
-                    opened.draft("RGB", (at_least, at_least))  # Only JPEGs have it; others are left alone.
-                return np.asarray(_to_rgb(PIL.ImageOps.exif_transpose(opened)))
-    except PIL.UnidentifiedImageError as error:
-        raise InputError(f"{str(path)!r} is not an image that can be read (JPEG, PNG, WebP, TIFF...).") from error
-    except PIL.Image.DecompressionBombError as error:
-        raise InputError(f"{str(path)!r} is too large to be decoded: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{str(path)!r} cannot be decoded, it may be truncated: {error}") from error
-
-
-def stretch_torch7(photo: np.ndarray, size: int) -> Fitted:
+def stretch_torch7(photo: np.ndarray, size: int) -> Resized:
     """Stretches the whole photo to a square by the original program's rule, without rounding to bytes.
 
     Args:
@@ -116,17 +75,17 @@ def stretch_torch7(photo: np.ndarray, size: int) -> Fitted:
         block = photo[top : top + _ROWS_AT_ONCE].transpose(0, 2, 1).astype(np.float32)
         narrow[top : top + _ROWS_AT_ONCE] = (block * np.float32(1 / 255)) @ columns.T
     image = np.tensordot(rows, narrow, axes=1).transpose(0, 2, 1)
-    return Fitted(np.ascontiguousarray(image), (0.0, 0.0, float(width), float(height)))
+    return Resized(np.ascontiguousarray(image), (0.0, 0.0, float(width), float(height)))
 
 
-def stretch_bicubic(photo: np.ndarray, size: int) -> Fitted:
+def stretch_bicubic(photo: np.ndarray, size: int) -> Resized:
     """Stretches the whole photo to a square by Pillow's antialiased bicubic filter."""
     height, width = photo.shape[:2]
     image = PIL.Image.fromarray(photo).resize((size, size), PIL.Image.Resampling.BICUBIC)
-    return Fitted(_as_float(image), (0.0, 0.0, float(width), float(height)))
+    return Resized(_as_float(image), (0.0, 0.0, float(width), float(height)))
 
 
-def crop_bilinear(photo: np.ndarray, size: int) -> Fitted:
+def crop_bilinear(photo: np.ndarray, size: int) -> Resized:
     """Shrinks the short side to 256/224 of the size and cuts out the centre: torchvision's evaluation.
 
     References:
@@ -135,7 +94,7 @@ def crop_bilinear(photo: np.ndarray, size: int) -> Fitted:
     return _centre_crop(photo, size, PIL.Image.Resampling.BILINEAR)
 
 
-def crop_bicubic(photo: np.ndarray, size: int) -> Fitted:
+def crop_bicubic(photo: np.ndarray, size: int) -> Resized:
     """Shrinks the short side to 256/224 of the size and cuts out the centre: EfficientNet's evaluation.
 
     References:
@@ -144,7 +103,7 @@ def crop_bicubic(photo: np.ndarray, size: int) -> Fitted:
     return _centre_crop(photo, size, PIL.Image.Resampling.BICUBIC)
 
 
-def _centre_crop(photo: np.ndarray, size: int, resampling: PIL.Image.Resampling) -> Fitted:
+def _centre_crop(photo: np.ndarray, size: int, resampling: PIL.Image.Resampling) -> Resized:
     height, width = photo.shape[:2]
     short = round(size * 256 / 224)
     factor = short / min(height, width)
@@ -154,21 +113,23 @@ def _centre_crop(photo: np.ndarray, size: int, resampling: PIL.Image.Resampling)
     image = PIL.Image.fromarray(photo).resize((new_width, new_height), resampling)
     image = image.crop((left, top, left + size, top + size))
     box = (left / factor, top / factor, (left + size) / factor, (top + size) / factor)
-    return Fitted(_as_float(image), (box[0], box[1], min(box[2], width), min(box[3], height)))
+    return Resized(_as_float(image), (box[0], box[1], min(box[2], width), min(box[3], height)))
 
 
-ORIGINAL = Recipe("original", 224, stretch_torch7, "BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
+ORIGINAL = Preprocessing(
+    "original", 224, stretch_torch7, "BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)
+)
 """The original program's, and the VGG caffemodels': Torch7's resize, BGR, the VGG mean pixel."""
 
 CAFFE_ALEXNET = ORIGINAL._replace(name="caffe_alexnet", size=227, mean=(104.00698793, 116.66876762, 122.67891434))
 """bvlc_alexnet's own mean pixel (that of ``ilsvrc_2012_mean``). The original program feeds it VGG's."""
 
-TORCHVISION = Recipe(
+TORCHVISION = Preprocessing(
     "torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), in_bytes=True
 )
 """torchvision's evaluation of its ImageNet weights."""
 
-EFFICIENTNET_LITE = Recipe(
+EFFICIENTNET_LITE = Preprocessing(
     "efficientnet_lite",
     224,
     stretch_bicubic,
@@ -180,22 +141,24 @@ EFFICIENTNET_LITE = Recipe(
 )
 """EfficientNet-Lite's (byte - 127) / 128, over the whole photo, so that nothing at its edge goes unexplained."""
 
-EFFICIENTNET_LITE_CROP = EFFICIENTNET_LITE._replace(name="efficientnet_lite_crop", fit=crop_bicubic)
+EFFICIENTNET_LITE_CROP = EFFICIENTNET_LITE._replace(name="efficientnet_lite_crop", resize=crop_bicubic)
 """EfficientNet-Lite's published evaluation: the centre of the photo, undistorted."""
 
-NEURALTALK2 = Recipe("neuraltalk2", 224, stretch_torch7, "RGB", 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+NEURALTALK2 = Preprocessing(
+    "neuraltalk2", 224, stretch_torch7, "RGB", 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)
+)
 """What neuraltalk2 feeds its own checkpoint, whose BGR filters were fine-tuned on RGB. The original program feeds
 that checkpoint BGR, as ``original`` does. (neuraltalk2 itself also cuts off the edge of the photo.)"""
 
-EASY_VQA = Recipe("easy_vqa", 64, stretch_bicubic, "RGB", 1.0, (0.95, 0.95, 0.95), (0.2, 0.2, 0.2))
+EASY_VQA = Preprocessing("easy_vqa", 64, stretch_bicubic, "RGB", 1.0, (0.95, 0.95, 0.95), (0.2, 0.2, 0.2))
 """easy-VQA's pictures, 64x64: 0 is the mean of their light backgrounds, 0.2 about the pixels' deviation."""
 
 _ALL = (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP, NEURALTALK2, EASY_VQA)
-RECIPES = {recipe.name: recipe for recipe in _ALL}
+PREPROCESSINGS = {recipe.name: recipe for recipe in _ALL}
 """Every recipe by name."""
 
 
-def to_network(image: jax.Array | np.ndarray, recipe: Recipe) -> jax.Array:
+def to_network(image: jax.Array | np.ndarray, recipe: Preprocessing) -> jax.Array:
     """Turns RGB in [0, 1] into what the network takes: its channel order, scale and mean.
 
     Args:
@@ -218,25 +181,10 @@ def to_network(image: jax.Array | np.ndarray, recipe: Recipe) -> jax.Array:
     return (values * recipe.scale - mean) / jnp.asarray(recipe.deviation, jnp.float32).reshape(axes)
 
 
-def to_rgb(gradient: jax.Array, recipe: Recipe) -> jax.Array:
+def to_rgb(gradient: jax.Array, recipe: Preprocessing) -> jax.Array:
     """Brings a gradient at the network's input, ``(..., H, W, 3)``, back to RGB order."""
     return gradient[..., ::-1] if recipe.order == "BGR" else gradient
 
 
 def _as_float(image: PIL.Image.Image) -> np.ndarray:
     return np.asarray(image, np.float32) / np.float32(255)
-
-
-def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":
-        values = np.asarray(image).astype(np.float64)  # 16-bit grey, which convert() would clip at 255
-        image = PIL.Image.fromarray(np.clip(values / 257 + 0.5, 0, 255).astype(np.uint8))
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        scaled = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
-        image = PIL.Image.fromarray((scaled * 255).astype(np.uint8))
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        white = PIL.Image.new("RGBA", layered.size, "white")
-        return PIL.Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.preprocessing import read_photo
+from gradcam_jax.images.photos import read_photo
 
 _WIDTH = 450
 

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from gradcam_jax.attribution.gradients import Activations, Forward
-from gradcam_jax.interception.names import LayerError, as_names, require_layers
+from gradcam_jax.errors import LayerError
+from gradcam_jax.interception.names import as_names, require_layers
 
 _ASKED = "gradcam_asked"
 _TAPS = "gradcam_taps"

@@ -1,24 +1,8 @@
 """Checks the layer names asked for, and says which were probably meant."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from gradcam_jax.errors import InputError
-
-
-class LayerError(InputError):
-    """A layer name is unknown, was not reached, or was reached more than once."""
-
-
-def nearest(name: str, known: Iterable[str], count: int = 5) -> list[str]:
-    """Returns the known names nearest to one that was mistyped, best first.
-
-    Example:
-        >>> nearest("Relu5-3", ["conv5_3", "relu5_3", "fc8"])
-        ['relu5_3']
-    """
-    lowered = {candidate.lower(): candidate for candidate in known}
-    return [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, count, 0.4)]
+from gradcam_jax.errors import LayerError, nearest
 
 
 def require_layers(layers: Sequence[str], known: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from gradcam_jax.attribution.gradients import pullback
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.engine.precision import trunk_in_bfloat16
-from gradcam_jax.images.preprocessing import Recipe
+from gradcam_jax.images.preprocessing import Preprocessing
 from gradcam_jax.models.captioner import MAX_WORDS, guided_captioner
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.job import Head, Inputs, Job, Results, Title
@@ -22,7 +22,7 @@ from gradcam_jax.zoo.captioners import LoadedCaptioner, example_inputs
 
 def captioning_job(
     captioner: LoadedCaptioner,
-    recipe: Recipe,
+    recipe: Preprocessing,
     size: int,
     *,
     layer: str,

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.engine.precision import trunk_in_bfloat16
-from gradcam_jax.images.preprocessing import Recipe
+from gradcam_jax.images.preprocessing import Preprocessing
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.job import (
     Head,
@@ -27,7 +27,7 @@ from gradcam_jax.zoo import classifiers as zoo
 
 def classification_job(
     entry: zoo.Entry,
-    recipe: Recipe,
+    recipe: Preprocessing,
     size: int,
     *,
     layer: str,

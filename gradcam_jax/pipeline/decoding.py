@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.preprocessing import Recipe, read_photo
+from gradcam_jax.images.photos import read_photo
+from gradcam_jax.images.preprocessing import Preprocessing
 from gradcam_jax.pipeline.items import Item
 
 Wanted = TypeVar("Wanted")
@@ -45,7 +46,7 @@ class Decoded(NamedTuple):
 
 def decode(
     item: Item,
-    recipe: Recipe,
+    recipe: Preprocessing,
     size: int,
     request: Callable[[Item], Mapping[str, np.ndarray]],
     *,
@@ -68,10 +69,10 @@ def decode(
             raise InputError(item.problem)
         inputs = request(item)
         photo = item.pixels() if item.pixels else read_photo(item.path, at_least=2 * size if scaled else None)
-        fitted = recipe.fit(photo, size)
-        image = np.rint(fitted.image * 255).astype(np.uint8) if recipe.in_bytes else fitted.image
+        resized = recipe.resize(photo, size)
+        image = np.rint(resized.image * 255).astype(np.uint8) if recipe.in_bytes else resized.image
         kept = photo if keep_photo else None
-        return Decoded(item, image, inputs, kept, fitted.box, "", time.perf_counter() - started)
+        return Decoded(item, image, inputs, kept, resized.box, "", time.perf_counter() - started)
     except (InputError, OSError, MemoryError) as error:
         why = str(error) or type(error).__name__
         return Decoded(item, None, {}, None, (0.0, 0.0, 0.0, 0.0), why, time.perf_counter() - started)

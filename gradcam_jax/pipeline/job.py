@@ -14,9 +14,8 @@ import numpy as np
 
 from gradcam_jax.attribution.gradients import Forward, pullback
 from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.errors import InputError
-from gradcam_jax.images.preprocessing import Recipe
-from gradcam_jax.interception.names import nearest
+from gradcam_jax.errors import InputError, nearest
+from gradcam_jax.images.preprocessing import Preprocessing
 from gradcam_jax.pipeline.items import Item
 
 PREDICTED, NOTHING = -1, -2
@@ -70,7 +69,7 @@ class Job(NamedTuple):
     """
 
     settings: dict[str, Any]
-    recipe: Recipe
+    recipe: Preprocessing
     size: int
     model: nn.Module
     guided_model: nn.Module

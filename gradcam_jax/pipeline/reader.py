@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.photos import read_json
+from gradcam_jax.formats.json_file import read_json
 from gradcam_jax.formats.safetensors_file import read_safetensors
 from gradcam_jax.pipeline.manifest import OK, parse_line, read_lines
 from gradcam_jax.pipeline.store import SETTINGS, SHARDS

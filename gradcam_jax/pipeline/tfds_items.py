@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_jax.errors import InputError
-from gradcam_jax.interception.names import nearest
+from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.tfds_source import PREFIX, open_prepared
 

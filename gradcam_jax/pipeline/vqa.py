@@ -8,7 +8,7 @@ import numpy as np
 
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.engine.precision import trunk_in_bfloat16
-from gradcam_jax.images.preprocessing import Recipe
+from gradcam_jax.images.preprocessing import Preprocessing
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.job import (
     Head,
@@ -21,13 +21,13 @@ from gradcam_jax.pipeline.job import (
     target_titles,
     wanted_indices,
 )
-from gradcam_jax.text.vocabulary import encode_question
+from gradcam_jax.text.questions import encode_question
 from gradcam_jax.zoo.question_models import QuestionModel, example_inputs
 
 
 def vqa_job(
     model: QuestionModel,
-    recipe: Recipe,
+    recipe: Preprocessing,
     size: int,
     *,
     layer: str,

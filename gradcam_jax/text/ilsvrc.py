@@ -5,8 +5,7 @@ import functools
 import importlib.resources
 from typing import NamedTuple
 
-from gradcam_jax.errors import InputError
-from gradcam_jax.interception.names import nearest
+from gradcam_jax.errors import InputError, nearest
 
 
 class ImageNetClass(NamedTuple):

@@ -42,7 +42,7 @@ class Entry(NamedTuple):
     build: Callable[..., Captioner]
     cnn: str | None
     layer: str
-    recipe: preprocessing.Recipe
+    recipe: preprocessing.Preprocessing
     get: str
 
 

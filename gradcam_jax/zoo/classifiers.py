@@ -16,11 +16,11 @@ import jax.numpy as jnp
 
 from gradcam_jax.conversion.efficientnet_lite import efficientnet_lite0_from_pytorch, is_batch_counter
 from gradcam_jax.conversion.rules import Rule, convert, unchanged, variable_shapes
-from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.errors import CheckpointError, InputError, nearest
 from gradcam_jax.formats.pytorch import read_pytorch
 from gradcam_jax.images import preprocessing
 from gradcam_jax.interception.linen import layer_shapes
-from gradcam_jax.interception.names import nearest, require_layers
+from gradcam_jax.interception.names import require_layers
 from gradcam_jax.models.alexnet import alexnet, alexnet_torchvision
 from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
 from gradcam_jax.models.vgg import vgg16, vgg16_torchvision, vgg19, vgg19_torchvision
@@ -69,7 +69,7 @@ class Entry(NamedTuple):
     task: str
     build: Callable[..., Any]
     layer: str
-    recipe: preprocessing.Recipe
+    recipe: preprocessing.Preprocessing
     parameters: int
     licence: str
     package: Package | None = None

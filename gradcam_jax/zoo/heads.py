@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
-from gradcam_jax.errors import InputError
-from gradcam_jax.interception.names import nearest, require_layers
+from gradcam_jax.errors import InputError, nearest
+from gradcam_jax.interception.names import require_layers
 from gradcam_jax.zoo import classifiers as zoo
 
 _CNN = "cnn/"

@@ -17,7 +17,8 @@ from gradcam_jax.errors import CheckpointError
 from gradcam_jax.images import preprocessing
 from gradcam_jax.interception.linen import layer_shapes
 from gradcam_jax.models.vqa import VQA, vqa_lite0, vqa_small, vqa_vgg19
-from gradcam_jax.text.vocabulary import MAX_QUESTION_TOKENS, Vocabulary
+from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
+from gradcam_jax.text.vocabulary import Vocabulary
 from gradcam_jax.zoo.checkpoint import Card, read_card, read_checkpoint
 from gradcam_jax.zoo.heads import checkpoint_path, choose_layer, head_variables, spatial_cnn_layers
 
@@ -40,7 +41,7 @@ class Entry(NamedTuple):
     build: Callable[..., VQA]
     cnn: str | None
     layer: str
-    recipe: preprocessing.Recipe
+    recipe: preprocessing.Preprocessing
     size: int
     get: str
 

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from gradcam_jax.models.captioner import captioner_lite0
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo import captioners
+from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 
 WORDS = ("a", "dog", "and", "cat", "on", "the", "grass", "two", "UNK")
 

@@ -25,9 +25,9 @@ from gradcam_jax.pipeline import open_run
 from gradcam_jax.pipeline.explanation import explain_batch
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.run import Progress
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo import captioners, question_models
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from tests.comparison import kaiming_variables
 from tests.models import small_captioner
 from tests.pipeline.small_job import ENTRY, SIZE, write_photos

@@ -1,8 +1,8 @@
 import csv
 
 from gradcam_jax.experiments.benchmark.run_files import Options, run
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from tests.comparison import kaiming_variables
 from tests.pipeline.small_job import ENTRY, write_photos
 

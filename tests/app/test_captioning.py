@@ -5,8 +5,7 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.app.captioning import Options, list_layers, run
-from gradcam_jax.errors import InputError
-from gradcam_jax.interception.names import LayerError
+from gradcam_jax.errors import InputError, LayerError
 from gradcam_jax.text.captions import UnknownWordsWarning
 from gradcam_jax.zoo.captioners import find_layer, load_captioner
 from tests.app.small_checkpoint import write_small_captioner

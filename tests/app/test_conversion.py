@@ -14,8 +14,8 @@ import pytest
 from gradcam_jax.app import conversion
 from gradcam_jax.conversion.originals import MODELS
 from gradcam_jax.errors import CheckpointError, InputError
-from gradcam_jax.zoo.checkpoint import read_card
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import read_card
 from tests.formats.caffe_writer import Layer, write_caffemodel
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ from gradcam_jax.experiments.training.vqa_official import PRESETS
 from gradcam_jax.images.preprocessing import ORIGINAL
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo.question_models import QUESTION_MODELS, Entry, load_question_model
 from tests.comparison import kaiming_variables
 from tests.experiments.data.made_vqa import COLOURS, make_official_vqa

@@ -12,8 +12,8 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.images.preprocessing import ORIGINAL
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo import question_models
+from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo.question_models import QUESTION_MODELS
 from tests.comparison import kaiming_variables
 

@@ -7,8 +7,8 @@ import pytest
 from gradcam_jax.app import conversion
 from gradcam_jax.conversion.rules import convert, unchanged
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.zoo.checkpoint import read_checkpoint
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import read_checkpoint
 from tests.comparison import assert_close
 from tests.conversion.caffe_nets import alexnet_layers, deploy_prototxt, vgg_layers
 from tests.formats.caffe_writer import write_caffemodel

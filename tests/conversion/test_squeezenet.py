@@ -12,7 +12,8 @@ import pytest
 
 from gradcam_jax.conversion.originals import read_file
 from gradcam_jax.conversion.rules import Rule, as_is, convert, convolution, variable_shapes
-from gradcam_jax.images.preprocessing import CAFFE_ALEXNET, read_photo, to_network
+from gradcam_jax.images.photos import read_photo
+from gradcam_jax.images.preprocessing import CAFFE_ALEXNET, to_network
 from gradcam_jax.models.layers import max_pool_ceil
 from gradcam_jax.text.ilsvrc import imagenet_classes
 from tests.comparison import SHARED_DATA, needs_shared_data
@@ -59,7 +60,7 @@ def test_photos_are_named_sensibly(photo, wanted):
     size = CAFFE_ALEXNET.size
     expected = variable_shapes(SqueezeNet(), jax.ShapeDtypeStruct((size, size, 3), jnp.float32))
     variables = convert(file.arrays, rules(), expected)
-    fitted = CAFFE_ALEXNET.fit(read_photo(SHARED_DATA / "original_images" / photo), size)
-    logits = jax.jit(SqueezeNet().apply)(variables, to_network(fitted.image, CAFFE_ALEXNET))
+    resized = CAFFE_ALEXNET.resize(read_photo(SHARED_DATA / "original_images" / photo), size)
+    logits = jax.jit(SqueezeNet().apply)(variables, to_network(resized.image, CAFFE_ALEXNET))
     top = [imagenet_classes()[index].name for index in np.argsort(np.asarray(logits))[::-1][:5]]
     assert len(wanted & set(top)) >= 2, top

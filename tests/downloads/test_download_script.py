@@ -13,8 +13,8 @@ import pytest
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.downloads import sources
 from gradcam_jax.downloads.sources import SOURCES, Digest, Source
-from gradcam_jax.zoo.checkpoint import count_parameters, read_card
 from gradcam_jax.zoo import captioners, question_models
+from gradcam_jax.zoo.checkpoint import count_parameters, read_card
 from gradcam_jax.zoo.heads import find_checkpoint
 from tests.downloads import loopback_server
 

@@ -9,7 +9,7 @@ from gradcam_jax.images.preprocessing import (
     CAFFE_ALEXNET,
     EFFICIENTNET_LITE,
     ORIGINAL,
-    RECIPES,
+    PREPROCESSINGS,
     TORCHVISION,
     crop_bicubic,
     crop_bilinear,
@@ -127,8 +127,8 @@ def test_stretch_torch7_equals_the_originals_loops(size):
 
 
 def test_torchvisions_crop_is_the_centre():
-    fitted = crop_bilinear(np.zeros((480, 640, 3), np.uint8), 224)
-    np.testing.assert_allclose(fitted.box, (109.6875, 30, 529.6875, 450), atol=1.5)
+    resized = crop_bilinear(np.zeros((480, 640, 3), np.uint8), 224)
+    np.testing.assert_allclose(resized.box, (109.6875, 30, 529.6875, 450), atol=1.5)
 
 
 def test_the_originals_numbers():
@@ -148,7 +148,7 @@ def test_torchvisions_numbers():
     assert_close(to_network(image, TORCHVISION), [[[0, 1, -0.406 / 0.225]]], 1e-6)
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("recipe", PREPROCESSINGS.values(), ids=PREPROCESSINGS)
 def test_gradients_come_back_in_rgb(recipe):
     red = np.zeros((1, 1, 3), np.float32)
     red[..., 0] = 1

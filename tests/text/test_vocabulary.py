@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.text.vocabulary import (
-    Vocabulary,
-    count_words,
-    encode_question,
-    question_tokens,
-    read_vocabularies,
-    vocabularies_to_json,
-)
+from gradcam_jax.text.questions import encode_question, question_tokens
+from gradcam_jax.text.vocabulary import Vocabulary, count_words, read_vocabularies, vocabularies_to_json
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import pytest
 from gradcam_jax.app.captioning import EXPLAINING_SIZE, generate
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.evaluation.pointing import points_at
-from gradcam_jax.images.preprocessing import read_photo, to_network
+from gradcam_jax.images.photos import read_photo
+from gradcam_jax.images.preprocessing import to_network
 from gradcam_jax.images.sample import sample_photo
 from gradcam_jax.tasks.captioning import explain_maps
 from gradcam_jax.text.captions import encode_caption, span_mask, word_masks
-from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.zoo import captioners
+from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from tests.app.small_checkpoint import write_small_captioner
 from tests.comparison import SHARED_DATA, needs_shared_data
 
@@ -34,7 +35,7 @@ def bundled():
 
 def network_image(photo):
     recipe = bundled().entry.recipe
-    return to_network(recipe.fit(photo, SIZE).image, recipe)
+    return to_network(recipe.resize(photo, SIZE).image, recipe)
 
 
 def test_the_bundled_head_is_small_and_says_what_it_is():

@@ -10,6 +10,7 @@ import safetensors.numpy
 
 from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.zoo import checkpoint
 from gradcam_jax.zoo.checkpoint import (
     Card,
     SourceFile,
@@ -21,7 +22,6 @@ from gradcam_jax.zoo.checkpoint import (
     write_checkpoint,
     write_views,
 )
-from gradcam_jax.zoo import checkpoint
 
 CARD = Card(
     model="vgg16",

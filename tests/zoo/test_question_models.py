@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 
 from gradcam_jax.conversion.rules import variable_shapes
-from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.errors import CheckpointError, InputError, LayerError
 from gradcam_jax.images.preprocessing import ORIGINAL
-from gradcam_jax.interception.names import LayerError
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo import question_models
+from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
 from gradcam_jax.zoo.question_models import QUESTION_MODELS, find_layer, load_question_model
 from tests.comparison import kaiming_variables
 from tests.tasks.test_vqa import small_vqa

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.preprocessing import RECIPES
+from gradcam_jax.images.preprocessing import PREPROCESSINGS
 from gradcam_jax.pipeline.decoding import decode
 from gradcam_jax.pipeline.items import Item, read_items
 
@@ -85,7 +85,7 @@ def _rate(items: Sequence[Item], way: Way, recipe: str, size: int) -> float:
 
 
 def _read(item: Item, recipe: str, size: int, *, scaled: bool) -> np.ndarray | None:
-    return decode(item, RECIPES[recipe], size, _ask_nothing, scaled=scaled).image
+    return decode(item, PREPROCESSINGS[recipe], size, _ask_nothing, scaled=scaled).image
 
 
 def _ask_nothing(_: Item) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.photos import Box
-from gradcam_jax.images.preprocessing import read_photo
+from gradcam_jax.images.photos import read_photo
 
 EasySplit = Literal["train", "test"]
 

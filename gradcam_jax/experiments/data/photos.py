@@ -3,15 +3,15 @@
 import collections
 import csv
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.words import word_of_coco, word_of_ilsvrc
+from gradcam_jax.formats.json_file import read_json
 
 Split = Literal["train", "validation", "test"]
 
@@ -162,17 +162,3 @@ def read_photos(folder: str | Path) -> list[Photo]:
             "found none."
         )
     return photos
-
-
-def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """Reads a JSON object that must have the named keys; what is wrong with it is an :class:`InputError`."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise InputError(f"{str(path)!r} is not JSON: {error}.") from error
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if missing:
-        raise InputError(f"{str(path)!r} is not the expected file: it has no {', '.join(map(repr, missing))}.")
-    return content

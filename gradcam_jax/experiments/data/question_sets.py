@@ -7,15 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.photos import read_json
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, image_file, most_frequent_answers, read_vqa
-from gradcam_jax.text.vocabulary import (
-    MAX_QUESTION_TOKENS,
-    Vocabulary,
-    count_words,
-    encode_question,
-    question_tokens,
-)
+from gradcam_jax.formats.json_file import read_json
+from gradcam_jax.text.questions import MAX_QUESTION_TOKENS, encode_question, question_tokens
+from gradcam_jax.text.vocabulary import Vocabulary, count_words
 
 Files = Sequence[str | Path]
 

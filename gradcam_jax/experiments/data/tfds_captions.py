@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcam_jax.errors import InputError
+from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.experiments.data.captions import CaptionedPhoto
-from gradcam_jax.interception.names import nearest
 from gradcam_jax.pipeline.tfds_source import PREFIX, open_prepared, without_decoding
 
 _SPLITS = {"train": "train", "restval": "train", "val": "validation", "test": "test"}

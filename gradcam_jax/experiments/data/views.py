@@ -12,7 +12,7 @@ import PIL.Image
 
 from gradcam_jax.experiments.data.photos import WHOLE, Box, Photo, Thing
 from gradcam_jax.experiments.data.words import category_of
-from gradcam_jax.images.preprocessing import read_photo
+from gradcam_jax.images.photos import read_photo
 
 _MOSTLY, _HARDLY = 0.6, 0.15  # of a thing's area inside a crop: there, or gone; in between nobody can say
 _SMALL = 0.02  # of the view's area: too small to be asked about

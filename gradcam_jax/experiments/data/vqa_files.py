@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.photos import read_json
+from gradcam_jax.formats.json_file import read_json
 
 
 class HumanQuestion(NamedTuple):

@@ -18,8 +18,8 @@ from gradcam_jax.experiments.evaluators.word_maps import box_figures, pointing_f
 from gradcam_jax.experiments.training.caption_head import token_log_probs, written_captions
 from gradcam_jax.experiments.training.caption_run import SIZE, references
 from gradcam_jax.experiments.training.vqa_features import view_features
-from gradcam_jax.zoo.captioners import LoadedCaptioner, load_captioner
 from gradcam_jax.zoo import captioners
+from gradcam_jax.zoo.captioners import LoadedCaptioner, load_captioner
 
 _ENOUGH = 100  # photos of one source, for CIDEr's weights of words to mean anything
 

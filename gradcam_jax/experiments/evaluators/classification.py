@@ -13,6 +13,7 @@ from gradcam_jax.app import output
 from gradcam_jax.app.classification import find_recipe
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import preprocessing
+from gradcam_jax.images.photos import read_photo
 from gradcam_jax.zoo import classifiers as zoo
 
 _BATCH = 16
@@ -78,7 +79,7 @@ def run(options: Options, say: Callable[[str], None] = lambda _: None) -> dict[s
     return measured
 
 
-def _published(entry: zoo.Entry) -> preprocessing.Recipe:
+def _published(entry: zoo.Entry) -> preprocessing.Preprocessing:
     """Returns how the checkpoint's published accuracy was measured: for EfficientNet-Lite, on a centre crop."""
     if entry.recipe == preprocessing.EFFICIENTNET_LITE:
         return preprocessing.EFFICIENTNET_LITE_CROP
@@ -97,12 +98,12 @@ def _labelled_photos(folder: Path) -> list[tuple[Path, int]]:
 
 
 def _batches(
-    labelled: list[tuple[Path, int]], recipe: preprocessing.Recipe
+    labelled: list[tuple[Path, int]], recipe: preprocessing.Preprocessing
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields images of one shape, the last batch filled up with zeros, and their classes."""
     for start in range(0, len(labelled), _BATCH):
         part = labelled[start : start + _BATCH]
         images = np.zeros((_BATCH, recipe.size, recipe.size, 3), np.float32)
         for index, (path, _) in enumerate(part):
-            images[index] = recipe.fit(preprocessing.read_photo(path), recipe.size).image
+            images[index] = recipe.resize(read_photo(path), recipe.size).image
         yield images, np.array([class_index for _, class_index in part])

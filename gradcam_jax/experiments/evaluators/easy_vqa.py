@@ -20,7 +20,7 @@ from gradcam_jax.experiments.training.run_easy_vqa import MODEL, predictions
 from gradcam_jax.experiments.training.vqa_features import Progress
 from gradcam_jax.images.preprocessing import to_network
 from gradcam_jax.tasks.vqa import explain_answers
-from gradcam_jax.text.vocabulary import encode_question
+from gradcam_jax.text.questions import encode_question
 from gradcam_jax.zoo.question_models import QuestionModel, load_question_model
 
 _AT_ONCE = 50

@@ -24,7 +24,7 @@ from gradcam_jax.experiments.training.vqa_examples import HUMAN, as_templates, e
 from gradcam_jax.experiments.training.vqa_features import Progress, held_out_collages, split_views
 from gradcam_jax.images.preprocessing import to_network
 from gradcam_jax.tasks.vqa import explain_answers
-from gradcam_jax.text.vocabulary import MAX_QUESTION_TOKENS, encode_question
+from gradcam_jax.text.questions import MAX_QUESTION_TOKENS, encode_question
 from gradcam_jax.zoo.question_models import QuestionModel, load_question_model
 
 _SEED = 123

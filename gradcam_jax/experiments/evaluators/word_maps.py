@@ -22,8 +22,8 @@ from gradcam_jax.experiments.data.words import plural, with_article
 from gradcam_jax.images.preprocessing import to_network
 from gradcam_jax.tasks.captioning import explain_maps, write_captions
 from gradcam_jax.text.captions import UnknownWordsWarning, encode_caption, find_phrase, span_mask
-from gradcam_jax.zoo.captioners import LoadedCaptioner
 from gradcam_jax.zoo import captioners
+from gradcam_jax.zoo.captioners import LoadedCaptioner
 
 _COLLAGES = 120
 _SEED = 123

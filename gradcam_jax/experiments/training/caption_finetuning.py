@@ -23,7 +23,7 @@ from gradcam_jax.experiments.training.caption_head import token_log_probs, writt
 from gradcam_jax.experiments.training.caption_run import references
 from gradcam_jax.experiments.training.captioning import with_end, word_mask
 from gradcam_jax.experiments.training.loop import Loss, train
-from gradcam_jax.images.preprocessing import Recipe, to_network
+from gradcam_jax.images.preprocessing import Preprocessing, to_network
 from gradcam_jax.models.captioner import Captioner
 from gradcam_jax.text.vocabulary import Vocabulary
 
@@ -42,7 +42,7 @@ class FinetunedData(NamedTuple):
     captions: CaptionArrays
 
 
-def finetuning_loss(model: Captioner, recipe: Recipe, constants: Mapping[str, Any] | None = None) -> Loss:
+def finetuning_loss(model: Captioner, recipe: Preprocessing, constants: Mapping[str, Any] | None = None) -> Loss:
     """Returns neuraltalk2's loss as a function of all parameters, the CNN's included.
 
     The batch holds ``images (n, H, W, 3)`` in RGB from 0 to 1, ``tokens (n, captions, T)`` and ``lengths (n,
@@ -118,7 +118,7 @@ def finetune_captioner(
     model: Captioner,
     variables: Mapping[str, Any],
     vocabulary: Vocabulary,
-    recipe: Recipe,
+    recipe: Preprocessing,
     optimizer: optax.GradientTransformation,
     steps: int,
     *,
@@ -172,7 +172,11 @@ def finetune_captioner(
 
 
 def validation_scores(
-    model: Captioner, variables: Mapping[str, Any], data: FinetunedData, vocabulary: Vocabulary, recipe: Recipe
+    model: Captioner,
+    variables: Mapping[str, Any],
+    data: FinetunedData,
+    vocabulary: Vocabulary,
+    recipe: Preprocessing,
 ) -> dict[str, float]:
     """Returns perplexity, CIDEr and BLEU-4 (greedy) on photos kept apart, seen whole."""
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from gradcam_jax.app import output
-from gradcam_jax.errors import InputError
+from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.experiments.training.caption_run import LITE0, PRESETS, Preset, Trained, train_captioner
-from gradcam_jax.interception.names import nearest
-from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.zoo import captioners
+from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 
 _LICENCE = (
     "BSD-3-Clause as far as the weights are this project's; trained on photos and captions under their own terms "

@@ -25,7 +25,8 @@ from gradcam_jax.experiments.training.vqa_end_to_end import (
 )
 from gradcam_jax.experiments.training.vqa_features import Progress
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.text.vocabulary import Vocabulary, count_words, question_tokens
+from gradcam_jax.text.questions import question_tokens
+from gradcam_jax.text.vocabulary import Vocabulary, count_words
 from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.zoo.question_models import QUESTION_MODELS
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from gradcam_jax.app import output
 from gradcam_jax.experiments.training.caption_finetuning import finetune_captioner
 from gradcam_jax.experiments.training.optimizers import published_captioning_with_cnn
+from gradcam_jax.zoo import captioners
 from gradcam_jax.zoo.captioners import load_captioner
 from gradcam_jax.zoo.checkpoint import count_parameters, write_checkpoint
-from gradcam_jax.zoo import captioners
 
 PRESET = "neuraltalk2_finetune"
 """Its name on the command line."""

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.errors import InputError
+from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.evaluation.official_vqa import official_scores
 from gradcam_jax.experiments.data.feature_file import feature_file
 from gradcam_jax.experiments.data.question_sets import (
@@ -26,12 +26,12 @@ from gradcam_jax.experiments.training.loop import TrainingState, train
 from gradcam_jax.experiments.training.vqa import head_loss
 from gradcam_jax.experiments.training.vqa_features import Progress
 from gradcam_jax.experiments.training.vqa_official import PRESETS, PUBLISHED, Preset, best_answers, drawn_batches
-from gradcam_jax.images.preprocessing import read_photo, to_network
-from gradcam_jax.interception.names import nearest
+from gradcam_jax.images.photos import read_photo
+from gradcam_jax.images.preprocessing import to_network
 from gradcam_jax.models.vqa import VQA
 from gradcam_jax.text.vocabulary import Vocabulary
-from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.zoo.heads import with_cnn
 from gradcam_jax.zoo.question_models import QUESTION_MODELS
 
@@ -141,7 +141,7 @@ def photo_features(model: str, photos: Sequence[Path], folder: Path, progress: P
         return jnp.asarray(head.apply(variables, to_network(images, recipe), method="features"))
 
     def image_at(index: int) -> np.ndarray:
-        return recipe.fit(read_photo(photos[index]), recipe.size).image
+        return recipe.resize(read_photo(photos[index]), recipe.size).image
 
     names = hashlib.sha256("\n".join(photo.name for photo in photos).encode()).hexdigest()
     return feature_file(

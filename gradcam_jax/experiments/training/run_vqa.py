@@ -34,8 +34,8 @@ from gradcam_jax.experiments.training.vqa_features import (
 )
 from gradcam_jax.models.vqa import VQA, vqa_lite0
 from gradcam_jax.text.vocabulary import Vocabulary
-from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo.checkpoint import Card, count_parameters, write_checkpoint
 from gradcam_jax.zoo.question_models import DEFAULT, QUESTION_MODELS
 
 _LICENCE = "trained on photos under their own terms (COCO: Creative Commons; ImageNet: research)"

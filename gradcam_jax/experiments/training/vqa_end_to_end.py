@@ -15,9 +15,10 @@ import optax
 
 from gradcam_jax.experiments.data.easy_vqa import YES_OR_NO, EasyQuestion
 from gradcam_jax.experiments.training.vqa import initial_params
-from gradcam_jax.images.preprocessing import Recipe, to_network
+from gradcam_jax.images.preprocessing import Preprocessing, to_network
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.text.vocabulary import Vocabulary, encode_question, question_tokens
+from gradcam_jax.text.questions import encode_question, question_tokens
+from gradcam_jax.text.vocabulary import Vocabulary
 
 Params = Any
 
@@ -126,7 +127,7 @@ def initial_model_params(model: VQA, image: jax.Array, key: jax.Array) -> Params
 
 
 def end_to_end_loss(
-    model: VQA, recipe: Recipe, params: Params, batch: Mapping[str, jax.Array], key: jax.Array
+    model: VQA, recipe: Preprocessing, params: Params, batch: Mapping[str, jax.Array], key: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the mean cross-entropy with the right answers, and the fraction of questions answered rightly.
 
@@ -151,7 +152,7 @@ def end_to_end_loss(
 
 
 def predict_pairs(
-    model: VQA, recipe: Recipe, params: Params, images: np.ndarray, pairs: Pairs, *, batch_size: int = 125
+    model: VQA, recipe: Preprocessing, params: Params, images: np.ndarray, pairs: Pairs, *, batch_size: int = 125
 ) -> np.ndarray:
     """Returns the index of the most probable answer to each question, ``(n,)``.
 

@@ -18,7 +18,8 @@ from gradcam_jax.experiments.data.questions import (
 from gradcam_jax.experiments.data.views import View
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion
 from gradcam_jax.experiments.training.located import Locations
-from gradcam_jax.text.vocabulary import Vocabulary, count_words, encode_question, question_tokens
+from gradcam_jax.text.questions import encode_question, question_tokens
+from gradcam_jax.text.vocabulary import Vocabulary, count_words
 
 TOKENS = 12
 """Tokens of a training question: enough for every phrasing; padding changes nothing, so less is only faster."""

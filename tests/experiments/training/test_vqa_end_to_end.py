@@ -18,7 +18,8 @@ from gradcam_jax.experiments.training.vqa_end_to_end import (
 from gradcam_jax.images.preprocessing import EASY_VQA, to_network
 from gradcam_jax.models.shape_cnn import ShapeCnn
 from gradcam_jax.models.vqa import VQA, identity
-from gradcam_jax.text.vocabulary import Vocabulary, count_words, question_tokens
+from gradcam_jax.text.questions import question_tokens
+from gradcam_jax.text.vocabulary import Vocabulary, count_words
 
 ANSWERS = Vocabulary(["yes", "no", "circle", "red", "blue"])
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3)).astype(np.uint8)

@@ -1,0 +1,21 @@
+"""JSON files that must be what they are taken for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gradcam_jax.errors import InputError
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Reads a JSON object that must have the named keys; what is wrong with it is an :class:`InputError`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is not JSON: {error}.") from error
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise InputError(f"{str(path)!r} is not the expected file: it has no {', '.join(map(repr, missing))}.")
+    return content
