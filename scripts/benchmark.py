@@ -18,12 +18,11 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.benchmark import run as benchmark
-from gradcam_jax.experiments.benchmark import run_files as benchmark_files
+from gradcam_jax.experiments.benchmark import explanations, files
 from gradcam_jax.experiments.benchmark.peers import PEERS
 from gradcam_jax.experiments.benchmark.work import WORK
 
-_DEFAULT = benchmark.Options()
+_DEFAULT = explanations.Options()
 _MODELS = flags.DEFINE_list("models", list(_DEFAULT.models), "Names of models.")
 _WORK = flags.DEFINE_list("work", list(WORK), f"Kinds of work: {', '.join(WORK)}.")
 _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8"], "Photos a call.")
@@ -43,9 +42,9 @@ def main(arguments: Sequence[str]) -> None:
     try:
         sizes = [int(size) for size in _BATCH_SIZES.value]
         if _IMAGES.value:
-            benchmark_files.run(_files_options(sizes), print)
+            files.run(_files_options(sizes), print)
             return
-        options = benchmark.Options(
+        options = explanations.Options(
             models=_MODELS.value,
             work=_WORK.value,
             batch_sizes=sizes,
@@ -54,19 +53,19 @@ def main(arguments: Sequence[str]) -> None:
             most_seconds=_SECONDS.value,
             out_path=_OUT.value or _DEFAULT.out_path,
         )
-        benchmark.run(options, print)
+        explanations.run(options, print)
     except InputError as error:
         sys.exit(f"benchmark.py: {error}")
 
 
-def _files_options(sizes: Sequence[int]) -> benchmark_files.Options:
-    return benchmark_files.Options(
+def _files_options(sizes: Sequence[int]) -> files.Options:
+    return files.Options(
         images=_IMAGES.value,
-        model=_MODELS.value[0] if _MODELS.present else benchmark_files.Options.model,
-        batch_size=sizes[-1] if _BATCH_SIZES.present else benchmark_files.Options.batch_size,
+        model=_MODELS.value[0] if _MODELS.present else files.Options.model,
+        batch_size=sizes[-1] if _BATCH_SIZES.present else files.Options.batch_size,
         count=_COUNT.value or None,
         rounds=_ROUNDS.value,
-        out_path=_OUT.value or benchmark_files.Options.out_path,
+        out_path=_OUT.value or files.Options.out_path,
     )
 
 

@@ -3,8 +3,8 @@
   python scripts/benchmark_conversion.py
 
 Files of the published sizes, with random weights, are written to a temporary folder: VGG-16's caffemodel (553 MB)
-and the VQA model's `lstm.t7` (54 MB). Each measurement runs in a process of its own, several times, in turn with
-its measure, a plain copy that reaches the disk, so that both meet the same machine. Prints a Markdown table.
+and the VQA model's `lstm.t7` (54 MB). Each measurement runs in a process of its own, several times, in turn
+with a plain copy that reaches the disk, so that both run under the same conditions. Prints a Markdown table.
 """
 
 import json
@@ -51,9 +51,9 @@ def _read_one_layer(source: str, target: str) -> None:
 
 
 def _convert_lstm(source: str, target: str) -> None:
-    from gradcam_jax.conversion.originals import read_file
     from gradcam_jax.conversion.rules import View
-    from gradcam_jax.zoo.checkpoint import Card, write_views
+    from gradcam_jax.zoo import Card, write_views
+    from gradcam_jax.zoo.originals import read_file
 
     arrays = read_file(source).arrays
     views = {key: View(array.T.shape, array.T) for key, array in arrays.items()}
@@ -91,8 +91,8 @@ def _measure_here(name: str, source: str, target: str) -> None:
 
 def _run(name: str, source: pathlib.Path, target: pathlib.Path) -> dict[str, float]:
     command = [sys.executable, __file__, f"--child={name},{source},{target}"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def _row(what: str, runs: list[dict[str, float]], size: int) -> str:
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory(dir=_FOLDER.value) as name:
         folder = pathlib.Path(name)
         caffemodel, lstm = folder / "vgg16.caffemodel", folder / "lstm.t7"
-        # Not in this process: what it once held in memory would be counted as its children's.
+        # Not in this process: its peak memory would be counted as its children's.
         _run("_write_originals", caffemodel, lstm)
         cases = [
             ("copy VGG-16 caffemodel", "_copy", caffemodel),
@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> None:
         for what in runs:
             print(_row(what, runs[what], sizes[what]))
         copied, converted = (runs[case[0]] for case in cases[:2])
-        ratios = [there["seconds"] / here["seconds"] for here, there in zip(copied, converted, strict=True)]
+        ratios = [ours["seconds"] / copy["seconds"] for copy, ours in zip(copied, converted, strict=True)]
         print("\nThe copy is shutil.copyfile, then fsync; the conversion also ends with fsync.")
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         print(f"Conversion against copy, run by run: {statistics.median(ratios):.2f}x (median; {spread})")

@@ -3,7 +3,7 @@
   python scripts/convert_checkpoint.py --model vgg16 VGG_ILSVRC_16_layers.caffemodel
   python scripts/convert_checkpoint.py --model vgg16_torchvision vgg16-397923af.pth
 
-The format is told by what a file holds, not by its name: Caffe's, Torch7's, PyTorch's, safetensors or npz. A
+The format is recognised by what a file holds, not by its name: Caffe's, Torch7's, PyTorch's, safetensors or npz. A
 model that is made from several files takes all of them, in any order. Nothing of the file is executed, and none
 of those programs is needed. A file's name never holds anything but a whole checkpoint.
 """
@@ -21,11 +21,11 @@ from gradcam_jax.errors import InputError
 
 _MODEL = flags.DEFINE_string("model", None, "The model, by its name in the zoo.", required=True)
 _OUT = flags.DEFINE_string("out", None, "The checkpoint. Default: checkpoints/MODEL.safetensors.")
-_QUIET = flags.DEFINE_bool("quiet", False, "Say nothing but errors.")
+_QUIET = flags.DEFINE_bool("quiet", False, "Print nothing but errors.")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Converts the named files and says what was found in them."""
+    """Converts the named files and reports what they hold."""
     logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     paths = [pathlib.Path(name).expanduser() for name in arguments[1:]]
     try:

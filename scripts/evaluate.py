@@ -18,28 +18,24 @@ What was measured goes to evaluation.json in --out_path.
 import sys
 from collections.abc import Sequence
 
+import tqdm
 from absl import app, flags, logging
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.evaluators import captioning as evaluate_captioning
-from gradcam_jax.experiments.evaluators import classification as evaluate_classification
-from gradcam_jax.experiments.evaluators import easy_vqa as evaluate_easy_vqa
-from gradcam_jax.experiments.evaluators import official_vqa as evaluate_official_vqa
-from gradcam_jax.experiments.evaluators import vqa as evaluate_vqa
-from gradcam_jax.zoo import captioners
-from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.experiments.evaluators import program
+from gradcam_jax.zoo import DEFAULTS
 
-_TASK = flags.DEFINE_enum("task", "classification", [*zoo.DEFAULT, "vqa", "captioning"], "What the model does.")
+_TASK = flags.DEFINE_enum("task", "classification", list(DEFAULTS), "What the model does.")
 _MODEL = flags.DEFINE_string("model", "", "The model. Default: the task's own.")
 _DATA = flags.DEFINE_string("data", "", "The folder with the data.")
-_DATASET = flags.DEFINE_enum("dataset", "", ["", "easy_vqa"], "VQA: a data set that comes as a package.")
+_DATASET = flags.DEFINE_enum("dataset", "", ["", program.EASY_VQA], "VQA: a data set that comes as a package.")
 _QUESTIONS = flags.DEFINE_list("questions", [], "VQA: official files of questions.")
 _ANNOTATIONS = flags.DEFINE_list("annotations", [], "VQA: what people answered, a file for each of --questions.")
 _IMAGES = flags.DEFINE_list("images", [], "VQA: COCO's photos, a folder for each of --questions.")
 _RECIPE = flags.DEFINE_string(
     "recipe", "", "The preprocessing. Default: that of the model's published evaluation."
 )
-_BEAM = flags.DEFINE_integer("beam_size", 3, "Captioning: beginnings kept while captions are generated.")
+_BEAM = flags.DEFINE_integer("beam_size", program.Options.beam_size, "Captioning: beams kept while it writes.")
 _WORK = flags.DEFINE_string(
     "work",
     "",
@@ -54,49 +50,24 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"Expected flags only, got {' '.join(arguments[1:])!r}. See --help.")
     logging.set_verbosity(logging.WARNING)
+    options = program.Options(
+        task=_TASK.value,
+        model=_MODEL.value,
+        data=_DATA.value,
+        dataset=_DATASET.value,
+        questions=_QUESTIONS.value,
+        annotations=_ANNOTATIONS.value,
+        images=_IMAGES.value,
+        recipe=_RECIPE.value,
+        beam_size=_BEAM.value,
+        work=_WORK.value,
+        out_path=_OUT.value,
+    )
     try:
-        if _TASK.value == "vqa":
-            _evaluate_vqa()
-        elif _TASK.value == "captioning":
-            model = _MODEL.value or captioners.DEFAULT
-            evaluate_captioning.run(
-                evaluate_captioning.Options(
-                    _data_folder(), model, _BEAM.value, _WORK.value or "output/captioner", _OUT.value
-                ),
-                print,
-            )
-        else:
-            model = _MODEL.value or zoo.DEFAULT[_TASK.value]
-            options = evaluate_classification.Options(_data_folder(), model, _RECIPE.value, _OUT.value)
-            evaluate_classification.run(options, print)
+        with tqdm.tqdm(disable=None) as bar:
+            program.run(options, tqdm.tqdm.write, shown_on(bar))
     except InputError as error:
         sys.exit(f"evaluate.py: {error}")
-
-
-def _evaluate_vqa() -> None:
-    """Measures on the data that the flags name: a package's, the official files, or a folder."""
-    if _DATASET.value:
-        model = _MODEL.value or evaluate_easy_vqa.Options.model
-        evaluate_easy_vqa.run(evaluate_easy_vqa.Options(model, _OUT.value), print)
-    elif _QUESTIONS.value:
-        options = evaluate_official_vqa.Options(
-            questions=_QUESTIONS.value,
-            images=_IMAGES.value,
-            annotations=_ANNOTATIONS.value,
-            model=_MODEL.value or evaluate_official_vqa.Options.model,
-            work=_WORK.value or evaluate_official_vqa.Options.work,
-            out_path=_OUT.value,
-        )
-        evaluate_official_vqa.run(options, print)
-    else:
-        model = _MODEL.value or evaluate_vqa.Options.model
-        evaluate_vqa.run(evaluate_vqa.Options(_data_folder(), model, _OUT.value), print)
-
-
-def _data_folder() -> str:
-    if not _DATA.value:
-        raise InputError("Name the folder with the data: --data DIR.")
-    return _DATA.value
 
 
 if __name__ == "__main__":

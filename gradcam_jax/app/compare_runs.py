@@ -9,16 +9,16 @@ import jax
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.agreement import map_agreement
+from gradcam_jax.evaluation.agreement import Agreement, map_agreement
 from gradcam_jax.pipeline import open_run
 
-_AT_ONCE = 256
+_BATCH = 256
 
 
 def compare(folder: str | Path, reference: str | Path) -> dict[str, Any]:
     """Compares the maps of every image that two runs explained.
 
-    Only maps of the same target are compared; images of which the runs predict different things count as changed.
+    Only maps of the same target are compared; images of which the runs predict something different count as changed.
 
     Args:
         folder: A run's folder.
@@ -49,17 +49,20 @@ def compare(folder: str | Path, reference: str | Path) -> dict[str, Any]:
     shapes = {cam.shape for pair in pairs for cam in pair}
     if len(shapes) > 1:
         raise InputError(f"Expected maps of one size, got {sorted(shapes)}. Were they made at the same layer?")
-    correlations, differences, same = _agreements(pairs)
+    agreement = jax.device_get(_agreements(*(np.stack(cams) for cams in zip(*pairs, strict=True))))
     return {
         "images": images,
         "maps": len(pairs),
         "predictions_changed": changed / images,
-        "peaks_changed": 1 - float(same.mean()),
-        "rank_correlation": {"median": float(np.median(correlations)), "worst": float(correlations.min())},
+        "peaks_changed": 1 - float(agreement.same_peak.mean()),
+        "rank_correlation": {
+            "median": float(np.median(agreement.rank_correlation)),
+            "worst": float(agreement.rank_correlation.min()),
+        },
         "difference": {
-            "median": float(np.median(differences)),
-            "percentile_99": float(np.percentile(differences, 99)),
-            "worst": float(differences.max()),
+            "median": float(np.median(agreement.difference)),
+            "percentile_99": float(np.percentile(agreement.difference, 99)),
+            "worst": float(agreement.difference.max()),
         },
     }
 
@@ -81,13 +84,6 @@ def _same_targets(ours: Any, theirs: Any) -> list[tuple[np.ndarray, np.ndarray]]
     ]
 
 
-def _agreements(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    agree = jax.jit(jax.vmap(map_agreement))
-    parts = []
-    for start in range(0, len(pairs), _AT_ONCE):
-        group = pairs[start : start + _AT_ONCE]
-        padded = group + [group[-1]] * (_AT_ONCE - len(group))  # one shape, one compilation
-        found = agree(*(np.stack(cams) for cams in zip(*padded, strict=True)))
-        parts.append([np.asarray(values)[: len(group)] for values in found])
-    correlations, differences, same = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return correlations, differences, same
+@jax.jit
+def _agreements(cams: jax.Array, references: jax.Array) -> Agreement:
+    return jax.lax.map(lambda pair: map_agreement(*pair), (cams, references), batch_size=_BATCH)

@@ -2,20 +2,15 @@
 
 import json
 import platform
-import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import PIL.Image
 
+from gradcam_jax import __version__
 from gradcam_jax.errors import InputError
-from gradcam_jax.version import __version__
-
-_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_LONGEST_NAME = 100
 
 
 def make_folder(path: str | Path) -> Path:
@@ -33,23 +28,6 @@ def make_folder(path: str | Path) -> Path:
     except OSError as error:
         raise InputError(f"Cannot write to the output folder {str(folder)!r}: {error.strerror}.") from error
     return folder
-
-
-def safe_name(text: str) -> str:
-    """Makes a text fit for a file name: what file systems forbid becomes ``_``, and it is cut at 100 characters.
-
-    Example:
-        >>> safe_name("24/7?")
-        '24_7_'
-    """
-    name = _FORBIDDEN.sub("_", text).strip().strip(".")[:_LONGEST_NAME].strip()
-    return name or "_"
-
-
-def save_picture(picture: np.ndarray, path: Path) -> Path:
-    """Writes uint8 RGB or grey as a PNG and returns its path."""
-    PIL.Image.fromarray(picture).save(path)
-    return path
 
 
 def save_arrays(path: Path, **arrays: Any) -> Path:

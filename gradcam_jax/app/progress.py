@@ -1,4 +1,4 @@
-"""A bar on the terminal for work that is counted in bytes."""
+"""A progress bar on the terminal for work that is counted in bytes."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,12 +10,15 @@ import tqdm
 def byte_bar(
     description: str, total: int | None = None, *, hidden: bool = False
 ) -> Iterator[Callable[[int, int | None], None]]:
-    """Shows a bar while the body runs; yields what is to be called with (bytes done, bytes in all or None).
+    """Shows a bar while the body runs.
 
     Args:
-        description: What is being done.
+        description: The text before the bar.
         total: Bytes in all, if known from the start.
         hidden: Whether to show nothing; where standard error is not a terminal, nothing is shown anyway.
+
+    Yields:
+        A function of (bytes done, bytes in all or None) that moves the bar.
     """
     with tqdm.tqdm(desc=description, total=total, unit="B", unit_scale=True, disable=hidden or None) as bar:
 

@@ -86,6 +86,29 @@ def counterfactual_grad_cam(activations: jax.Array, gradients: jax.Array, *, rec
     return grad_cam(activations, -gradients, rectify=rectify)
 
 
+def gradient_times_input(activations: jax.Array, gradients: jax.Array, *, rectify: bool = False) -> jax.Array:
+    r"""Adds up gradient times value over the channels: what each position's vector contributes, to first order.
+
+    .. math:: I_p = \sum_k \frac{\partial y}{\partial A_p^k} A_p^k
+
+    On word vectors it says how much each word of a question speaks for an answer; for an image's layer it is the
+    map that Grad-CAM is without its mean over positions (HiResCAM).
+
+    Args:
+        activations: The layer's activations, ``(..., k)``.
+        gradients: Gradient of the score at the layer, of the same shape.
+        rectify: Whether to keep only what speaks for the target.
+
+    Returns:
+        ``(...)`` float32.
+
+    References:
+        Shrikumar et al., Not Just a Black Box, arXiv:1605.01713.
+    """
+    product = jnp.sum(activations.astype(jnp.float32) * gradients.astype(jnp.float32), axis=-1)
+    return jax.nn.relu(product) if rectify else product
+
+
 def all_negative(cam: jax.Array) -> jax.Array:
     """Tells whether no position of a map speaks for the target: its rectified map is zero everywhere.
 

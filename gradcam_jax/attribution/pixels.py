@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from gradcam_jax.attribution.gradients import Forward, Score
 
 
-def input_gradient(forward: Forward, score: Score, image: jax.Array, *inputs: object) -> jax.Array:
+def input_grad(forward: Forward, score: Score, image: jax.Array, *inputs: object) -> jax.Array:
     """Returns the gradient of a score with respect to the image.
 
     With an ordinary forward this is the saliency gradient (Simonyan et al.); with a forward whose ReLUs

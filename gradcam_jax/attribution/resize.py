@@ -1,84 +1,18 @@
-"""The two resize rules, as small matrices, and the named normalisations.
-
-A separable resize is ``rows @ image @ columns.T``: two small constant matrices, exact, fused by the compiler
-and differentiable. Two rules are in use, and maps made with one do not look like maps made with the other:
-
-* **corner-aligned / area**, of the original program (Torch7's ``image.scale``): enlarging interpolates
-  linearly with the corner samples' centres aligned; shrinking averages over areas;
-* **half-pixel**, of everyone else: sample centres at half integers; when shrinking, no antialiasing.
-"""
+"""Maps resized by the rules of :mod:`gradcam_jax.attribution.resize_matrices`, and the named normalisations."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-
-def corner_aligned_matrix(source: int, target: int) -> np.ndarray:
-    """Returns Torch7's resize of one axis as a matrix: corner-aligned linear, or the mean over areas.
-
-    Args:
-        source: Length of the axis, at least 1.
-        target: Length wanted, at least 1.
-
-    Returns:
-        Float32 matrix ``(target, source)``; each row sums to 1.
-
-    Example:
-        >>> corner_aligned_matrix(2, 3)
-        array([[1. , 0. ],
-               [0.5, 0.5],
-               [0. , 1. ]], dtype=float32)
-        >>> corner_aligned_matrix(3, 2).round(3)
-        array([[0.667, 0.333, 0.   ],
-               [0.   , 0.333, 0.667]], dtype=float32)
-
-    References:
-        torch/image, ``generic/image.c``: ``scaleLinear_rowcol``, whose scale factor is a float32.
-    """
-    _require_lengths(source, target)
-    if target > source:
-        scale = np.float32(source - 1) / np.float32(target - 1)
-        positions = np.arange(target, dtype=np.float32) * scale
-        matrix = _linear_matrix(positions, source)
-        matrix[-1] = 0
-        matrix[-1, -1] = 1
-        return matrix
-    if target < source:
-        return _area_matrix(source, target)
-    return np.eye(source, dtype=np.float32)
-
-
-def half_pixel_matrix(source: int, target: int) -> np.ndarray:
-    """Returns linear interpolation of one axis with half-pixel centres as a matrix, without antialiasing.
-
-    Args:
-        source: Length of the axis, at least 1.
-        target: Length wanted, at least 1.
-
-    Returns:
-        Float32 matrix ``(target, source)``; each row sums to 1.
-
-    Example:
-        >>> half_pixel_matrix(2, 4)
-        array([[1.  , 0.  ],
-               [0.75, 0.25],
-               [0.25, 0.75],
-               [0.  , 1.  ]], dtype=float32)
-
-    References:
-        ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``; ``cv2.resize``.
-    """
-    _require_lengths(source, target)
-    positions = (np.arange(target) + 0.5) * (source / target) - 0.5
-    return _linear_matrix(np.clip(positions, 0, source - 1), source)
+from gradcam_jax.attribution.resize_matrices import corner_aligned_matrix, half_pixel_matrix
 
 
 def resize_corner_aligned(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Resizes maps by the original program's rule (see :func:`corner_aligned_matrix`).
+    """Resizes maps by the original program's rule, that of :func:`corner_aligned_matrix`.
 
     Args:
         maps: ``(..., h, w)`` float.
-        size: ``(height, width)`` wanted, in pixels.
+        size: The result's ``(height, width)``, in pixels.
 
     Returns:
         ``(..., height, width)`` of the same dtype.
@@ -89,11 +23,11 @@ def resize_corner_aligned(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def resize_half_pixel(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Resizes maps by linear interpolation with half-pixel centres (see :func:`half_pixel_matrix`).
+    """Resizes maps by linear interpolation with half-pixel centres, by :func:`half_pixel_matrix`.
 
     Args:
         maps: ``(..., h, w)`` float.
-        size: ``(height, width)`` wanted, in pixels.
+        size: The result's ``(height, width)``, in pixels.
 
     Returns:
         ``(..., height, width)`` of the same dtype.
@@ -105,8 +39,8 @@ def resize_half_pixel(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
 def normalize_min_max(values: jax.Array) -> jax.Array:
     """Shifts and scales a whole array to [0, 1]; a constant array becomes zeros.
 
-    The display rule of the original program (``image.toDisplayTensor``). It stretches whatever it is given:
-    ask :func:`gradcam_jax.all_negative` first whether there is anything to see.
+    The display rule of the original program (``image.toDisplayTensor``). It stretches any map, one without a
+    positive value too: :func:`gradcam_jax.all_negative` tells whether a map has one.
 
     Args:
         values: One map or picture, any shape, float. ``jax.vmap`` treats examples apart.
@@ -124,7 +58,7 @@ def normalize_min_max(values: jax.Array) -> jax.Array:
 
 
 def normalize_max(values: jax.Array) -> jax.Array:
-    """Rectifies an array and divides it by its maximum: 0 keeps meaning "no evidence".
+    """Rectifies an array and divides it by its maximum; 0 still means "no evidence".
 
     Args:
         values: One map, any shape, float.
@@ -142,7 +76,7 @@ def normalize_max(values: jax.Array) -> jax.Array:
 
 
 def normalize_symmetric(values: jax.Array) -> jax.Array:
-    """Divides an array by its largest magnitude: the sign and the zero are kept.
+    """Divides an array by its largest magnitude, which keeps the sign and the zero.
 
     Args:
         values: One signed map, any shape, float.
@@ -159,7 +93,7 @@ def normalize_symmetric(values: jax.Array) -> jax.Array:
 
 
 def _divide(values: jax.Array, by: jax.Array) -> jax.Array:
-    # The inner `where` keeps 0/0 out of the gradient too.
+    # The inner `where` keeps 0/0 out of the gradient.
     return jnp.where(by > 0, values / jnp.where(by > 0, by, jnp.ones_like(by)), jnp.zeros_like(values))
 
 
@@ -171,26 +105,3 @@ def _resize(maps: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.Array
         columns.astype(maps.dtype),
         precision=jax.lax.Precision.HIGHEST,
     )
-
-
-def _linear_matrix(positions: np.ndarray, source: int) -> np.ndarray:
-    lower = np.minimum(np.floor(positions).astype(int), source - 1)
-    fraction = (positions - lower).astype(np.float32)
-    rows = np.arange(len(positions))
-    matrix = np.zeros((len(positions), source), np.float32)
-    matrix[rows, lower] += 1 - fraction
-    matrix[rows, np.minimum(lower + 1, source - 1)] += fraction
-    return matrix
-
-
-def _area_matrix(source: int, target: int) -> np.ndarray:
-    edges = np.arange(target + 1) * (source / target)
-    samples = np.arange(source)
-    covered = np.minimum(edges[1:, None], samples + 1) - np.maximum(edges[:-1, None], samples)
-    weights = np.clip(covered, 0, None)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def _require_lengths(source: int, target: int) -> None:
-    if source < 1 or target < 1:
-        raise ValueError(f"Expected lengths of at least 1, got a resize from {source} to {target} instead.")

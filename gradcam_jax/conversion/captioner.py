@@ -23,16 +23,16 @@ _LINEAR_LAYERS = ("i2h_1", "h2h_1", "decoder")  # in the order of the graph
 
 
 def is_captioner_table(root: Any) -> bool:
-    """Tells whether what a Torch7 file holds is a neuraltalk2 checkpoint."""
+    """Tells whether the content of a Torch7 file is a neuraltalk2 checkpoint."""
     protos = root.get("protos") if isinstance(root, Mapping) else None
     return isinstance(protos, Mapping) and isinstance(protos.get("lm"), TorchObject)
 
 
 def captioner_arrays(root: Any) -> dict[str, np.ndarray]:
-    """Finds the weights in a neuraltalk2 checkpoint.
+    """Returns the weights of a neuraltalk2 checkpoint.
 
     Args:
-        root: What :func:`gradcam_jax.formats.torch7.read_torch7` returned.
+        root: The result of :func:`gradcam_jax.formats.torch7.read_torch7`.
 
     Returns:
         ``"cnn/1/weight"`` to ``"cnn/39/bias"`` by the module's number, ``"i2h_1/weight"``, ``"h2h_1/..."``,
@@ -62,7 +62,7 @@ def captioner_words(root: Any) -> tuple[str, ...]:
     """Returns the checkpoint's words; the one at index n is row n of the embedding and class n of the decoder.
 
     Args:
-        root: What :func:`gradcam_jax.formats.torch7.read_torch7` returned; its ``vocab`` is a table from
+        root: The result of :func:`gradcam_jax.formats.torch7.read_torch7`; its ``vocab`` is a table from
             ``"1"``, ``"2"``, ... to words.
 
     Raises:
@@ -98,14 +98,14 @@ def captioner_from_torch7() -> list[Rule]:
 def _linear_layers(core: Any) -> Iterator[tuple[str, Any]]:
     """Yields the graph's linear layers, by the names that its nodes carry, or else by their order."""
     nodes = [node.get("data") for node in _list_of(core, "forwardnodes") if isinstance(node, TorchObject)]
-    found = [
+    layers = [
         (_annotated_name(data), data.get("module"))
         for data in nodes
         if isinstance(data, Table) and _is_linear(data.get("module"))
     ]
-    if not found:  # Other versions of nngraph keep the modules only.
-        found = [(None, module) for module in _list_of(core, "modules") if _is_linear(module)]
-    for index, (name, module) in enumerate(found):
+    if not layers:  # Other versions of nngraph keep the modules only.
+        layers = [(None, module) for module in _list_of(core, "modules") if _is_linear(module)]
+    for index, (name, module) in enumerate(layers):
         in_order = _LINEAR_LAYERS[index] if index < len(_LINEAR_LAYERS) else f"linear layer {index + 1}"
         yield name or in_order, module
 

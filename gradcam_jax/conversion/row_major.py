@@ -1,8 +1,8 @@
-"""Brings a transposed view into row-major order at nearly the speed of a plain copy.
+"""Copies a transposed view in row-major order at nearly the speed of a plain copy.
 
 numpy copies such a view number by number, across the whole array, and misses the cache each time: VGG's fc6 takes
-ten times as long. Here it is cut into blocks that a cache holds, and handed out piece by piece, so that an array
-can go to a file without ever being in memory twice.
+ten times as long. Here it is copied in blocks that a cache holds, and yielded piece by piece, so that an array
+can be written to a file without being in memory twice.
 """
 
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ def row_major_pieces(view: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yields an array's numbers in contiguous pieces, each with the place of its first in row-major order.
 
     Args:
-        view: Any array; made for the transposed matrices and kernels (h, w, in, out) of a conversion.
+        view: Any array; transposed matrices and kernels (h, w, in, out) are copied in blocks.
 
     Yields:
         First index in the flattened array, and a piece ``(n,)``. The pieces cover the array once, in any order;
-        each is valid until the next is asked for.
+        each is valid until the next is yielded.
     """
     if view.flags.c_contiguous or view.ndim not in (2, 4):
         yield 0, np.ascontiguousarray(view).reshape(-1)
@@ -33,15 +33,15 @@ def row_major_pieces(view: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for first in range(0, inputs, rows):
         block = buffer[:, :, : min(rows, inputs - first)]
         for column in range(0, outputs, _COLUMNS):
-            some = slice(column, column + _COLUMNS)
-            block[..., some] = kernel[:, :, first : first + rows, some]
+            columns = slice(column, column + _COLUMNS)
+            block[..., columns] = kernel[:, :, first : first + rows, columns]
         for y in range(height):
             for x in range(width):
                 yield ((y * width + x) * inputs + first) * outputs, block[y, x].reshape(-1)
 
 
 def row_major(view: np.ndarray) -> np.ndarray:
-    """Returns the array in row-major order: itself if it is so already, else a copy.
+    """Returns the array in row-major order: itself if it is in that order, else a copy.
 
     Example:
         >>> row_major(np.arange(6).reshape(2, 3).T).ravel()

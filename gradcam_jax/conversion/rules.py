@@ -1,7 +1,7 @@
 """Renames and reshapes another program's arrays into a model's variables, and checks every one, both ways.
 
 A conversion is a readable table of rules, one a source array: what it was called, where it goes, and how its
-axes change. Missing, unexpected and mis-shaped arrays are reported together, not one a try.
+axes change. Missing, unexpected and mis-shaped arrays are reported together.
 """
 
 import math
@@ -19,7 +19,7 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 
 class Rule(NamedTuple):
-    """One array's way: ``source`` key, ``target`` path such as ``"params/conv1_1/kernel"``, and its change."""
+    """One array: its ``source`` key, its ``target`` path such as ``"params/conv1/kernel"``, its ``transform``."""
 
     source: str
     target: str
@@ -51,8 +51,8 @@ def dense(array: np.ndarray) -> np.ndarray:
 def dense_after_flatten(channels: int, height: int, width: int) -> Transform:
     """Turns the matrix after a flatten of C,H,W (Caffe, Torch) into one after a flatten of H,W,C (here).
 
-    The result is a view ``(h, w, c, out)``: no view has the first three axes in one, and a copy is for
-    :func:`convert` to make, or not.
+    The result is a view ``(h, w, c, out)``: no view has the first three axes in one, and :func:`convert` makes a
+    copy only where one is needed.
     """
 
     def transform(array: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def convert(
         arrays: Source key -> array.
         rules: The model's table.
         expected: The variables' shapes, as :func:`variable_shapes` gives them.
-        ignore: Tells which source keys are known and not needed (counters, unused projections).
+        ignore: Whether a source key is known and not needed (counters, unused projections).
 
     Returns:
         Variables, ``{"params": {...}, ...}``, of float32 numpy arrays.
@@ -129,7 +129,7 @@ def transformed_views(
     *,
     ignore: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, View]:
-    """Does what :func:`convert` does, without copying: for who writes the arrays one after the other.
+    """Applies the rules as :func:`convert` does, without a copy, to write the arrays one after the other.
 
     Returns:
         Path -> shape and view.
@@ -143,25 +143,25 @@ def transformed_views(
     for rule in rules:
         if rule.source not in arrays:
             continue
-        source, wanted = arrays[rule.source], shapes[rule.target].shape
-        view = _transformed(rule, source, wanted)
+        source, shape = arrays[rule.source], shapes[rule.target].shape
+        view = _transformed(rule, source, shape)
         if view is None:
-            problems.append(f"mis-shaped: {rule.source} is {source.shape}, for {rule.target} {wanted}")
+            problems.append(f"mis-shaped: {rule.source} is {source.shape}, for {rule.target} {shape}")
         else:
-            converted[rule.target] = View(wanted, view.astype(np.float32, copy=False))
+            converted[rule.target] = View(shape, view.astype(np.float32, copy=False))
     if problems:
         shown = "\n  ".join(problems[:20] + ([f"... {len(problems) - 20} more"] if len(problems) > 20 else []))
         raise CheckpointError(f"The arrays do not fit the model in {len(problems)} places:\n  {shown}")
     return converted
 
 
-def _transformed(rule: Rule, source: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray | None:
-    """Returns the array in its new order, or None where it cannot have the shape wanted."""
-    if source.size != math.prod(wanted):
+def _transformed(rule: Rule, source: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns the array in its new order, or None where it cannot have this shape."""
+    if source.size != math.prod(shape):
         return None
     try:
         view = rule.transform(source)
     except (ValueError, IndexError):  # As many numbers, but on other axes than the transform expects.
         return None
-    merged = (math.prod(view.shape[:3]), *view.shape[3:]) if len(wanted) == 2 else view.shape
-    return view if wanted in (view.shape, merged) else None
+    merged = (math.prod(view.shape[:3]), *view.shape[3:]) if len(shape) == 2 else view.shape
+    return view if shape in (view.shape, merged) else None

@@ -1,8 +1,8 @@
 """The VQA model from ``lstm.t7`` and VGG-19.
 
-``lstm.t7`` holds three vectors, each the parameters of one network laid end to end: of every linear layer the
-weight, (out, in) row by row, then the bias. Layer 2's two matrices have equal shapes, so a swap of them would
-show in no shape: the order is that of the original's ``parameters()``.
+``lstm.t7`` holds three vectors, each the concatenated parameters of one network: of every linear layer the
+weight, (out, in) row by row, then the bias. Layer 2's two matrices have equal shapes, so no shape would show a
+swap of them: the order is that of the original's ``parameters()``.
 
 References:
     VT-vision-lab/VQA_LSTM_CNN, ``eval.lua`` and ``misc/LSTM.lua``.
@@ -18,7 +18,7 @@ from gradcam_jax.conversion.vgg import VGG19, vgg_from_caffe
 from gradcam_jax.errors import CheckpointError
 
 UNUSED_PROJECTION = "encoder_projection/"
-"""The encoder's projection to one number is in the file, but nothing reads its output."""
+"""The encoder's projection to one number is in the file, but its output is unused."""
 
 VECTORS = ("embedding_w_q", "encoder_w_q", "multimodal_w")
 """The keys of the table in ``lstm.t7``."""
@@ -30,7 +30,7 @@ class Sizes(NamedTuple):
     Attributes:
         word: ``-input_encoding_size``, the width of a word's vector.
         hidden: ``-rnn_size``, the width of the LSTM's state.
-        common: ``-common_embedding_size``, the width where question and image meet.
+        common: ``-common_embedding_size``, the width of the question's and the image's projections.
         answers: ``-num_output``.
         image: Width of the image's vector (VGG-19's ``fc7``).
     """
@@ -43,12 +43,12 @@ class Sizes(NamedTuple):
 
 
 def is_vqa_table(root: Any) -> bool:
-    """Tells whether what a Torch7 file holds is a table of the three vectors."""
+    """Tells whether the content of a Torch7 file is a table of the three vectors."""
     return isinstance(root, Mapping) and all(isinstance(root.get(name), np.ndarray) for name in VECTORS)
 
 
 def split_vectors(table: Mapping[str, np.ndarray], sizes: Sizes = Sizes()) -> dict[str, np.ndarray]:  # noqa: B008
-    """Cuts the three vectors into the weight (out, in) and the bias (out,) of each linear layer.
+    """Splits the three vectors into the weight (out, in) and the bias (out,) of each linear layer.
 
     Args:
         table: The vectors by their names in ``lstm.t7``.
@@ -66,9 +66,9 @@ def split_vectors(table: Mapping[str, np.ndarray], sizes: Sizes = Sizes()) -> di
     arrays: dict[str, np.ndarray] = {}
     for name, layers in _layout(words, sizes).items():
         vector = table[name].reshape(-1)
-        wanted = sum((inputs + 1) * outputs for _, outputs, inputs in layers)
-        if vector.size != wanted or words < 1:
-            raise CheckpointError(f"{name}: expected {wanted:,} numbers, got {vector.size:,} ({sizes}).")
+        expected = sum((inputs + 1) * outputs for _, outputs, inputs in layers)
+        if vector.size != expected or words < 1:
+            raise CheckpointError(f"{name}: expected {expected:,} numbers, got {vector.size:,} ({sizes}).")
         position = 0
         for layer, outputs, inputs in layers:
             bias = position + outputs * inputs
@@ -79,7 +79,7 @@ def split_vectors(table: Mapping[str, np.ndarray], sizes: Sizes = Sizes()) -> di
 
 
 def _layout(words: int, sizes: Sizes) -> dict[str, list[tuple[str, int, int]]]:
-    """The linear layers of each vector in order: (name, outputs, inputs)."""
+    """Returns the linear layers of each vector in order: (name, outputs, inputs)."""
     word, hidden, common, answers, image = sizes
     return {
         "embedding_w_q": [("word_embedding", word, words)],

@@ -1,1 +1,1 @@
-"""Fetches the published files: one address list, resumable transfers, checked digests, atomic names."""
+"""Fetches published files: resumable transfers, checked digests, names that hold whole files only."""

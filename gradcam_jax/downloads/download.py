@@ -1,9 +1,9 @@
 """Fetches a published file so that its final name never holds anything but the whole, checked file.
 
-Bytes are gathered in `NAME.part`, which outlives a broken connection and a stopped program; the next call
-goes on from there. Only a file whose length and digest are right is renamed to `NAME`.
+Bytes are gathered in ``NAME.part``, which outlives a broken connection and a stopped program; the next call
+continues from there. Only a file whose length and digest are right is renamed to ``NAME``.
 
-The standard library does it: the rest of the project needs no HTTP client, and none of the usual ones
+It uses the standard library: the rest of the project needs no HTTP client, and none of the usual ones
 resumes a transfer by itself.
 """
 
@@ -23,53 +23,49 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _LOCK_POLL_SECONDS = 1.0
 
 
-def _silent(_done: int, _total: int | None) -> None:
-    pass
-
-
 def download(
     source: Source,
     folder: str | Path,
     *,
-    progress: Progress = _silent,
+    progress: Progress = lambda *_: None,
     attempts: int = 5,
     timeout: float = 30.0,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Path:
-    """Fetches one published file, or finds it already there.
+    """Fetches one published file, or returns it where it is already there.
 
     The addresses are tried in order. At each, cut connections, silences and overloaded servers are tried
     again after 1, 2, 4, ... seconds, at most 60; an answer such as 404 is not. If another program is fetching
-    the same file, this one waits for it, and takes over where it stopped if it fails.
+    the same file, this one waits for it, and continues where it stopped if it fails.
 
     Args:
-      source: what to fetch.
-      folder: where to keep it; made if it is not there.
-      progress: called with (bytes so far, bytes in all or None). The first number starts above zero when a
-        download is resumed, and falls back only when a transfer must begin anew.
-      attempts: how many times in a row an address may fail, at least 1; a failure that brought new bytes
-        begins the count again.
-      timeout: the longest silence of a server to bear, in seconds.
-      sleep: waits for a number of seconds.
+        source: What to fetch.
+        folder: Where to keep it; made if it is not there.
+        progress: Called with (bytes so far, bytes in all or None). The first number starts above zero when a
+            download is resumed, and falls back only when a transfer must start over.
+        attempts: How many times in a row an address may fail, at least 1; a failure after new bytes starts the
+            count again.
+        timeout: The longest silence of a server, in seconds.
+        sleep: Waits for a number of seconds.
 
     Returns:
-      The path of the whole file, `folder / source.file_name`.
+        The path of the whole file, ``folder / source.file_name``.
 
     Raises:
-      DownloadError: no address gave the file, the disk is full or cannot be written, or a file of that name
-        is there and is another one. A file whose digest is wrong is deleted; a partial one is kept.
+        DownloadError: If no address gave the file, the disk is full or cannot be written, or a file of that name
+            is there and is another one. A file whose digest is wrong is deleted; a partial one is kept.
     """
     folder = Path(folder)
     file = folder / source.file_name
     part = folder / (source.file_name + ".part")
 
-    def wait_for_the_other() -> None:
+    def wait() -> None:
         progress(_length(part), source.size)
         sleep(_LOCK_POLL_SECONDS)
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder / f".{source.file_name}.lock", wait_for_the_other):
+        with exclusive(folder / f".{source.file_name}.lock", wait):
             if file.exists():
                 verify(file, source)
                 progress(_length(file), _length(file))
@@ -86,11 +82,11 @@ def verify(file: str | Path, source: Source) -> None:
     """Checks that a file at hand is the published one, as far as its length and digest are known.
 
     Args:
-      file: the file.
-      source: what it should be.
+        file: The file.
+        source: What it should be.
 
     Raises:
-      DownloadError: it is not, or it cannot be read; the message says what it has and what was expected.
+        DownloadError: If it is not, or it cannot be read; the message says what it has and what was expected.
     """
     try:
         difference = _difference(Path(file), source)
@@ -112,7 +108,7 @@ def _fetch(
     timeout: float,
     sleep: Callable[[float], object],
 ) -> None:
-    """Leaves the whole, checked file under the name `part`."""
+    """Downloads the whole, checked file to ``part``."""
     failures = []
     for address in source.addresses:
         try:
@@ -123,7 +119,7 @@ def _fetch(
         difference = _difference(part, source)
         if not difference:
             return
-        # Nothing tells which bytes are wrong, so none can be kept.
+        # Which bytes are wrong is unknown, so none can be kept.
         discard(part)
         failures.append(f"{address}\n    gave a file that has {difference}; it was deleted")
     raise DownloadError(
@@ -144,7 +140,7 @@ def _gather(
     timeout: float,
     sleep: Callable[[float], object],
 ) -> None:
-    """Makes requests until `part` is whole; raises AddressError when this address is given up."""
+    """Makes requests until ``part`` is whole; raises :class:`AddressError` when this address is given up."""
     failed_in_a_row, furthest = 0, _length(part)
     while True:
         try:
@@ -159,7 +155,7 @@ def _gather(
             return
         except TransientError as error:
             # Measured against the furthest point, not the last: a server that cannot resume and always
-            # breaks at the same byte must not keep this going for ever.
+            # breaks at the same byte must not be asked for ever.
             failed_in_a_row = 1 if _length(part) > furthest else failed_in_a_row + 1
             furthest = max(furthest, _length(part))
             if failed_in_a_row >= attempts:
@@ -172,14 +168,14 @@ def _length(file: Path) -> int:
 
 
 def _difference(file: Path, source: Source) -> str:
-    """Says in what a file differs from the published one; empty when in nothing that is known."""
+    """Returns how a file differs from the published one; empty if in nothing that is known of that."""
     size = file.stat().st_size
     if source.size is not None and size != source.size:
         return f"{size:,} bytes, expected {source.size:,}"
     if source.digest is None:
         return ""
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, source.digest.algorithm).hexdigest()
-    if found.startswith(source.digest.hexadecimal):
+        digest = hashlib.file_digest(stream, source.digest.algorithm).hexdigest()
+    if digest.startswith(source.digest.hexadecimal):
         return ""
-    return f"{source.digest.algorithm} {found}, expected {source.digest.hexadecimal}"
+    return f"{source.digest.algorithm} {digest}, expected {source.digest.hexadecimal}"

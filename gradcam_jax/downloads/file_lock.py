@@ -1,8 +1,8 @@
 """An exclusive lock on a file name, so that two programs never write one file at once.
 
-The operating system holds the lock and drops it when its holder ends, however it ends: a crashed download
-leaves nothing that the next one would have to clear away. The lock's own empty file stays; removing it would
-let a third program lock a new file of the same name while a second still holds the old one.
+The operating system holds the lock and releases it when its holder ends, however it ends: a crashed download
+leaves nothing to clear away. The lock's own empty file stays; removing it would let a third program lock a new
+file of the same name while a second still holds the old one.
 """
 
 import contextlib
@@ -25,24 +25,24 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-# What the two systems answer when somebody else holds the lock.
+# What the two systems answer when another process holds the lock.
 _HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 
 @contextlib.contextmanager
 def exclusive(path: Path, wait: Callable[[], object]) -> Iterator[None]:
-    """Holds the lock named `path` while the body runs.
+    """Holds the lock named ``path`` while the body runs.
 
     Args:
-      path: the lock's file; it is made if it is not there. Its folder must exist.
-      wait: called each time the lock is found held by another; it should sleep for a while, and may raise to
-        give up.
+        path: The lock's file; it is made if it is not there. Its folder must exist.
+        wait: Called each time another process holds the lock; it should sleep for a while, and may raise to
+            give up.
 
     Yields:
-      Nothing.
+        Nothing.
 
     Raises:
-      OSError: the file cannot be made, or its file system has no locks.
+        OSError: If the file cannot be made, or its file system has no locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

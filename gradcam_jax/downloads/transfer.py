@@ -1,9 +1,9 @@
-"""One HTTP request that brings a partial file nearer to being whole.
+"""One HTTP request for the bytes that a partial file still lacks.
 
-The first bytes of a remote file lie in `NAME.part`, and `NAME.part.json` says of which remote file they are:
+The first bytes of a remote file lie in ``NAME.part``, and ``NAME.part.json`` says of which remote file they are:
 its address, its validator (the ETag or the date that the server gave) and its length. The next request asks
 for the rest only, and only if the file is still that one (RFC 9110, sections 13.1.5 and 14.2). Whenever that
-cannot be known, the partial file is begun anew.
+cannot be known, the transfer starts over.
 """
 
 import http.client
@@ -23,7 +23,7 @@ Progress = Callable[[int, int | None], object]
 """Called with the bytes on disk so far and the bytes in all, None where the server does not say."""
 
 _CHUNK_BYTES = 1 << 20
-# Request Timeout, Range Not Satisfiable (the next try begins anew), Too Many Requests.
+# Request Timeout, Range Not Satisfiable (the next try starts over), Too Many Requests.
 _TRANSIENT_STATUSES = (408, 416, 429)
 
 
@@ -32,16 +32,16 @@ class AddressError(Exception):
 
 
 class TransientError(AddressError):
-    """The connection or the server failed in a way that another try may mend."""
+    """The connection or the server failed; another try may succeed."""
 
 
 class Remote(NamedTuple):
     """The remote file that a partial file is part of.
 
     Attributes:
-      address: where its bytes came from.
-      validator: a strong ETag or a Last-Modified date; None where the server gave neither.
-      size: its whole length in bytes; None where the server does not say.
+        address: Where its bytes came from.
+        validator: A strong ETag or a Last-Modified date; None where the server gave neither.
+        size: Its whole length in bytes; None where the server does not say.
     """
 
     address: str
@@ -58,21 +58,21 @@ def transfer(
     timeout: float,
     progress: Progress,
 ) -> None:
-    """Appends the bytes that `part` still lacks, with one request.
+    """Appends the bytes that ``part`` still lacks, with one request.
 
     Args:
-      address: an http or https address.
-      part: the partial file; it need not exist. After an error it holds what came.
-      size: the whole file's length in bytes, where it is published.
-      mixing_is_noticed: whether the caller will check a digest. Without one, bytes are added to a partial
-        file only if the server vouches that they belong together.
-      timeout: the longest silence of the server to bear, in seconds.
-      progress: called after each chunk.
+        address: An http or https address.
+        part: The partial file; it need not exist. After an error it holds the bytes that arrived.
+        size: The whole file's length in bytes, where it is published.
+        mixing_is_noticed: Whether the caller will check a digest. Without one, bytes are added to a partial
+            file only if the server vouches that they belong together.
+        timeout: The longest silence of the server, in seconds.
+        progress: Called after each chunk.
 
     Raises:
-      TransientError: worth another try; what came is kept.
-      AddressError: not worth another try at this address.
-      DownloadError: the disk is full or cannot be written; no address would help.
+        TransientError: If another try may succeed; the bytes that arrived are kept.
+        AddressError: If another try at this address would not.
+        DownloadError: If the disk is full or cannot be written; no address would help.
     """
     remote, offset = _held(part, address, mixing_is_noticed)
     if remote is not None and offset == remote.size:
@@ -87,7 +87,7 @@ def transfer(
         offered = Remote(address, _validator(response), size if total is None else total)
         if start and not (start == offset and _same(remote, offered)):
             discard(part)
-            raise TransientError("the server sent the rest of another file; beginning anew")
+            raise TransientError("the server sent the rest of another file; starting over")
         if size is not None and offered.size != size:
             raise AddressError(f"offers a file of {offered.size:,} bytes, expected {size:,}")
         _write(response, part, start, offered, progress)
@@ -104,12 +104,12 @@ def _note(part: Path) -> Path:
 
 
 def _held(part: Path, address: str, mixing_is_noticed: bool) -> tuple[Remote | None, int]:
-    """Reads which remote file `part` is of and how many bytes of it may be kept."""
+    """Reads which remote file ``part`` is of and how many bytes of it may be kept."""
     try:
         remote = Remote(**json.loads(_note(part).read_text(encoding="utf-8")))
         offset = part.stat().st_size
     except (FileNotFoundError, ValueError, TypeError):
-        return None, 0  # No partial file, or its note was cut short: begin anew.
+        return None, 0  # No partial file, or its note was cut short: start over.
     if remote.address != address or (remote.validator is None and not mixing_is_noticed):
         return None, 0
     return remote, offset
@@ -126,7 +126,7 @@ def _opened(request: urllib.request.Request, timeout: float, part: Path) -> http
         transient = error.code >= 500 or error.code in _TRANSIENT_STATUSES
         raise (TransientError if transient else AddressError)(answer) from error
     except (OSError, http.client.HTTPException) as error:
-        # URLError wraps what failed before the request was sent; later failures come as they are.
+        # URLError wraps what failed before the request was sent, and nothing later.
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
             raise TransientError(f"no answer within {timeout:g} s") from error
@@ -141,7 +141,7 @@ def _opened(request: urllib.request.Request, timeout: float, part: Path) -> http
 
 
 def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """Tells which byte of the file the body begins at and how long the whole file is."""
+    """Returns which byte of the file the body starts at and how long the whole file is."""
     if response.status == 200:
         return 0, response.length
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
@@ -151,7 +151,7 @@ def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 
 def _same(held: Remote | None, offered: Remote) -> bool:
-    # A server that ignores If-Range still shows the change in what it says of the file. A 206 may leave out
+    # A server that ignores If-Range still shows the change in the other headers. A 206 may leave out
     # the date (RFC 9110, section 15.3.7), so a missing validator is no difference.
     if held is None:
         return False
@@ -171,7 +171,7 @@ def _write(response: http.client.HTTPResponse, part: Path, start: int, remote: R
     try:
         with part.open("ab" if start else "wb") as file:
             if not start:
-                # After the truncation, so that the note never speaks of an older file's bytes.
+                # After the truncation, so that the note never describes an older file's bytes.
                 _note(part).write_text(json.dumps(remote._asdict()), encoding="utf-8")
             _require_space(part, total, done)
             progress(done, total)
@@ -181,7 +181,7 @@ def _write(response: http.client.HTTPResponse, part: Path, start: int, remote: R
                     break
                 file.write(chunk)
                 progress(done, total)
-            # So that a power cut after the renaming cannot leave an empty file under the final name.
+            # A power cut after the renaming must not leave an empty file under the final name.
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -196,10 +196,10 @@ def _write(response: http.client.HTTPResponse, part: Path, start: int, remote: R
 def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
     while True:
         try:
-            # read1 gives what has come; read would wait for a whole chunk and lose it when the line breaks.
+            # read1 returns what has arrived; read would wait for a whole chunk and lose it with the connection.
             chunk = response.read1(_CHUNK_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            # Turned here, so that an OSError in `_write` can only be the disk's.
+            # Converted here, so that an OSError in _write can only be the disk's.
             raise TransientError(f"the connection was cut: {error!r}") from error
         if not chunk:
             return

@@ -1,49 +1,41 @@
-"""Takes the one file that is needed out of a published zip archive."""
+"""Extracts the one file that is needed from a published zip archive."""
 
 import fnmatch
-import os
 import shutil
 import zipfile
 import zlib
 from pathlib import Path
 
 from gradcam_jax.errors import DownloadError
+from gradcam_jax.formats.whole_file import replacing
 
 
 def unpack(archive: str | Path, pattern: str, folder: str | Path) -> Path:
     """Extracts the one member whose file name fits a pattern, whatever folder of the archive it lies in.
 
     Args:
-      archive: a zip file.
-      pattern: a shell pattern for the member's file name, such as `*.t7`.
-      folder: where to put it; made if it is not there. Only the member's last name is used, so that an
-        archive cannot choose a path.
+        archive: A zip file.
+        pattern: A shell pattern for the member's file name, such as ``"*.t7"``.
+        folder: Where to put it; made if it is not there. Only the member's last name is used, so that an
+            archive cannot choose a path.
 
     Returns:
-      The path of the extracted file. It is renamed into place when whole and its checksum is right; one
-      already there, of the member's length, is kept.
+        The path of the extracted file. It is renamed into place when whole and its checksum is right; one
+        already there, of the member's length, is kept.
 
     Raises:
-      DownloadError: this is not a zip file, it is damaged, none or several of its members fit, or the disk
-        is full.
+        DownloadError: If this is not a zip file, it is damaged, none or several of its members fit, or the disk
+            is full.
     """
     archive, folder = Path(archive), Path(folder)
     try:
         with zipfile.ZipFile(archive) as opened:
             member = _only_member(opened, pattern, archive)
             file = folder / Path(member.filename).name
-            if file.is_file() and file.stat().st_size == member.file_size:
-                return file
-            folder.mkdir(parents=True, exist_ok=True)
-            # A name of this process's own: two programs may unpack at once, and either result will do.
-            part = file.with_name(f"{file.name}.{os.getpid()}.part")
-            try:
+            if not file.is_file() or file.stat().st_size != member.file_size:
                 # Reading to the end checks the member's CRC-32.
-                with opened.open(member) as packed, part.open("wb") as unpacked:
+                with opened.open(member) as packed, replacing(file) as unpacked:
                     shutil.copyfileobj(packed, unpacked, 1 << 20)
-                os.replace(part, file)
-            finally:
-                part.unlink(missing_ok=True)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DownloadError(f"{archive} is no sound zip file ({error}): delete it and download again") from error
     except OSError as error:
@@ -52,17 +44,17 @@ def unpack(archive: str | Path, pattern: str, folder: str | Path) -> Path:
 
 
 def _only_member(opened: zipfile.ZipFile, pattern: str, archive: Path) -> zipfile.ZipInfo:
-    # Archives made on a Mac carry a shadow `__MACOSX/._NAME` of each file.
-    found = [
+    # Archives made on a Mac carry a shadow __MACOSX/._NAME of each file.
+    members = [
         member
         for member in opened.infolist()
         if fnmatch.fnmatch(Path(member.filename).name, pattern)
         and not member.is_dir()
         and not member.filename.startswith("__MACOSX/")
     ]
-    if len(found) != 1:
-        names = ", ".join(member.filename for member in (found or opened.infolist())[:10])
+    if len(members) != 1:
+        names = ", ".join(member.filename for member in (members or opened.infolist())[:10])
         raise DownloadError(
-            f"{archive} has {len(found)} files that fit {pattern!r}, expected 1: {names or 'it is empty'}"
+            f"{archive} has {len(members)} files that fit {pattern!r}, expected 1: {names or 'it is empty'}"
         )
-    return found[0]
+    return members[0]

@@ -1,82 +1,147 @@
-"""One image, several targets, one forward pass: the maps and pixel gradients of every task.
+"""``explain``: the one verb. Several targets of each image of a batch, whatever the model and the task."""
 
-A task says what a target is through ``score(outputs, target)``; everything else is the same for a class, an
-answer and a word.
-"""
-
-from collections.abc import Callable
+import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from gradcam_jax.attribution.gradients import Forward, Outputs, linearize
 from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.attribution.pixels import guided_grad_cam, input_gradient
-from gradcam_jax.attribution.resize import resize_corner_aligned
-
-TargetScore = Callable[[Outputs, Any], jax.Array]
-CamMethod = Callable[..., jax.Array]
+from gradcam_jax.attribution.relu_rules import guided as guided_rule
+from gradcam_jax.engine.core import explain_batch
+from gradcam_jax.engine.spec import MapMethod, Spec, TargetScore, as_given, class_score, from_outputs
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.tapped import Tapped
 
 
 class Explanation(NamedTuple):
-    """Why the model gave each target its score.
+    """Why the model gave each target of each image its score.
 
     Attributes:
-        outputs: The model's outputs.
-        scores: The targets' scores, ``(targets,)``.
-        cam: Signed map at the layer's resolution, ``(targets, h, w)``, not normalised.
-        heatmap: The map rectified and resized to the image, ``(targets, H, W)``, not normalised.
-        guided_backprop: Guided gradient at the network's input, ``(targets, H, W, 3)``, in its channel order.
-        guided_grad_cam: ``heatmap * guided_backprop``, of the same shape.
+        outputs: The model's outputs, leading axis n.
+        scores: The targets' scores, ``(n, targets)``.
+        cam: Signed maps at the layer's resolution, ``(n, targets, h, w)`` float32, not normalised. With several
+            methods a dictionary by the method's name, with several layers one by the layer's name (of the former).
+        guided_backprop: Guided gradient at the model's input, ``(n, targets, H, W, 3)``, in its order of channels;
+            None unless asked for.
+        targets: The targets, leading axes ``(n, targets)``: those given, or those chosen from the outputs.
     """
 
-    outputs: Outputs
+    outputs: Any
     scores: jax.Array
-    cam: jax.Array
-    heatmap: jax.Array
-    guided_backprop: jax.Array
-    guided_grad_cam: jax.Array
+    cam: Any
+    guided_backprop: jax.Array | None
+    targets: Any
 
 
-def explain_targets(
-    forward: Forward,
-    guided_forward: Forward,
-    score: TargetScore,
-    layer: str,
-    image: jax.Array,
+def explain(
+    forward: Tapped,
+    images: jax.Array,
     targets: Any,
     *inputs: Any,
-    method: CamMethod = grad_cam,
+    score: TargetScore = class_score,
+    method: MapMethod | Mapping[str, MapMethod] = grad_cam,
+    guided: bool | Tapped = False,
+    guided_targets: slice = slice(None),
 ) -> Explanation:
-    """Explains several targets of one image from one forward pass.
+    """Explains several targets of each image of a batch, from one forward pass an image.
+
+    Called as it is, it compiles itself once for each shape of its arguments; under the caller's ``jax.jit`` it is
+    inlined. In both the weights are arguments of the program, not constants. ``score`` and ``method`` must be the
+    same functions from call to call (not a new ``lambda`` each time), or every call compiles anew.
 
     Args:
-        forward: The model tapped at the layer.
-        guided_forward: The same model with guided rectifiers.
-        score: ``score(outputs, target) -> scalar``.
-        layer: The tapped layer's name; its activation is ``(h, w, k)``.
-        image: What the network takes, ``(H, W, 3)``.
-        targets: Array or tree with a leading axis of targets.
-        *inputs: Further inputs of the model, such as a question's tokens.
-        method: Makes a map from activations and gradients, for example ``counterfactual_grad_cam``.
+        forward: The model tapped at the layer to map, or at several.
+        images: What the model takes, ``(n, H, W, 3)`` float.
+        targets: What is explained, ``(n, targets)`` int for classes, or any tree with these leading axes that
+            ``score`` takes; or a function from one example's outputs to its targets, such as
+            :func:`gradcam_jax.top_k` makes or :func:`gradcam_jax.all_classes` is.
+        *inputs: Further inputs of the model with a leading axis n, such as questions' tokens.
+        score: ``score(outputs, target) -> scalar``, for one example.
+        method: Makes a map from a layer's activations and gradients; a dictionary makes several.
+        guided: Whether guided backpropagation is computed too. The model's rectifiers are then replaced; where
+            they are not known, give the model with guided rectifiers instead of True.
+        guided_targets: Which of the targets it is computed for.
 
     Returns:
         An :class:`Explanation`.
 
+    Raises:
+        InputError: If the images are bytes or have their channels first, or a class index is past the outputs.
+        LayerError: If a layer is not reached.
+        ValueError: If the score is not a scalar, or the layer has no spatial extent.
+
+    Example:
+        >>> import flax.linen as nn, gradcam_jax as gc, jax, jax.numpy as jnp
+        >>> class Classifier(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x):
+        ...         x = nn.relu(nn.Conv(8, (3, 3), name="conv")(x))
+        ...         return nn.Dense(10)(x.reshape((x.shape[0], -1)))
+        >>> model, images = Classifier(), jnp.ones((2, 16, 16, 3))
+        >>> variables = model.init(jax.random.key(0), images)
+        >>> explanation = explain(gc.tapped(model, variables, "conv"), images, jnp.array([[3], [7]]))
+        >>> explanation.outputs.shape, explanation.cam.shape
+        ((2, 10), (2, 1, 16, 16))
+
     References:
-        Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3.
+        Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3; Springenberg et al., arXiv:1412.6806.
     """
+    images = jnp.asarray(images)
+    _require_images(images)
+    guided_forward = forward.with_relu_rule(guided_rule) if guided is True else guided or None
+    if callable(targets):
+        choose, targets = from_outputs(targets), None
+    else:
+        choose, targets = as_given, jax.tree.map(jnp.asarray, targets)
+        _require_targets(targets, images)
+    methods = dict(method) if isinstance(method, Mapping) else {"": method}
+    maps = tuple((f"{name}@{layer}", layer, make) for layer in forward.layers for name, make in methods.items())
+    chosen = guided_targets.start, guided_targets.stop, guided_targets.step
+    spec = Spec(score, maps, choose, guided_forward is not None, chosen)
+    parts = _compiled(forward, guided_forward, images, targets, inputs, spec)
+    if score is class_score and choose is as_given:
+        _require_classes(targets, parts.outputs)
+    by_layer = {
+        layer: {name: parts.maps[f"{name}@{layer}"] for name in methods} if isinstance(method, Mapping) else cam
+        for layer in forward.layers
+        for cam in [parts.maps[f"{next(iter(methods))}@{layer}"]]
+    }
+    cam = by_layer if len(forward.layers) > 1 else by_layer[forward.layers[0]]
+    return Explanation(parts.outputs, parts.scores, cam, parts.guided_backprop, parts.targets)
 
-    def explain_target(target: Any) -> Explanation:
-        def score_of(outputs: Outputs) -> jax.Array:
-            return score(outputs, target)
 
-        outputs, activations, gradients = linearize(forward, score_of, image, *inputs)
-        cam = method(activations[layer], gradients[layer], rectify=False)
-        heatmap = resize_corner_aligned(jax.nn.relu(cam), (image.shape[-3], image.shape[-2]))
-        pixels = input_gradient(guided_forward, score_of, image, *inputs)
-        return Explanation(outputs, score_of(outputs), cam, heatmap, pixels, guided_grad_cam(heatmap, pixels))
+_compiled = functools.partial(jax.jit, static_argnames="spec", inline=True)(explain_batch)
 
-    # The outputs do not depend on the target, so vmap leaves them, and the whole forward pass, unbatched.
-    axes = Explanation(None, 0, 0, 0, 0, 0)  # type: ignore[arg-type]
-    return jax.vmap(explain_target, out_axes=axes)(targets)
+
+def _require_images(images: jax.Array) -> None:
+    if images.ndim < 2 or not jnp.issubdtype(images.dtype, jnp.floating):
+        raise InputError(
+            f"Expected a batch of float images as the model takes them, (n, H, W, 3), got {images.dtype} of shape "
+            f"{images.shape} instead. Photos become such images by gradcam_jax.images.to_network."
+        )
+    if images.ndim == 4 and images.shape[1] == 3 and images.shape[-1] != 3:
+        raise InputError(
+            f"Expected images with their channels last, (n, H, W, 3), got shape {images.shape} instead. "
+            "Move the axis: jnp.moveaxis(images, 1, -1)."
+        )
+
+
+def _require_targets(targets: Any, images: jax.Array) -> None:
+    for leaf in jax.tree.leaves(targets):
+        if leaf.ndim < 2 or leaf.shape[0] != images.shape[0]:
+            raise InputError(
+                f"Expected targets with leading axes (n, targets), n = {images.shape[0]} as the images, got shape "
+                f"{leaf.shape} instead. One class a photo is labels[:, None]."
+            )
+
+
+def _require_classes(targets: Any, outputs: Any) -> None:
+    """Checks class indices where they are numbers on the host; under the caller's ``jax.jit`` they are not."""
+    if isinstance(targets, jax.core.Tracer) or not hasattr(outputs, "shape"):
+        return
+    highest, classes = int(np.max(targets, initial=0)), outputs.shape[-1]
+    if highest >= classes:
+        raise InputError(f"Expected class indices under {classes}, the number of outputs, got {highest} instead.")

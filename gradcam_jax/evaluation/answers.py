@@ -14,7 +14,7 @@ def vqa_accuracy(answer: str, human_answers: Sequence[str]) -> float:
     References:
         Antol et al., VQA, arXiv:1505.00468, section 3.
     """
-    return min(sum(given == answer for given in human_answers) / 3, 1.0)
+    return min(sum(other == answer for other in human_answers) / 3, 1.0)
 
 
 def accuracy_by_kind(kinds: Sequence[str], right: Sequence[float]) -> dict[str, float]:
@@ -28,6 +28,28 @@ def accuracy_by_kind(kinds: Sequence[str], right: Sequence[float]) -> dict[str, 
     for kind, score in zip(kinds, right, strict=True):
         groups.setdefault(kind, []).append(float(score))
     return {kind: sum(scores) / len(scores) for kind, scores in groups.items() if scores}
+
+
+def table_by_kind(
+    kinds: Sequence[str], scores: Mapping[str, Sequence[float]], *, counted: str
+) -> dict[str, dict[str, float]]:
+    """Returns the means of several scores within each kind, and of all, and how many each is the mean of.
+
+    Args:
+        kinds: Of every question, or whatever is scored.
+        scores: Name -> a score for each.
+        counted: What is scored, as the column of the counts is called.
+
+    Example:
+        >>> table_by_kind(["a", "b", "b"], {"accuracy": [1.0, 0.0, 1.0]}, counted="maps")["b"]
+        {'accuracy': 0.5, 'maps': 2}
+    """
+    means = {name: accuracy_by_kind(kinds, values) for name, values in scores.items()}
+    counts = collections.Counter({"all": len(kinds)}) + collections.Counter(kinds)
+    return {
+        kind: {**{name: mean[kind] for name, mean in means.items()}, counted: count}
+        for kind, count in counts.items()
+    }
 
 
 class QuestionOnlyBaseline:

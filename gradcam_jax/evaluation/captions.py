@@ -1,11 +1,10 @@
 """How good captions are: agreement with people's (BLEU, ROUGE-L, CIDEr) and perplexity."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.pointing import Box
 
 
 def caption_scores(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -35,11 +34,11 @@ def caption_scores(candidates: Sequence[str], references: Sequence[Sequence[str]
         from pycocoevalcap.rouge.rouge import Rouge
     except ImportError as error:
         raise InputError("Scoring captions needs pycocoevalcap: pip install gradcam-jax[train].") from error
-    expected = {index: list(texts) for index, texts in enumerate(references)}
-    found = {index: [text] for index, text in enumerate(candidates)}
-    bleu, _ = Bleu(4).compute_score(expected, found, verbose=0)
-    rouge, _ = Rouge().compute_score(expected, found)
-    cider, _ = Cider().compute_score(expected, found)
+    people = {index: list(texts) for index, texts in enumerate(references)}
+    model = {index: [text] for index, text in enumerate(candidates)}
+    bleu, _ = Bleu(4).compute_score(people, model, verbose=0)
+    rouge, _ = Rouge().compute_score(people, model)
+    cider, _ = Cider().compute_score(people, model)
     scores = {f"bleu_{order}": round(float(value), 9) for order, value in enumerate(bleu, 1)}
     return scores | {"rouge_l": float(rouge), "cider": float(cider)}
 
@@ -77,28 +76,6 @@ def nearest_neighbour_captions(
 
     nearest = np.argmax(unit(features) @ unit(known_features).T, axis=1)
     return [str(known_captions[index][0]) for index in nearest]
-
-
-def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> np.ndarray:
-    """Marks the positions of a grid whose centres lie in any of the boxes.
-
-    Args:
-        boxes: (left, top, right, bottom) each, in fractions of the picture.
-        shape: Height and width of the grid.
-
-    Returns:
-        bool, ``(H, W)``.
-
-    Example:
-        >>> inside_boxes([(0.5, 0.0, 1.0, 0.5)], (2, 4)).astype(int)
-        array([[0, 0, 1, 1],
-               [0, 0, 0, 0]])
-    """
-    rows, columns = ((np.arange(length) + 0.5) / length for length in shape)
-    inside = np.zeros(shape, bool)
-    for left, top, right, bottom in boxes:
-        inside |= ((top <= rows) & (rows <= bottom))[:, np.newaxis] & ((left <= columns) & (columns <= right))
-    return inside
 
 
 def inside_over_outside(heatmap: np.ndarray, inside: np.ndarray) -> float:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 
 from gradcam_jax.evaluation.answers import accuracy_by_kind, vqa_accuracy
-from gradcam_jax.experiments.data.vqa_files import HumanQuestion
 
 _ARTICLES = ("a", "an", "the")
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -28,12 +27,11 @@ def normalized_answer(answer: str) -> str:
     References:
         GT-Vision-Lab/VQA, ``vqaEval.py``, ``processPunctuation`` and ``processDigitArticle``.
     """
-    text = " ".join(answer.split())
-    kept = text
+    text = bare = " ".join(answer.split())
     for mark in _PUNCTUATION:
-        apart = f"{mark} " in text or f" {mark}" in text or _COMMA_IN_NUMBER.search(text)
-        kept = kept.replace(mark, "" if apart else " ")
-    words = _FULL_STOP.sub("", kept).lower().split()
+        joins_words = not (f"{mark} " in text or f" {mark}" in text or _COMMA_IN_NUMBER.search(text))
+        bare = bare.replace(mark, " " if joins_words else "")
+    words = _FULL_STOP.sub("", bare).lower().split()
     return " ".join(_DIGITS.get(word, word) for word in words if word not in _ARTICLES)
 
 
@@ -55,30 +53,37 @@ def official_accuracy(answer: str, human_answers: Sequence[str]) -> float:
     References:
         GT-Vision-Lab/VQA, ``vqaEval.py``; Antol et al., VQA, arXiv:1505.00468, section 3.
     """
-    given = list(human_answers)
-    if len(set(given)) > 1:
-        answer, given = normalized_answer(answer), [normalized_answer(text) for text in given]
-    others = (given[:left_out] + given[left_out + 1 :] for left_out in range(len(given)))
-    return sum(vqa_accuracy(answer, nine) for nine in others) / len(given)
+    people = list(human_answers)
+    if len(set(people)) > 1:
+        answer, people = normalized_answer(answer), [normalized_answer(text) for text in people]
+    nines = (people[:left_out] + people[left_out + 1 :] for left_out in range(len(people)))
+    return sum(vqa_accuracy(answer, nine) for nine in nines) / len(people)
 
 
-def official_scores(answers: Sequence[str], questions: Sequence[HumanQuestion]) -> dict[str, dict[str, float]]:
+def official_scores(
+    answers: Sequence[str],
+    human_answers: Sequence[Sequence[str]],
+    answer_types: Sequence[str],
+    question_types: Sequence[str],
+) -> dict[str, dict[str, float]]:
     """Returns the accuracies of answers to questions, of all and by type.
 
     Args:
         answers: The model's, one a question.
-        questions: With people's answers.
+        human_answers: People's, usually ten a question.
+        answer_types: ``"yes/no"``, ``"number"`` or ``"other"`` for each question; empty where it is not known.
+        question_types: The first words of each question, as the official files have them.
 
     Returns:
         ``"official"`` (leave one out, normalised) and ``"vqa_accuracy"`` (min(n / 3, 1) over all ten, texts as
         they are), each a mapping from ``"all"`` and the answer types to a mean; ``"question_types"``, the
         official one by the question's first words.
     """
-    pairs = list(zip(answers, questions, strict=True))
-    official = [official_accuracy(answer, question.answers) for answer, question in pairs]
-    simple = [vqa_accuracy(answer, question.answers) for answer, question in pairs]
-    types = [question.answer_type or "unknown" for question in questions]
-    first_words = accuracy_by_kind([question.question_type for question in questions], official)
+    pairs = list(zip(answers, human_answers, strict=True))
+    official = [official_accuracy(answer, people) for answer, people in pairs]
+    simple = [vqa_accuracy(answer, people) for answer, people in pairs]
+    types = [answer_type or "unknown" for answer_type in answer_types]
+    first_words = accuracy_by_kind(question_types, official)
     return {
         "official": accuracy_by_kind(types, official),
         "vqa_accuracy": accuracy_by_kind(types, simple),

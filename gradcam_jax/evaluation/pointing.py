@@ -1,4 +1,4 @@
-"""The pointing game: does a map's highest point lie on the thing it is about?"""
+"""The pointing game: does a map's highest point lie on the object that it is about?"""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ Box = Sequence[float]
 """(left, top, right, bottom), in fractions of the picture."""
 
 CENTRE = (0.5, 0.5)
-"""Where a map points that knows nothing: photographers put things in the middle."""
+"""Where a map points that knows nothing: photographers put objects in the middle."""
 
 
 def highest_point(cam: np.ndarray) -> tuple[float, float]:
@@ -37,10 +37,34 @@ def points_at(cam: np.ndarray, boxes: Iterable[Box]) -> bool:
 
     Args:
         cam: Signed or rectified map, ``(h, w)``.
-        boxes: Where the thing is.
+        boxes: Where the object is.
 
     References:
         Zhang et al., Top-down Neural Attention by Excitation Backprop, arXiv:1608.00507, section 4.1 (without
         its tolerance of 15 pixels); Selvaraju et al., arXiv:1610.02391.
     """
     return bool(np.max(cam) > 0) and lies_in(highest_point(cam), boxes)
+
+
+def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> np.ndarray:
+    """Marks the cells of a grid whose centres lie in any of the boxes, their edges included.
+
+    Their share is how often a map of random numbers points into the boxes.
+
+    Args:
+        boxes: Where the objects are.
+        shape: Height and width of the grid.
+
+    Returns:
+        bool, ``(H, W)``.
+
+    Example:
+        >>> inside_boxes([(0.5, 0.0, 1.0, 0.5)], (2, 4)).astype(int)
+        array([[0, 0, 1, 1],
+               [0, 0, 0, 0]])
+    """
+    rows, columns = ((np.arange(length) + 0.5) / length for length in shape)
+    inside = np.zeros(shape, bool)
+    for left, top, right, bottom in boxes:
+        inside |= ((top <= rows) & (rows <= bottom))[:, np.newaxis] & ((left <= columns) & (columns <= right))
+    return inside

@@ -1,7 +1,7 @@
 """The field numbers of Caffe's messages, in the three generations that its files come in.
 
 References:
-  `src/caffe/proto/caffe.proto` and `src/caffe/util/upgrade_proto.cpp` of BVLC/caffe.
+    ``src/caffe/proto/caffe.proto`` and ``src/caffe/util/upgrade_proto.cpp`` of BVLC/caffe.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 class LayerFields(NamedTuple):
     """Field numbers of a layer message.
 
-    `settings` maps the field of a parameter message to the names of its fields.
+    ``settings`` maps the field of a parameter message to the names of its fields.
     """
 
     name: int
@@ -25,8 +25,8 @@ NET_NAME = 1
 NET_LAYERS_V1 = 2
 NET_LAYERS_V2 = 100
 
-# In a V1 layer, the V0 layer that it wraps.
 V1_NESTED_V0 = 1
+"""In a V1 layer, the field of the V0 layer that it wraps."""
 
 BLOB_LEGACY_SHAPE = (1, 2, 3, 4)  # num, channels, height, width
 BLOB_DATA = 5
@@ -68,7 +68,6 @@ _POOLING = {
     12: "global_pooling",
 }
 
-# V0 has no parameter messages: the settings lie in the layer itself.
 V0_SETTINGS = {
     3: "num_output",
     4: "bias_term",
@@ -83,6 +82,7 @@ V0_SETTINGS = {
     15: "beta",
     22: "k",
 }
+"""V0 has no parameter messages: the settings are fields of the layer itself."""
 
 # A V0 layer's connections are those of the V1 layer around it; 0 is never a field's number.
 V0 = LayerFields(name=1, type=2, blobs=50, bottom=0, top=0, settings={})
@@ -103,10 +103,9 @@ V2 = LayerFields(
     settings={106: _CONVOLUTION, 108: _DROPOUT, 117: _INNER_PRODUCT, 118: _LRN, 121: _POOLING},
 )
 
-# Fields that may occur several times; the others count once, and the last one wins.
 REPEATED_SETTINGS = frozenset({"pad", "kernel_size", "stride", "dilation"})
+"""Fields that may occur several times; of the others the last one counts."""
 
-# What V2 calls a layer, by V1's enum.
 V1_TYPES = {
     1: "Accuracy",
     2: "BNLL",
@@ -148,8 +147,8 @@ V1_TYPES = {
     38: "Exp",
     39: "Deconvolution",
 }
+"""V1's enum -> the layer type as V2 names it."""
 
-# What V2 calls a layer, by V0's name for it.
 V0_TYPES = {
     "accuracy": "Accuracy",
     "bnll": "BNLL",
@@ -176,3 +175,4 @@ V0_TYPES = {
     "tanh": "TanH",
     "window_data": "WindowData",
 }
+"""V0's layer type -> the layer type as V2 names it."""

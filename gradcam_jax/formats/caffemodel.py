@@ -1,7 +1,7 @@
-"""Reads `.caffemodel` files: Caffe's NetParameter message, in its V0, V1 and V2 generations, without Caffe.
+"""Reads ``.caffemodel`` files: Caffe's NetParameter message, in its V0, V1 and V2 generations, without Caffe.
 
-Only the keys and lengths are read; every blob is a view on the mapped file, so reading one layer of a 500
-MB file touches little more than that layer.
+Only the keys and lengths are read; every blob is a view on the mapped file, so that one layer of a 500 MB file
+is read without the others.
 """
 
 import math
@@ -31,8 +31,7 @@ from gradcam_jax.formats.strided import is_representable
 _FLOAT = np.dtype("<f4")
 _DOUBLE = np.dtype("<f8")
 
-# A blob's fields that hold as many numbers as it has elements. The gradients are not kept, but passed over
-# quickly.
+# A blob's fields that hold as many numbers as it has elements. The gradients are skipped as one run.
 _NUMBERS = {
     schema.BLOB_DATA: _FLOAT,
     schema.BLOB_DIFF: _FLOAT,
@@ -52,16 +51,16 @@ class CaffeLayer:
     """One layer of a net.
 
     Attributes:
-      name: as in the file.
-      type: as V2 names it ("Convolution", "InnerProduct", ...), whatever the file's generation.
-      bottoms: names of the arrays that it reads.
-      tops: names of the arrays that it writes.
-      blobs: its arrays with the stored shapes, float32 (or float64 where the file holds doubles): weight,
-        then bias if there is one. Files before `shape` give four axes to everything: a bias is (1, 1, 1,
-        out) and an inner product's weight (1, 1, out, in).
-      settings: what the file states of its convolution, pooling, inner product, LRN or dropout settings,
-        under V2's names; `pad`, `kernel_size`, `stride` and `dilation` are tuples. What is absent has
-        Caffe's default.
+        name: As in the file.
+        type: As V2 names it ("Convolution", "InnerProduct", ...), whatever the file's generation.
+        bottoms: Names of the arrays that it reads.
+        tops: Names of the arrays that it writes.
+        blobs: Its arrays with the stored shapes, float32 (or float64 where the file holds doubles): weight,
+            then bias if there is one. In files older than the field ``shape`` every blob has four axes: a bias is
+            ``(1, 1, 1, out)`` and an inner product's weight ``(1, 1, out, in)``.
+        settings: The convolution, pooling, inner product, LRN or dropout settings in the file, under V2's names;
+            ``pad``, ``kernel_size``, ``stride`` and ``dilation`` are tuples. An absent setting has Caffe's
+            default.
     """
 
     name: str
@@ -81,14 +80,17 @@ class CaffeNet:
 
 
 def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
-    """Reads a `.caffemodel` of any generation.
+    """Reads a ``.caffemodel`` of any generation.
+
+    Args:
+        path: The file.
 
     Returns:
-      The net; its arrays are read-only views on the mapped file, mostly unaligned, which numpy and JAX read
-      as they are (`jnp.asarray` copies).
+        The net; its arrays are read-only views on the mapped file, mostly unaligned: numpy computes with them,
+        ``jnp.asarray`` copies them.
 
     Raises:
-      CheckpointError: when the file is not a NetParameter message with layers, or is damaged.
+        CheckpointError: If the file is not a NetParameter message with layers, or is damaged.
     """
     file = MappedFile(path)
     name, layers = "", []
@@ -105,15 +107,18 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
 
 
 def caffe_arrays(net: CaffeNet) -> dict[str, np.ndarray]:
-    """Names every blob of a net, with the shapes that its layer type needs whatever the file's generation.
+    """Names every blob of a net, in the shape of its layer type, whatever the file's generation.
+
+    Args:
+        net: The net.
 
     Returns:
-      "<layer>/weight" and "<layer>/bias" (for BatchNorm "mean", "variance", "scale_factor"; further blobs
-      "blob2", ...) -> array. A convolution's weight is (out, in / group, kernel height, kernel width), an
-      inner product's (out, in), a bias (out,).
+        ``"<layer>/weight"`` and ``"<layer>/bias"`` (for BatchNorm ``"mean"``, ``"variance"``,
+        ``"scale_factor"``; further blobs ``"blob2"``, ...) -> array. A convolution's weight is ``(out, in / group,
+        kernel height, kernel width)``, an inner product's ``(out, in)``, a bias ``(out,)``.
 
     Raises:
-      CheckpointError: when two layers with blobs have the same name.
+        CheckpointError: If two layers with blobs have the same name.
     """
     arrays: dict[str, np.ndarray] = {}
     for layer in net.layers:
@@ -208,7 +213,7 @@ def _read_blob(message: Message) -> np.ndarray:
 
 
 def _blob_fields(message: Message) -> Iterator[tuple[Field, np.ndarray | None]]:
-    """Yields a blob's fields, with the numbers of those that hold data; unpacked numbers come as one run."""
+    """Yields a blob's fields, each with its numbers or None; unpacked numbers are one run."""
     position = message.start
     while position < message.end:
         for field in read_fields(message._replace(start=position)):

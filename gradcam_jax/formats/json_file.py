@@ -1,4 +1,4 @@
-"""JSON files that must be what they are taken for."""
+"""JSON files, checked for the keys that their reader needs."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,15 @@ from gradcam_jax.errors import InputError
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """Reads a JSON object that must have the named keys; what is wrong with it is an :class:`InputError`."""
+    """Reads a JSON object that has the named keys.
+
+    Args:
+        path: The file.
+        keys: Keys that the object must have.
+
+    Raises:
+        InputError: If the file cannot be read, is not JSON, or lacks a key.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Reads numpy's `.npz` archives: no pickles, and no size is believed that the file does not bear out.
+"""Reads numpy's ``.npz`` archives, without pickles, and compares every declared size with the file's.
 
-`numpy.load` allocates whatever shape a header declares before it looks for the data; here the two are
-compared first, and an array that is stored uncompressed is a view on the mapped file.
+``numpy.load`` allocates the shape that a header declares before it reads the data; here the two are compared
+first, and an array that is stored uncompressed is a view on the mapped file.
 """
 
 import math
@@ -24,13 +24,16 @@ _SHAPE = re.compile(rb"""["']shape["']\s*:\s*\(((?:\s*\d{1,18}L?\s*,?)*)\s*\)"""
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads every array of a `.npz` file, as `numpy.load(path, allow_pickle=False)` would.
+    """Reads every array of a ``.npz`` file, as ``numpy.load(path, allow_pickle=False)`` does.
+
+    Args:
+        path: The file.
 
     Returns:
-      Name without ".npy" -> array, read-only; a view on the mapped file unless it was compressed.
+        Name without ``".npy"`` -> array, read-only; a view on the mapped file unless it was compressed.
 
     Raises:
-      CheckpointError: when the archive or one of its headers is damaged, or an array holds Python objects.
+        CheckpointError: If the archive or one of its headers is damaged, or an array holds Python objects.
     """
     file = MappedFile(path)
     members = zip_members(file)
@@ -68,7 +71,7 @@ def _as_array(
         dtype = np.dtype(layout)
     except TypeError as error:
         raise file.error(member.start, f"{shown(member.name)} has the unknown dtype {layout!r}") from error
-    # Beside an item size of 0 (empty strings) any shape would fit.
+    # An item size of 0 (empty strings) would agree with any shape.
     expected = math.prod(sizes) * dtype.itemsize
     if dtype.itemsize == 0 or not is_representable(sizes) or expected != data.size:
         raise file.error(

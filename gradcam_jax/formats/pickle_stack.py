@@ -1,7 +1,7 @@
 """The part of a pickle that makes plain containers: a stack, marks, a memo, and the instructions for them.
 
-Nothing here calls or imports anything. What an instruction finds wrong is a ValueError; the interpreter
-adds the file and the byte.
+Nothing here calls or imports anything. A wrong instruction raises ValueError; the interpreter adds the file and
+the byte.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from gradcam_jax.formats.mapped_file import shown
 
 _PLAIN = (str, bytes, int, float, type(None))
 
-# Equal hashes would make a dictionary quadratic; integers below this have distinct ones.
+# Keys of one hash make a dictionary quadratic; integers below this limit have distinct hashes.
 _KEY_LIMIT = (1 << 61) - 1
 
 
 def check_key(key: object) -> None:
     """Raises ValueError unless a dictionary or a set may hold the key.
 
-    Keys are strings, numbers, None, or short tuples of these. Deeper tuples are in no checkpoint, and
-    hashing a million nested ones overflows the C stack.
+    Keys are strings, numbers, None, or short tuples of these. No checkpoint has deeper tuples, and hashing a
+    million nested ones overflows the C stack.
     """
     parts = key if isinstance(key, tuple) and len(key) <= 8 else (key,)
     if not all(isinstance(part, _PLAIN) for part in parts):
@@ -29,7 +29,7 @@ def check_key(key: object) -> None:
 
 
 class PickleStack:
-    """The values that a pickle has made and not yet used."""
+    """The values that a pickle has made and not used, with its marks and its memo."""
 
     def __init__(self):
         self._values: list[Any] = []
@@ -41,13 +41,13 @@ class PickleStack:
         self._values.append(value)
 
     def pop(self) -> Any:
-        """Takes the last value, never one from before the last mark."""
+        """Removes and returns the last value, which must follow the last mark."""
         if not self._values or self._is_marked():
             raise ValueError("the pickle takes more values than it has made")
         return self._values.pop()
 
     def top(self, kind: type) -> Any:
-        """The last value, which must be of a kind, and stays."""
+        """Returns the last value, which must be of a kind and stays on the stack."""
         value = self.pop()
         self.push(value)
         if not isinstance(value, kind):
@@ -55,11 +55,11 @@ class PickleStack:
         return value
 
     def mark(self) -> None:
-        """Begins a sequence of values that one instruction will take together."""
+        """Begins a sequence of values, which one instruction ends."""
         self._marks.append(len(self._values))
 
     def pop_to_mark(self) -> list[Any]:
-        """Takes the values since the last mark, and the mark."""
+        """Removes the last mark and the values after it, and returns these."""
         if not self._marks:
             raise ValueError("the pickle ends a list that it did not begin")
         mark = self._marks.pop()
@@ -68,39 +68,39 @@ class PickleStack:
         return values
 
     def fill_set(self, keys: list[Any]) -> None:
-        """Adds to the set on top."""
+        """Adds keys to the set on top."""
         self.top(set).update(keys)
 
     def pop_keys(self) -> list[Any]:
-        """Takes the values since the last mark, which must be possible members of a set."""
+        """Removes and returns the values since the last mark, which must be possible members of a set."""
         keys = self.pop_to_mark()
         for key in keys:
             check_key(key)
         return keys
 
     def discard(self) -> None:
-        """Drops the last value, or the last mark if nothing followed it: one instruction does both."""
+        """Drops the last value, or the last mark if no value follows it; one instruction does both."""
         if self._is_marked():
             self._marks.pop()
         else:
             self.pop()
 
     def store(self, index: int | None) -> None:
-        """Remembers the last value under an index, by default the next one."""
+        """Stores the last value in the memo, under an index or the next one."""
         self._memo[len(self._memo) if index is None else index] = self.top(object)
 
     def recall(self, index: int) -> None:
-        """Puts a remembered value on the stack again."""
+        """Puts a value of the memo on the stack."""
         if index not in self._memo:
             raise ValueError(f"the pickle reuses value {index}, which it has not stored")
         self.push(self._memo[index])
 
     def fill_list(self, values: list[Any]) -> None:
-        """Appends to the list on top."""
+        """Appends values to the list on top."""
         self.top(list).extend(values)
 
     def fill_dict(self, pairs: list[Any]) -> None:
-        """Puts keys and values, in turn, into the dictionary on top."""
+        """Puts alternating keys and values into the dictionary on top."""
         target = self.top(dict)
         if len(pairs) % 2:
             raise ValueError("a dictionary got a key without a value")
@@ -114,18 +114,17 @@ class PickleStack:
         self.fill_dict(pairs)
 
     def drop_to_mark(self) -> None:
-        """Drops the values since the last mark, and the mark."""
+        """Drops the last mark and the values after it."""
         self.pop_to_mark()
 
     def pop_several(self, count: int) -> list[Any]:
-        """Takes the last values, in the order in which they were made."""
+        """Removes and returns the last values, the last one last."""
         return [self.pop() for _ in range(count)][::-1]
 
     def _is_marked(self) -> bool:
         return bool(self._marks) and self._marks[-1] == len(self._values)
 
 
-# Instruction -> what it does, given its argument.
 STACK_INSTRUCTIONS: dict[str, Callable[[PickleStack, Any], None]] = {
     "NONE": lambda stack, _: stack.push(None),
     "NEWTRUE": lambda stack, _: stack.push(True),
@@ -156,12 +155,13 @@ STACK_INSTRUCTIONS: dict[str, Callable[[PickleStack, Any], None]] = {
     "GET": PickleStack.recall,
     "BINGET": PickleStack.recall,
     "LONG_BINGET": PickleStack.recall,
-    # PROTO announces the version, FRAME the length of the next part: nothing to do for either.
+    # PROTO announces the version, FRAME the length of the next part; neither changes the stack.
     "PROTO": lambda *_: None,
     "FRAME": lambda *_: None,
 }
+"""Instruction -> its effect, as a function of the stack and the instruction's argument."""
 
-# Those whose argument is the value.
+# Instructions whose argument is the value.
 STACK_INSTRUCTIONS |= dict.fromkeys(
     (
         *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),

@@ -1,11 +1,11 @@
-"""Walks protocol-buffer messages in a mapped file, without a schema compiler and without copying.
+"""Reads protocol-buffer messages in a mapped file, without a schema compiler and without copying.
 
-A message is a sequence of fields, each a varint key `(number << 3) | wire type` and a value: a varint (0),
-8 bytes (1), a length and as many bytes (2), or 4 bytes (5). What a field means is the caller's knowledge; a
-field that the caller does not know is passed over by its length, so the bytes inside are never touched.
+A message is a sequence of fields, each a varint key ``(number << 3) | wire type`` and a value: a varint (0),
+8 bytes (1), a length and as many bytes (2), or 4 bytes (5). The caller knows what a field means; a field that it
+does not know is skipped by its length, and its bytes are not read.
 
 References:
-  https://protobuf.dev/programming-guides/encoding/
+    https://protobuf.dev/programming-guides/encoding/
 """
 
 import struct
@@ -23,7 +23,7 @@ _MAX_VARINT_BYTES = 10
 
 
 class Message(NamedTuple):
-    """The bytes `start` to `end` of a file, which hold one message."""
+    """The bytes ``start`` to ``end`` of a file, which hold one message."""
 
     file: MappedFile
     start: int
@@ -34,13 +34,13 @@ class Field(NamedTuple):
     """One field of a message.
 
     Attributes:
-      file: the file it lies in.
-      offset: where its key begins.
-      number: its number in the schema.
-      wire_type: how its value is written.
-      integer: the value of a varint; 0 for the other wire types.
-      start: first byte of the value (of the contents, when it has a length).
-      end: first byte after the value.
+        file: The file that contains the field.
+        offset: Where its key begins.
+        number: Its number in the schema.
+        wire_type: How its value is written.
+        integer: The value of a varint; 0 for the other wire types.
+        start: First byte of the value; of its contents, if it has a length.
+        end: First byte after the value.
     """
 
     file: MappedFile
@@ -53,10 +53,13 @@ class Field(NamedTuple):
 
 
 def read_fields(message: Message) -> Iterator[Field]:
-    """Yields a message's fields in order; groups, which were given up before Caffe began, are skipped.
+    """Yields a message's fields in order; groups, a form older than Caffe, are skipped.
+
+    Args:
+        message: The message.
 
     Raises:
-      CheckpointError: at the byte where the message is cut off or is not a message.
+        CheckpointError: If the message is cut off or is not a message; the error names the byte.
     """
     file, position, end = message
     open_groups = 0
@@ -80,7 +83,7 @@ def read_fields(message: Message) -> Iterator[Field]:
             open_groups += 1 if wire_type == GROUP_START else -1
         if position > end or open_groups < 0:
             raise file.error(
-                offset, f"field {number} ends {position - end} bytes after the message that it lies in"
+                offset, f"field {number} ends {position - end} bytes after the message that contains it"
             )
         if open_groups == 0 and wire_type != GROUP_END:
             yield Field(file, offset, number, wire_type, integer, start, position)
@@ -89,19 +92,19 @@ def read_fields(message: Message) -> Iterator[Field]:
 
 
 def submessage(field: Field) -> Message:
-    """The message that a field holds."""
+    """Returns the message that a field holds."""
     _expect(field, LENGTH_DELIMITED, "a message")
     return Message(field.file, field.start, field.end)
 
 
 def text(field: Field) -> str:
-    """A field's string; bytes that are not UTF-8 are replaced."""
+    """Returns a field's string; bytes that are not UTF-8 are replaced."""
     _expect(field, LENGTH_DELIMITED, "a string")
     return field.file.bytes_at(field.start, field.end - field.start, "a string").decode("utf-8", "replace")
 
 
 def number(field: Field) -> int | float:
-    """A field's number: a varint (as int32/int64, so it may be negative) or a float."""
+    """Returns a field's number: a varint (as int32/int64, so it may be negative) or a float."""
     if field.wire_type == FIXED32:
         return field.file.unpack_at(field.start, _FLOAT, "a float")[0]
     _expect(field, VARINT, "a number")
@@ -109,7 +112,7 @@ def number(field: Field) -> int | float:
 
 
 def integers(field: Field) -> list[int]:
-    """The integers of a repeated field, of which each may stand alone or many be packed together."""
+    """Returns the integers of a repeated field, one alone or many packed."""
     if field.wire_type == VARINT:
         return [_signed(field.integer)]
     _expect(field, LENGTH_DELIMITED, "packed integers")
@@ -121,7 +124,7 @@ def integers(field: Field) -> list[int]:
 
 
 def packed_array(field: Field, dtype: np.dtype) -> np.ndarray:
-    """The packed numbers of a repeated float or double field, shape (n,): a view, maybe unaligned."""
+    """Returns the packed numbers of a repeated float or double field, ``(n,)``: a view, maybe unaligned."""
     _expect(field, LENGTH_DELIMITED, "packed numbers")
     size = field.end - field.start
     if size % dtype.itemsize:
@@ -130,22 +133,22 @@ def packed_array(field: Field, dtype: np.dtype) -> np.ndarray:
 
 
 def unpacked_array(field: Field, dtype: np.dtype, end: int) -> np.ndarray:
-    """The run of unpacked numbers that begins with `field`: shape (n,), a view with gaps for the keys.
+    """Returns the run of unpacked numbers that begins with a field, ``(n,)``: a view with gaps for the keys.
 
-    Very old writers put the one-byte key before every float. Walking millions of them field by field would
-    take seconds, so the equal keys of the run are counted by numpy.
+    Very old writers put the one-byte key before every float. Reading millions of them field by field takes
+    seconds, so numpy counts the equal keys of the run.
 
     Args:
-      field: the first of the run.
-      dtype: float32 or float64, little-endian.
-      end: where the message that holds the run ends.
+        field: The first of the run.
+        dtype: float32 or float64, little-endian.
+        end: Where the message that holds the run ends.
     """
     _expect(field, FIXED32 if dtype.itemsize == 4 else FIXED64, f"a {dtype} number")
     stride = field.end - field.offset
     rows = field.file.data[field.offset : field.offset + (end - field.offset) // stride * stride]
     rows = rows.reshape(-1, stride)
     length, step = 1, 64
-    # Doubling steps: neither a long run nor many short ones are gone over twice.
+    # Doubling steps keep the work linear in the length of the run, long or short.
     while length < len(rows):
         different = np.flatnonzero(rows[length : length + step, 0] != rows[0, 0])
         if different.size:
@@ -168,7 +171,7 @@ def _signed(value: int) -> int:
 
 
 def _read_varint(file: MappedFile, position: int, end: int) -> tuple[int, int]:
-    """The unsigned varint at `position` and the position after it."""
+    """Returns the unsigned varint at ``position`` and the position after it."""
     value = 0
     for index in range(_MAX_VARINT_BYTES):
         if position + index >= end:

@@ -1,14 +1,14 @@
-"""Reads the weights of a PyTorch checkpoint (`.pth`, `.pt`), without PyTorch and without running the file.
+"""Reads the weights of a PyTorch checkpoint (``.pth``, ``.pt``), without PyTorch and without running the file.
 
-`torch.save` has written two layouts:
+``torch.save`` has written two layouts:
 
-- since 1.6 a zip archive: `<name>/data.pkl`, a pickle that describes the tensors, and `<name>/data/<key>`,
+- since 1.6 a zip archive: ``<name>/data.pkl``, a pickle that describes the tensors, and ``<name>/data/<key>``,
   their bytes, stored uncompressed, so that each is a view on the mapped file;
 - before, a *legacy* stream: five pickles (a magic number, 1001, the writer's system, the description, the
   list of storage keys) and then, per key, an int64 count and the bytes.
 
-Both describe the tensors by a pickle, which is a program. It is run by `RestrictedPickle`, which can build
-tensors and plain containers only.
+Both describe the tensors by a pickle, which is a program. :class:`RestrictedPickle` runs it and can build tensors
+and plain containers only.
 """
 
 import os
@@ -28,34 +28,33 @@ from gradcam_jax.formats.zip_members import SIGNATURE, check_sum, zip_members
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 
-# Under which names programs put the weights when they save more than them.
 STATE_DICT_ENTRIES = ("state_dict", "model_state_dict", "model", "net", "weights")
+"""Keys under which programs store the weights in a file that holds more than the weights."""
+
+Storages = dict[str, np.ndarray]
+"""Storage key -> its bytes, ``(n,)`` uint8."""
 
 _STORAGE_COUNT = struct.Struct("<q")
 
-# Storage key -> its bytes, shape (n,), uint8.
-Storages = dict[str, np.ndarray]
-
 
 def read_pytorch(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str, np.ndarray]:
-    """Reads the state dict of a `.pth` file.
+    """Reads the state dict of a ``.pth`` file.
 
-    The state dict is the mapping found under `entry`, or else under one of STATE_DICT_ENTRIES, or else the
-    file's outermost mapping, or else the only mapping in that which holds tensors. Numbers in it become 0-d
-    arrays; what is neither a tensor nor a number (a string, None) is left out.
+    The state dict is the mapping under ``entry``, or else under one of ``STATE_DICT_ENTRIES``, or else the
+    file's outermost mapping, or else the only mapping in it that holds tensors. Its numbers become 0-d arrays;
+    values that are neither tensors nor numbers (strings, None) are left out.
 
     Args:
-      path: a file written by `torch.save` (any version, zip or legacy).
-      entry: key of the outermost mapping under which the state dict lies.
+        path: A file written by ``torch.save`` (any version, zip or legacy).
+        entry: Key of the state dict in the outermost mapping.
 
     Returns:
-      Name -> array, in the file's order, with the stored shape and dtype; bfloat16 is widened to float32,
-      exactly. Arrays are read-only views on the mapped file, and tensors that shared a storage still share
-      it.
+        Name -> array, in the file's order, with the stored shape and dtype; bfloat16 is widened to float32,
+        exactly. Arrays are read-only views on the mapped file; tensors that shared a storage share it here.
 
     Raises:
-      CheckpointError: when the file is not such a file, is damaged, holds no state dict, or asks for
-        anything but tensors and plain containers; the message names what it asked for, and nothing was run.
+        CheckpointError: If the file is not such a file, is damaged, holds no state dict, or asks for anything but
+            tensors and plain containers, which the message names; nothing that the file names is ever called.
     """
     file = MappedFile(path)
     if file.data[:4].tobytes() == SIGNATURE:
@@ -130,7 +129,7 @@ def _read_legacy(file: MappedFile) -> tuple[Any, Storages, str]:
     protocol = pickle.load()
     if protocol != LEGACY_PROTOCOL:
         raise file.error(pickle.position, f"expected PyTorch's file version {LEGACY_PROTOCOL}, got another")
-    pickle.load()  # The writer's system, which does not matter: this layout is always little-endian.
+    pickle.load()  # The writer's system, which is not needed: this layout is always little-endian.
     contents = pickle.load()
     keys = pickle.load()
     if not isinstance(keys, list):

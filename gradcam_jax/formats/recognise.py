@@ -1,4 +1,4 @@
-"""Tells by its content, never by its name, which program wrote a checkpoint, and reads it accordingly."""
+"""Recognises a checkpoint's format by its content, never by its name."""
 
 import os
 import re
@@ -18,7 +18,6 @@ from gradcam_jax.formats.torch7 import read_torch7
 from gradcam_jax.formats.torch7_values import torch7_arrays
 from gradcam_jax.formats.zip_members import SIGNATURE, zip_members
 
-# Format -> a reader of its arrays by name.
 READERS: dict[str, Callable[[str | os.PathLike[str]], dict[str, np.ndarray]]] = {
     "caffemodel": lambda path: caffe_arrays(read_caffemodel(path)),
     "torch7": lambda path: torch7_arrays(read_torch7(path)),
@@ -26,6 +25,7 @@ READERS: dict[str, Callable[[str | os.PathLike[str]], dict[str, np.ndarray]]] = 
     "safetensors": read_safetensors,
     "npz": read_npz,
 }
+"""Format -> the reader of its arrays by name."""
 
 # PROTO, maybe FRAME, and LONG1 with the number that begins PyTorch's old layout.
 _PYTORCH_LEGACY = re.compile(
@@ -39,13 +39,16 @@ _CAFFE_NET_FIELDS = {1: 2, 2: 2, 3: 2, 4: 0, 5: 0, 6: 2, 7: 0, 8: 2, 100: 2}
 
 
 def recognise_format(path: str | os.PathLike[str]) -> str:
-    """Names the format of a checkpoint file: a key of READERS.
+    """Returns the format of a checkpoint file, a key of ``READERS``.
 
-    Only the beginning is looked at (of an archive, the list of members), so a damaged file is still
-    recognised and its reader can say what is wrong with it.
+    Only the beginning is read (of an archive, the list of members), so that a damaged file is recognised and its
+    reader reports the damage.
+
+    Args:
+        path: The file.
 
     Raises:
-      CheckpointError: when it is none of them; the message lists those that are known.
+        CheckpointError: If the format is unknown; the message lists the known ones.
     """
     file = MappedFile(path)
     start = file.data[:32].tobytes()
@@ -69,17 +72,8 @@ def recognise_format(path: str | os.PathLike[str]) -> str:
     )
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads the arrays of a checkpoint in any of the known formats, named as its own reader names them.
-
-    Raises:
-      CheckpointError: when the format is unknown, or the file is damaged.
-    """
-    return READERS[recognise_format(path)](path)
-
-
 def _is_caffemodel(file: MappedFile) -> bool:
-    """Whether the file begins like a NetParameter that has layers."""
+    """Returns whether the file begins like a NetParameter with layers."""
     position = 0
     try:
         for field in islice(read_fields(Message(file, 0, file.size)), 16):
@@ -89,5 +83,5 @@ def _is_caffemodel(file: MappedFile) -> bool:
             if _CAFFE_LAYER_KEY.match(file.map, field.offset):
                 return True
     except CheckpointError:
-        pass  # Maybe cut off inside a layer, maybe no Caffe file at all: the key that did not fit tells.
+        pass  # The message may be cut off inside a layer; the key at the position decides.
     return _CAFFE_LAYER_KEY.match(file.map, position) is not None

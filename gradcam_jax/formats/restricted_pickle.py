@@ -1,14 +1,12 @@
 """A pickle interpreter that can make plain containers and call named builders, and nothing else.
 
-A pickle is a program for a small stack machine. The standard `Unpickler` can be told which names to look
-up, yet a hostile stream still reaches the rest of it: a memo index of 2**31 allocates gigabytes, and a
-dictionary key made of a million nested tuples overflows the C stack while it is hashed. This machine has
-only the instructions that checkpoints use, each checked before it acts; the only things it can call are
-`Builder`s that the reader itself supplies.
+A pickle is a program for a small stack machine. The standard ``Unpickler`` can restrict the names that a pickle
+looks up, but not its other instructions: a memo index of 2**31 allocates gigabytes, and hashing a dictionary key
+of a million nested tuples overflows the C stack. This machine has only the instructions that checkpoints use,
+each checked before it is executed, and can call only the :class:`Builder` objects of its reader.
 
 References:
-  The instructions are documented in the standard library's `pickletools`, whose argument decoders are used
-  here.
+    The standard library's ``pickletools`` documents the instructions; its argument decoders are used here.
 """
 
 import io
@@ -21,9 +19,8 @@ from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.mapped_file import shown
 from gradcam_jax.formats.pickle_stack import STACK_INSTRUCTIONS, PickleStack, check_key
 
-# 200 bytes of pickle describe a tensor, so this is some 80,000 tensors; it bounds what a hostile stream can
-# build.
 MAX_STREAM_BYTES = 16 << 20
+"""Bytes of a pickle that are read: some 80,000 tensors of 200 bytes. It bounds what a hostile stream can build."""
 
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
@@ -32,11 +29,11 @@ _SIZED = (str, bytes, list, tuple, dict, set, frozenset)
 
 @dataclass(frozen=True)
 class Builder:
-    """A function that a pickle may call, under the name by which it asks for it.
+    """A function that a pickle may call.
 
     Attributes:
-      name: for error messages.
-      function: takes the tuple of arguments, and raises ValueError when they are not what it expects.
+        name: Its name in error messages.
+        function: Takes the tuple of arguments; raises ValueError if they are wrong.
     """
 
     name: str
@@ -45,21 +42,21 @@ class Builder:
 
 @dataclass
 class Described:
-    """Base of values that a pickle may complete with a state after building them; others refuse one."""
+    """Base of values that take a state from the pickle after they are built."""
 
     def set_state(self, state: Any) -> None:
-        """Takes the state; raises ValueError when it is not what it expects."""
+        """Sets the state; raises ValueError if it is wrong."""
         raise ValueError(f"a {type(self).__name__} takes no state, got {shown(state)}")
 
 
 class RestrictedPickle:
-    """Runs pickles that lie one after the other in a stream.
+    """Runs the pickles of a stream, one after the other.
 
     Args:
-      stream: the bytes; only the first MAX_STREAM_BYTES are ever read.
-      error: makes the CheckpointError for a position in the stream and a problem.
-      find_global: maps (module, name) to a Builder or a constant; raises LookupError to refuse.
-      find_persistent: maps a persistent id to its value; raises ValueError to refuse.
+        stream: The bytes, of which the first ``MAX_STREAM_BYTES`` are read.
+        error: Makes the CheckpointError for a position in the stream and a problem.
+        find_global: Maps (module, name) to a Builder or a constant; raises LookupError to refuse.
+        find_persistent: Maps a persistent id to its value; raises ValueError to refuse.
     """
 
     def __init__(
@@ -82,10 +79,10 @@ class RestrictedPickle:
         return self._stream.tell()
 
     def load(self) -> Any:
-        """Runs one pickle up to its STOP and returns what it made.
+        """Runs one pickle up to its STOP and returns its value.
 
         Raises:
-          CheckpointError: when the stream is damaged, or asks for anything that is not allowed (it is named).
+            CheckpointError: If the stream is damaged, or asks for anything that is not allowed, which is named.
         """
         self._stack = PickleStack()
         while True:
@@ -155,8 +152,8 @@ class RestrictedPickle:
             raise ValueError(f"the pickle calls {shown(builder)}, which is not one of the allowed builders")
         if not isinstance(arguments, tuple):
             raise ValueError(f"{builder.name} is called with {shown(arguments)}, expected a tuple of arguments")
-        # A builder may copy what it is given. An honest stream spends bytes on every argument; one that
-        # copies the same long list again and again does not.
+        # A builder may copy its arguments. Sound streams have bytes for each argument; a stream that copies one
+        # long list many times does not.
         self._copied += sum(len(value) for value in arguments if isinstance(value, _SIZED))
         if self._copied > 4096 + 4 * self._stream.tell():
             raise ValueError(f"the pickle asks {builder.name} for more data than it holds")

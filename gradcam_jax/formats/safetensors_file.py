@@ -1,7 +1,7 @@
-"""Reads `.safetensors` files as views on the mapped file.
+"""Reads ``.safetensors`` files as views on the mapped file.
 
-The safetensors library checks the file; the arrays are then laid on the map here, because the library
-copies each and, without a framework that has bfloat16, cannot give numpy one.
+The safetensors library checks the file; the arrays are then made here, since the library copies each array and
+cannot return bfloat16 to numpy.
 """
 
 import json
@@ -32,13 +32,16 @@ _DTYPES = {
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads every tensor of a `.safetensors` file.
+    """Reads every tensor of a ``.safetensors`` file.
+
+    Args:
+        path: The file.
 
     Returns:
-      Name -> array: a read-only view on the mapped file; bfloat16 is widened to float32, exactly.
+        Name -> array: a read-only view on the mapped file; bfloat16 is widened to float32, exactly.
 
     Raises:
-      CheckpointError: when the file is damaged, or holds a type that numpy has no counterpart for.
+        CheckpointError: If the file is damaged, or holds a type that numpy has not.
     """
     file = MappedFile(path)
     header, start = _read_header(file)
@@ -62,20 +65,23 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Reads the free-text metadata of a `.safetensors` file; empty when it has none.
+    """Reads the text metadata of a ``.safetensors`` file, empty if it has none.
+
+    Args:
+        path: The file.
 
     Raises:
-      CheckpointError: when the file is damaged.
+        CheckpointError: If the file is damaged.
     """
     header, _ = _read_header(MappedFile(path))
     return header.get("__metadata__") or {}
 
 
 def _read_header(file: MappedFile) -> tuple[dict, int]:
-    """The header and where the tensors' bytes begin."""
+    """Returns the header and where the tensors' bytes begin."""
     try:
         with safe_open(file.path, "numpy"):
-            pass  # Opening is what checks types, shapes and offsets.
+            pass  # Opening checks types, shapes and offsets.
     except (SafetensorError, OSError) as error:
         raise file.error(0, f"expected a safetensors file: {error}") from error
     length = int.from_bytes(file.bytes_at(0, 8, "the length of the header"), "little")

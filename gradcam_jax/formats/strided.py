@@ -1,39 +1,41 @@
-"""A tensor as a window on a flat storage: sizes, strides and an offset, checked before they are believed."""
+"""A tensor as a view on a flat storage: sizes, strides and an offset, checked before they are used."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-# numpy's own limit.
 MAX_DIMENSIONS = 64
+"""numpy's own limit."""
 
-# A tensor expanded with stride 0 has more elements than its storage. Real files hold small ones (a
-# broadcast scale); a damaged one could ask for 2**60, and whoever copies the view would pay. Beyond this
-# many elements a tensor may not be larger than its storage.
 MAX_EXPANDED_ELEMENTS = 1 << 20
+"""Elements from which a tensor may not be larger than its storage.
+
+A tensor expanded with stride 0 has more elements than its storage. Sound files hold small ones (a broadcast
+scale); a damaged one could declare 2**60, which a copy would allocate.
+"""
 
 
 def is_representable(sizes: Sequence[int]) -> bool:
-    """Whether numpy can hold a shape: it multiplies even the sizes beside a 0, which may overflow."""
+    """Returns whether numpy can hold a shape: it multiplies the sizes without the zeros, which may overflow."""
     return len(sizes) <= MAX_DIMENSIONS and math.prod(size for size in sizes if size) < 1 << 48
 
 
 def strided_view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
-    """Views a flat storage as a tensor, as Torch7 and PyTorch store one.
+    """Returns a flat storage as a tensor, as Torch7 and PyTorch store one.
 
     Args:
-      storage: shape (n,), any dtype.
-      offset: 0-based index of the tensor's first element in the storage.
-      sizes: the tensor's shape; empty for a scalar.
-      strides: elements (not bytes) between neighbours along each axis, never negative.
+        storage: ``(n,)``, any dtype.
+        offset: 0-based index of the tensor's first element in the storage.
+        sizes: The tensor's shape; empty for a scalar.
+        strides: Elements (not bytes) between neighbours along each axis, never negative.
 
     Returns:
-      Shape `sizes`: a view, no copy.
+        A view of shape ``sizes``.
 
     Raises:
-      ValueError: when the window does not lie inside the storage; the message says which number is wrong.
-        The readers turn it into a CheckpointError that adds the file and the byte.
+        ValueError: If the view leaves the storage; the message says which number is wrong. The readers turn it
+            into a CheckpointError that adds the file and the byte.
     """
     if len(sizes) != len(strides):
         raise ValueError(f"a tensor has {len(sizes)} sizes but {len(strides)} strides")
@@ -56,7 +58,7 @@ def strided_view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides
             f"a tensor of shape {list(sizes)}, strides {list(strides)} and offset {offset} reaches "
             f"element {last}, but its storage has {storage.size}"
         )
-    # The stride of an axis of length 1 is never used, and some writers leave nonsense there.
+    # The stride of an axis of length 1 is never used, and some writers store a wrong one.
     byte_strides = [
         stride * storage.itemsize if size > 1 else 0 for size, stride in zip(sizes, strides, strict=True)
     ]

@@ -1,15 +1,15 @@
-"""Reads Torch7's `.t7` files, binary and text, without Torch.
+"""Reads Torch7's ``.t7`` files, binary and text, without Torch.
 
-A file is one object: a tag (nil, number, string, table, Torch object, boolean, function) and its payload,
-in which further objects lie. Tables, Torch objects and functions carry an index; an index that was seen
-before stands for the same object, which is how storages are shared and how an object can contain itself. It
-is therefore registered before its contents are read.
+A file is one object: a tag (nil, number, string, table, Torch object, boolean, function) and its payload, which
+contains further objects. Tables, Torch objects and functions have an index; an index that occurs again stands for
+the same object, so that objects share storages and can contain themselves. An object is therefore registered
+before its contents are read.
 
-Objects are read by generators that yield whenever they need an inner object, and a loop keeps them on its
-own stack: nesting never costs Python's stack.
+Objects are read by generators that yield whenever they need an inner object, and a loop keeps them on a stack of
+its own: nesting does not use Python's stack.
 
 References:
-  `File.lua`, `Tensor.lua` and `generic/Tensor.c`, `generic/Storage.c` of torch/torch7.
+    ``File.lua``, ``Tensor.lua`` and ``generic/Tensor.c``, ``generic/Storage.c`` of torch/torch7.
 """
 
 import os
@@ -51,30 +51,29 @@ _Reading = Generator[Any, Any, Any]
 
 _UNFINISHED = object()
 
-# Readings in progress, of which an object takes two. Lua's own stack ends far below; some 40 MB are used at
-# this depth.
 MAX_DEPTH = 100_000
+"""Readings in progress, two an object: far deeper than Lua's own stack, and some 40 MB of memory."""
 
 
 def read_torch7(path: str | os.PathLike[str], *, long_bytes: int | None = None) -> Any:
-    """Reads a `.t7` file.
+    """Reads a ``.t7`` file.
 
     Args:
-      path: a file written by `torch.save`, in binary or ASCII mode (told apart by content).
-      long_bytes: 8, or 4 for a file from a 32-bit machine; by default 8 is tried first.
+        path: A file written by ``torch.save``, in binary or ASCII mode, recognised by content.
+        long_bytes: 8, or 4 for a file from a 32-bit machine; by default 8 is tried first.
 
     Returns:
-      The file's object. Lua tables come as `Table`, tensors and storages as arrays, other Torch objects as
-      `TorchObject`, functions as `LuaFunction`, strings as str (UTF-8; other bytes as surrogate escapes),
-      integral numbers as int. In a binary file tensors are read-only views on it with the stored sizes and
-      strides, and tensors that shared a storage still share it.
+        The file's object. Lua tables become ``Table``, tensors and storages arrays, other Torch objects
+        ``TorchObject``, functions ``LuaFunction``, strings str (UTF-8; other bytes are surrogate escapes),
+        integral numbers int. A binary file's tensors are read-only views on it with the stored sizes and strides;
+        tensors that shared a storage share it here.
 
     Raises:
-      CheckpointError: when the file is not a Torch7 file or is damaged; it names the byte and what was
-        expected.
+        CheckpointError: If the file is not a Torch7 file or is damaged; the message names the byte and what was
+            expected there.
 
     Example:
-      `read_torch7("lstm.t7")["encoder_w_q"]` is the float32 vector of the question encoder's weights.
+        ``read_torch7("lstm.t7")["encoder_w_q"]`` is the float32 vector of the question encoder's weights.
     """
     if long_bytes not in (None, 4, 8):
         raise ValueError(f"Expected long_bytes to be 4, 8 or None, got {long_bytes} instead.")
@@ -92,12 +91,12 @@ def read_torch7(path: str | os.PathLike[str], *, long_bytes: int | None = None) 
         try:
             return _Torch7Reader(BinaryScalars(file, 4)).read()
         except CheckpointError:
-            pass  # Damaged either way: what the usual 8 bytes led to is the likelier story.
+            pass  # Damaged for either length: the error for the usual 8 bytes is raised.
         raise
 
 
 class _Torch7Reader:
-    """Reads the one object of a file; `scalars` knows whether it is binary or text."""
+    """Reads the one object of a file; ``scalars`` knows whether it is binary or text."""
 
     def __init__(self, scalars: Torch7Scalars):
         self._scalars = scalars
@@ -118,7 +117,7 @@ class _Torch7Reader:
         return root
 
     def _run(self, value: Any) -> Any:
-        """Runs a reading, and those that it yields, to its end; any other value is its own end."""
+        """Runs a reading, and those that it yields, to its result; any other value is its own result."""
         stack: list[_Reading] = []
         while True:
             if isinstance(value, GeneratorType):
@@ -138,7 +137,7 @@ class _Torch7Reader:
         return self._file.error(self._scalars.position if offset is None else offset, problem)
 
     def _count(self, expected: str, min_bytes: int) -> int:
-        """A count of things that take at least `min_bytes` each, of which the file must have enough left."""
+        """Returns a count of items of at least ``min_bytes`` each, which must fit into the rest of the file."""
         offset = self._scalars.position
         count = self._scalars.integer(expected)
         remaining = self._file.size - self._scalars.position
@@ -151,7 +150,7 @@ class _Torch7Reader:
         return self._scalars.characters(length, expected).decode("utf-8", "surrogateescape")
 
     def _object(self) -> Any:
-        """The next object's value, or its reading when other objects lie in it."""
+        """Returns the next object's value, or its reading if it contains other objects."""
         offset = self._scalars.position
         tag = self._scalars.integer("an object's tag")
         if tag == NIL:
@@ -215,9 +214,9 @@ class _Torch7Reader:
             return (yield self._tensor(self._scalars.stored_dtype(_TENSORS[class_name]), class_name))
         if class_name in ("tds.Hash", "tds.Vec"):
             return (yield self._tds(index, is_hash=class_name == "tds.Hash"))
-        self._objects[index] = made = TorchObject(class_name)
-        made.fields = yield self._object()
-        return made
+        self._objects[index] = instance = TorchObject(class_name)
+        instance.fields = yield self._object()
+        return instance
 
     def _storage(self, dtype: np.dtype, class_name: str) -> np.ndarray:
         count = self._scalars.long(f"the length of a {class_name}")
@@ -238,7 +237,7 @@ class _Torch7Reader:
             storage = np.empty(0, dtype)
         if not isinstance(storage, np.ndarray) or storage.ndim != 1 or storage.dtype != dtype:
             raise self._fail(f"expected the storage of a {class_name}, got another object", offset)
-        if dimensions == 0:  # How Torch7 writes an empty tensor; it has no scalars.
+        if dimensions == 0:  # An empty tensor: Torch7 has no scalars.
             return np.empty(0, dtype)
         try:
             return strided_view(storage, first - 1, sizes, strides)
@@ -246,7 +245,7 @@ class _Torch7Reader:
             raise self._fail(f"{class_name}: {error}", offset) from error
 
     def _tds(self, index: int, *, is_hash: bool) -> _Reading:
-        """A container of the package tds: a Hash becomes a table, a Vec a table with the keys 1 to n."""
+        """Reads a container of the package tds: a Hash becomes a table, a Vec a table with the keys 1 to n."""
         self._objects[index] = table = Table()
         count = self._count("a tds container's length", self._scalars.min_object_bytes)
         yield self._object()  # Its allocator's settings.

@@ -1,9 +1,9 @@
-"""The two ways in which Torch7 writes numbers and characters: as bytes, and as text.
+"""The two forms in which Torch7 writes numbers and characters: as bytes, and as text.
 
-Both readers keep the position and give the same operations, so that everything above them is written once.
+Both readers keep the position and have the same operations, so that the reader of objects is written once.
 
 References:
-  `lib/TH/THDiskFile.c` of torch/torch7.
+    ``lib/TH/THDiskFile.c`` of torch/torch7.
 """
 
 import re
@@ -20,12 +20,12 @@ _BLANK = re.compile(rb"\s*+\Z")
 
 
 class Torch7Scalars(Protocol):
-    """Reads one value after the other; every method raises CheckpointError where the file does not hold it.
+    """Reads one value after the other; a method raises CheckpointError if the file does not have its value.
 
     Attributes:
-      file: the file.
-      position: the next byte.
-      min_object_bytes: the fewest bytes that an object of the file can take.
+        file: The file.
+        position: The next byte.
+        min_object_bytes: The fewest bytes that an object of the file can take.
     """
 
     file: MappedFile
@@ -33,39 +33,39 @@ class Torch7Scalars(Protocol):
     min_object_bytes: int
 
     def integer(self, expected: str) -> int:
-        """A C int."""
+        """Reads a C int."""
         ...
 
     def long(self, expected: str) -> int:
-        """A C long."""
+        """Reads a C long."""
         ...
 
     def longs(self, count: int, expected: str) -> list[int]:
-        """Several C longs."""
+        """Reads several C longs."""
         ...
 
     def double(self, expected: str) -> float:
-        """A C double."""
+        """Reads a C double."""
         ...
 
     def characters(self, count: int, expected: str) -> bytes:
-        """A string's bytes."""
+        """Reads a string's bytes."""
         ...
 
     def skip_characters(self, count: int, expected: str) -> None:
-        """Passes over a string's bytes."""
+        """Skips a string's bytes."""
         ...
 
     def stored_dtype(self, dtype: np.dtype) -> np.dtype:
-        """What a storage's elements are in this file."""
+        """Returns the dtype of a storage's elements in this file."""
         ...
 
     def array(self, dtype: np.dtype, count: int, expected: str) -> np.ndarray:
-        """A storage's elements, shape (count,)."""
+        """Reads a storage's elements, ``(count,)``."""
         ...
 
     def at_end(self) -> bool:
-        """Whether nothing is left."""
+        """Returns whether nothing is left."""
         ...
 
 
@@ -87,50 +87,50 @@ class BinaryScalars:
         return value
 
     def integer(self, expected: str) -> int:
-        """A C int, 4 bytes."""
+        """Reads a C int, 4 bytes."""
         return self._unpack(self._INT, expected)
 
     def long(self, expected: str) -> int:
-        """A C long."""
+        """Reads a C long."""
         return self._unpack(self._long, expected)
 
     def longs(self, count: int, expected: str) -> list[int]:
-        """Several C longs."""
+        """Reads several C longs."""
         self.file.check_range(self.position, count * self._long.size, expected)
         return [self.long(expected) for _ in range(count)]
 
     def double(self, expected: str) -> float:
-        """A C double, 8 bytes."""
+        """Reads a C double, 8 bytes."""
         return self._unpack(self._DOUBLE, expected)
 
     def characters(self, count: int, expected: str) -> bytes:
-        """A string's bytes, without a terminator."""
+        """Reads a string's bytes, which have no terminator."""
         value = self.file.bytes_at(self.position, count, expected)
         self.position += count
         return value
 
     def skip_characters(self, count: int, expected: str) -> None:
-        """Passes over a string's bytes."""
+        """Skips a string's bytes."""
         self.file.check_range(self.position, count, expected)
         self.position += count
 
     def stored_dtype(self, dtype: np.dtype) -> np.dtype:
-        """What a storage's elements are in this file: a C long may have 4 bytes."""
+        """Returns the dtype of a storage's elements in this file: a C long may have 4 bytes."""
         return np.dtype(self._long.format) if dtype == np.int64 else dtype
 
     def array(self, dtype: np.dtype, count: int, expected: str) -> np.ndarray:
-        """A storage's elements: a view on the file."""
+        """Returns a storage's elements as a view on the file."""
         values = self.file.array_at(self.position, dtype, count, expected)
         self.position += values.nbytes
         return values
 
     def at_end(self) -> bool:
-        """Whether nothing is left."""
+        """Returns whether nothing is left."""
         return self.position == self.file.size
 
 
 class AsciiScalars:
-    """Decimal numbers; each array of them, and each string, is ended by a newline."""
+    """Decimal numbers; a newline ends each array of them and each string."""
 
     min_object_bytes = 2
 
@@ -162,43 +162,43 @@ class AsciiScalars:
             self._skip_newline()
 
     def integer(self, expected: str) -> int:
-        """A C int."""
+        """Reads a C int."""
         return self.long(expected)
 
     def long(self, expected: str) -> int:
-        """A C long."""
+        """Reads a C long."""
         return self.longs(1, expected)[0]
 
     def longs(self, count: int, expected: str) -> list[int]:
-        """Several C longs."""
+        """Reads several C longs."""
         if count < 0:
             raise self.file.error(self.position, f"expected {expected}, got the count {count}")
         return list(self._numbers(int, count, expected))
 
     def double(self, expected: str) -> float:
-        """A C double."""
+        """Reads a C double."""
         (value,) = self._numbers(float, 1, expected)
         return value
 
     def characters(self, count: int, expected: str) -> bytes:
-        """A string's bytes, written as they are."""
+        """Reads a string's bytes, which are written unchanged."""
         value = self.file.bytes_at(self.position, count, expected)
         self.skip_characters(count, expected)
         return value
 
     def skip_characters(self, count: int, expected: str) -> None:
-        """Passes over a string's bytes."""
+        """Skips a string's bytes."""
         self.file.check_range(self.position, count, expected)
         self.position += count
         if count:
             self._skip_newline()
 
     def stored_dtype(self, dtype: np.dtype) -> np.dtype:
-        """What a storage's elements are in this file: text has room for every number."""
+        """Returns the dtype of a storage's elements in this file: text can hold every number."""
         return dtype
 
     def array(self, dtype: np.dtype, count: int, expected: str) -> np.ndarray:
-        """A storage's elements; bytes are written as characters, other types as numbers."""
+        """Reads a storage's elements: bytes are written as characters, other types as numbers."""
         if dtype.itemsize == 1:
             return np.frombuffer(self.characters(count, expected), dtype)
         start = self.position
@@ -210,5 +210,5 @@ class AsciiScalars:
             raise self.file.error(start, f"expected {expected}, got a number too large for {dtype}") from error
 
     def at_end(self) -> bool:
-        """Whether nothing but blanks is left."""
+        """Returns whether nothing but blanks is left."""
         return _BLANK.match(self.file.map, self.position) is not None

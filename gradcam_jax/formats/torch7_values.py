@@ -1,4 +1,4 @@
-"""What a Torch7 file holds: Lua tables, objects of Torch classes, and functions that are not kept."""
+"""The values of a Torch7 file: Lua tables, objects of Torch classes, and functions, without their bytecode."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-# Weights lie some ten keys deep. In a damaged file's long chain of tables the paths would take quadratic
-# memory.
 MAX_PATH_KEYS = 64
+"""Keys of the longest path to an array: weights have some ten, and longer chains take quadratic memory."""
+
 MAX_NAME_CHARACTERS = 256
+"""Characters of the longest key in a path."""
 
 
 @dataclass(frozen=True)
 class _KeyByIdentity:
-    """Stands in for a key that a Python dictionary cannot hold, or would confuse with another."""
+    """Stands for a key that a Python dictionary cannot hold, or cannot distinguish from another."""
 
     kind: type
     identity: Any
@@ -31,14 +32,14 @@ def _stand_in(key: Any) -> Any:
 class Table(Mapping[Any, Any]):
     """A Lua table: a mapping that is compared and hashed by identity, so that it can be a key of another.
 
-    Keys are strings, numbers (an int where integral), booleans, tables, objects or arrays; as in Lua, the
-    last three are told apart by identity.
+    Keys are strings, numbers (an int where integral), booleans, tables, objects or arrays; as in Lua, the last
+    three are compared by identity.
 
     Example:
-      >>> table = Table()
-      >>> table[1], table[2], table[True] = "a", "b", "c"
-      >>> table[1], table[True], len(table)
-      ('a', 'c', 3)
+        >>> table = Table()
+        >>> table[1], table[2], table[True] = "a", "b", "c"
+        >>> table[1], table[True], len(table)
+        ('a', 'c', 3)
     """
 
     __slots__ = ("_keys", "_values")
@@ -72,33 +73,16 @@ class Table(Mapping[Any, Any]):
         return id(self)
 
     def __repr__(self) -> str:
-        # Never the contents: they may contain the table itself.
+        # Without the contents, which may include the table itself.
         return f"<Lua table of {len(self)} entries>"
-
-    def as_list(self) -> list[Any]:
-        """The values under 1, 2, ... n, which is how Lua writes a list.
-
-        Raises:
-          ValueError: when there are other keys.
-
-        Example:
-          >>> table = Table()
-          >>> table[2], table[1] = "b", "a"
-          >>> table.as_list()
-          ['a', 'b']
-        """
-        count = len(self._values)
-        if not all(index in self._values for index in range(1, count + 1)):
-            raise ValueError(f"expected a Lua list with the keys 1 to {count}, got a table with other keys")
-        return [self._values[index] for index in range(1, count + 1)]
 
 
 class TorchObject:
     """An object of a Torch class that is neither a tensor nor a storage, compared by identity.
 
     Attributes:
-      class_name: for example "nn.Linear".
-      fields: the table of its fields (what the file stores there, for a class that stores something else).
+        class_name: For example ``"nn.Linear"``.
+        fields: The table of its fields, or another object where the class stores one.
     """
 
     __slots__ = ("class_name", "fields")
@@ -113,7 +97,7 @@ class TorchObject:
         return self.fields[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The field `name`, or `default` when there is none."""
+        """Returns the field ``name``, or ``default`` if there is none."""
         return self.fields.get(name, default) if isinstance(self.fields, Table) else default
 
     def __repr__(self) -> str:
@@ -121,7 +105,7 @@ class TorchObject:
 
 
 class LuaFunction:
-    """A function's place: its bytecode is skipped, the values it had captured are kept."""
+    """A function without its bytecode, and with the values that it captured."""
 
     __slots__ = ("upvalues",)
 
@@ -130,20 +114,22 @@ class LuaFunction:
 
 
 def torch7_arrays(root: Any) -> dict[str, np.ndarray]:
-    """Names the arrays that are reached from a file's root through string and integer keys.
+    """Names the arrays that string and integer keys lead to from a file's root.
 
-    An object that is reached in several ways is visited once, nearest to the root, so cycles do no harm.
-    Paths of more than MAX_PATH_KEYS keys, or through keys of more than MAX_NAME_CHARACTERS, are not
-    followed.
+    An object with several paths is visited once, by the shortest, so that cycles end. Paths of more than
+    ``MAX_PATH_KEYS`` keys, or with a key of more than ``MAX_NAME_CHARACTERS``, are not followed.
+
+    Args:
+        root: A file's object.
 
     Returns:
-      Path -> array, for example "protos/cnn/modules/1/weight"; "" for a root that is an array itself.
+        Path -> array, for example ``"protos/cnn/modules/1/weight"``; ``""`` for a root that is an array itself.
 
     Example:
-      >>> table = Table()
-      >>> table["weight"] = np.zeros(2)
-      >>> torch7_arrays(table)
-      {'weight': array([0., 0.])}
+        >>> table = Table()
+        >>> table["weight"] = np.zeros(2)
+        >>> torch7_arrays(table)
+        {'weight': array([0., 0.])}
     """
     arrays: dict[str, np.ndarray] = {}
     visited: set[int] = set()

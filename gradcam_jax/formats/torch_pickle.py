@@ -1,12 +1,11 @@
-"""What a PyTorch pickle may ask for: tensors, described without their bytes, and plain containers.
+"""The names that a PyTorch pickle may use: tensors, described without their bytes, and plain containers.
 
-The names on the left are those that `torch.save` writes; a name that is not here is refused. Nothing is
-imported for
-them: a storage becomes a `StorageReference`, a tensor a `TensorDescription`, to be joined with the bytes
-  later.
+They are those that ``torch.save`` writes; every other name is refused. Nothing is imported for them: a storage
+becomes a :class:`StorageReference` and a tensor a :class:`TensorDescription`, whose bytes are read later.
 
 References:
-  `torch/_utils.py` (`_rebuild_*`) and `torch/serialization.py` (`persistent_id`) define the argument order.
+    ``torch/_utils.py`` (``_rebuild_*``) and ``torch/serialization.py`` (``persistent_id``) define the order of the
+    arguments.
 """
 
 import re
@@ -29,7 +28,7 @@ from gradcam_jax.formats.torch_tensors import (
 
 @dataclass
 class _NumpyDtype(Described):
-    """A numpy dtype on its way into a scalar; the state carries its byte order."""
+    """A scalar's numpy dtype; its state has the byte order."""
 
     code: str
     order: str = "|"
@@ -41,12 +40,12 @@ class _NumpyDtype(Described):
 
 
 def find_global(module: str, name: str) -> Any:
-    """Returns what a PyTorch pickle may know as `module.name`; raises LookupError for everything else."""
+    """Returns the builder or constant of an allowed name; raises LookupError for every other name."""
     return _GLOBALS[module, name]
 
 
 def find_storage(identity: Any) -> StorageReference:
-    """Turns the persistent id of a storage into a reference; raises ValueError for any other id."""
+    """Returns the storage of a persistent id; raises ValueError for any other id."""
     match identity:
         case ("storage", StorageType(element=element), str(key), str(), int(total)):
             reference = StorageReference(key, element, total, 0, total)
@@ -85,8 +84,7 @@ def _describe(storage: Any, offset: Any, sizes: Any, strides: Any, element: Any)
 
 
 def _rebuild_tensor(arguments: tuple) -> TensorDescription:
-    # _rebuild_tensor and _rebuild_tensor_v2: storage, offset, size, stride; gradient flags and hooks do not
-    # matter.
+    # _rebuild_tensor and _rebuild_tensor_v2: storage, offset, size, stride; then gradient flags and hooks, unused.
     if len(arguments) < 4:
         raise ValueError(f"expected at least 4 arguments, got {len(arguments)}")
     storage, offset, sizes, strides = arguments[:4]
@@ -144,7 +142,7 @@ def _device(arguments: tuple) -> str:
 
 
 def _encode(arguments: tuple) -> bytes:
-    # How protocol 2 writes bytes: text whose characters are the bytes.
+    # Protocol 2 writes bytes as text whose characters are the bytes.
     match arguments:
         case (str(text), "latin1" | "latin-1"):
             return text.encode("latin-1")

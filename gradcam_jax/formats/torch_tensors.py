@@ -1,4 +1,4 @@
-"""PyTorch's tensors as its files describe them: an element type, a storage to be found, a window on it."""
+"""PyTorch's tensors as its files describe them: an element type, a storage, and a view on it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from gradcam_jax.formats.restricted_pickle import Described
 
 @dataclass(frozen=True)
 class ElementType:
-    """An element as it is stored; bfloat16, which numpy lacks, is stored as the upper half of a float32."""
+    """A stored element type; bfloat16, which numpy lacks, is the upper half of a float32."""
 
     name: str
     dtype: np.dtype
@@ -18,16 +18,21 @@ class ElementType:
 
 @dataclass(frozen=True)
 class StorageType:
-    """A class of storages; `element` is None for the untyped one, which counts bytes."""
+    """A class of storages; ``element`` is None for the untyped one, which counts bytes."""
 
     element: ElementType | None
 
 
 @dataclass(frozen=True)
 class StorageReference:
-    """Part of the storage filed under `key`: `count` elements (bytes if untyped) from `start`.
+    """Part of a storage.
 
-    `total` is the length of the whole storage, of which an old file's view may be a part.
+    Attributes:
+        key: The storage's name in the file.
+        element: Its element type; None for an untyped storage, which counts bytes.
+        total: Its number of elements.
+        start: First element of the part.
+        count: Number of elements of the part.
     """
 
     key: str
@@ -38,13 +43,13 @@ class StorageReference:
 
     @property
     def item_bytes(self) -> int:
-        """Bytes of one counted element."""
+        """Bytes of one element."""
         return 1 if self.element is None else self.element.dtype.itemsize
 
 
 @dataclass
 class TensorDescription(Described):
-    """A tensor before its bytes are known: elements `offset + sum(index * stride)` of the storage."""
+    """A tensor before its bytes are known: elements ``offset + sum(index * stride)`` of the storage."""
 
     storage: StorageReference
     element: ElementType
@@ -70,9 +75,8 @@ def _elements() -> dict[str, ElementType]:
         "complex64": "<c8",
         "complex128": "<c16",
     }
-    made = {name: ElementType(name, np.dtype(layout)) for name, layout in layouts.items()}
-    made["bfloat16"] = ElementType("bfloat16", np.dtype("<u2"), is_bfloat16=True)
-    return made
+    elements = {name: ElementType(name, np.dtype(layout)) for name, layout in layouts.items()}
+    return elements | {"bfloat16": ElementType("bfloat16", np.dtype("<u2"), is_bfloat16=True)}
 
 
 ELEMENTS = _elements()

@@ -9,19 +9,19 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Opens a file that takes the path's name only when the body has ended and every byte is on the disk.
+    """Opens a file that gets the path's name only when the body has ended and every byte is on the disk.
 
-    At an error the path holds what it held before, and nothing else is left. Several processes may write one path
+    At an error the path holds its earlier content, and no other file is left. Several processes may write one path
     at once: the last to end decides, and no reader sees a mixture.
 
     Args:
-        path: The file; its folder is made if it is not there.
+        path: The file; its folder is made if it does not exist.
 
     Yields:
         The open file, for writing and seeking.
 
     Raises:
-        OSError: If it cannot be written, for example since the disk is full.
+        OSError: If it cannot be written, for example because the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Waits until a renamed file's new name is on the disk, where the system can tell."""
+    """Waits until a renamed file's new name is on the disk, on systems that sync folders."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

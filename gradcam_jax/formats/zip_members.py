@@ -1,7 +1,6 @@
-"""Finds the members of a zip archive in a mapped file, and gives their bytes without copying where it can.
+"""Finds the members of a zip archive in a mapped file, and returns their bytes, without a copy where possible.
 
-PyTorch and numpy both keep arrays in zip archives, usually uncompressed, where a member is a range of the
-file.
+PyTorch and numpy both store arrays in zip archives, usually uncompressed: such a member is a range of the file.
 """
 
 import struct
@@ -15,10 +14,11 @@ from gradcam_jax.formats.mapped_file import MappedFile, shown
 
 SIGNATURE = b"PK\x03\x04"
 
-# Deflate can blow a file up a thousandfold. Weights compress far less, so an archive may unpack to this
-# many times its size, and to the allowance in any case.
 MAX_EXPANSION = 32
+"""An archive may unpack to this many times its size: weights compress less, hostile files a thousandfold."""
+
 EXPANSION_ALLOWANCE = 64 << 20
+"""Bytes to which any archive may unpack."""
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -27,12 +27,12 @@ class ZipMember(NamedTuple):
     """One member.
 
     Attributes:
-      name: its path in the archive.
-      start: where its bytes begin in the file.
-      stored: its bytes as they lie in the file, uint8, a view.
-      is_compressed: whether they are deflated.
-      size: their number when unpacked.
-      checksum: the CRC-32 of the unpacked bytes.
+        name: Its path in the archive.
+        start: Where its bytes begin in the file.
+        stored: Its bytes in the file, uint8, a view.
+        is_compressed: Whether the bytes are deflated.
+        size: The number of the unpacked bytes.
+        checksum: The CRC-32 of the unpacked bytes.
     """
 
     name: str
@@ -44,11 +44,14 @@ class ZipMember(NamedTuple):
 
 
 def zip_members(file: MappedFile) -> dict[str, ZipMember]:
-    """Lists an archive's members by name.
+    """Returns an archive's members by name.
+
+    Args:
+        file: The archive.
 
     Raises:
-      CheckpointError: when the file is not a sound archive, a member is encrypted or compressed by another
-        method than deflate, or the archive would unpack to far more than its size.
+        CheckpointError: If the file is not a sound archive, a member is encrypted or compressed by another
+            method than deflate, or the archive would unpack to far more than its size.
     """
     try:
         with zipfile.ZipFile(file.path) as archive:
@@ -78,15 +81,19 @@ def _locate(file: MappedFile, entry: zipfile.ZipInfo) -> ZipMember:
 
 
 def unpacked(file: MappedFile, member: ZipMember) -> np.ndarray:
-    """A member's bytes, uint8: a view when it is stored uncompressed, else a copy whose checksum is verified.
+    """Returns a member's bytes, uint8: a view if it is stored uncompressed, else a copy with a verified checksum.
+
+    Args:
+        file: The archive.
+        member: One of its members.
 
     Raises:
-      CheckpointError: when they are damaged.
+        CheckpointError: If the bytes are damaged.
     """
     if not member.is_compressed:
         return member.stored
     try:
-        # One byte more than declared is enough to see that the declaration is wrong.
+        # One byte more than declared shows that the declaration is wrong.
         raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(member.stored.tobytes(), member.size + 1)
     except zlib.error as error:
         raise file.error(member.start, f"{shown(member.name)} is damaged: {error}") from error
@@ -97,6 +104,6 @@ def unpacked(file: MappedFile, member: ZipMember) -> np.ndarray:
 
 
 def check_sum(file: MappedFile, member: ZipMember, raw: bytes) -> None:
-    """Raises CheckpointError unless `raw` has the checksum that the archive gives for the member."""
+    """Raises CheckpointError unless ``raw`` has the checksum that the archive gives for the member."""
     if zlib.crc32(raw) != member.checksum:
         raise file.error(member.start, f"{shown(member.name)} is damaged: its checksum differs")

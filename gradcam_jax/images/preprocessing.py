@@ -1,30 +1,31 @@
-"""From a photo file to what a network takes: one named recipe a checkpoint family.
+"""From a photo to what a network takes: one named preprocessing a checkpoint family.
 
 Everywhere else an image is float32 RGB in [0, 1], ``(..., H, W, 3)``. Channel order, scale and mean change
-here and nowhere else. A recipe also says which part of the photo the network saw, so that a map can be laid
-back onto it.
+here and nowhere else. A preprocessing also says which part of the photo the image shows, so that a map can be
+drawn over the photo.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 
-from gradcam_jax.attribution.resize import corner_aligned_matrix
+from gradcam_jax.attribution.resize_matrices import corner_aligned_matrix
+from gradcam_jax.errors import lookup
 
-_ROWS_AT_ONCE = 256
+Array = TypeVar("Array", bound=Any)
+"""A numpy array or a JAX array, traced or not."""
+
+_BLOCK_ROWS = 256
 
 
 class Resized(NamedTuple):
     """A photo brought to the network's size.
 
     Attributes:
-        image: Float32 RGB in [0, 1], ``(size, size, 3)``.
-        box: The part of the photo that it shows, ``(left, top, right, bottom)`` in the photo's pixels.
+        image: RGB, ``(size, size, 3)``: float32 in [0, 1], or the uint8 of :func:`network_image`.
+        box: The part of the photo that the image shows, ``(left, top, right, bottom)`` in the photo's pixels.
     """
 
     image: np.ndarray
@@ -32,17 +33,17 @@ class Resized(NamedTuple):
 
 
 class Preprocessing(NamedTuple):
-    """How one family of checkpoints was fed.
+    """What one family of checkpoints takes.
 
     Attributes:
         name: Its name on the command line.
-        size: Side of the image, in pixels, unless the user asks for another.
-        resize: ``resize(photo, size) -> Resized``, photo uint8 ``(H, W, 3)``.
-        order: The channel order that the network takes, ``"RGB"`` or ``"BGR"``.
-        scale: Factor on [0, 1] values, before the mean is taken off.
+        size: Side of the image, in pixels, unless the user sets another.
+        resize: ``resize(photo, size) -> Resized``, photo uint8 ``(H, W, 3)``, image float32 in [0, 1].
+        order: The network's channel order, ``"RGB"`` or ``"BGR"``.
+        scale: Factor on [0, 1] values, before the mean is subtracted.
         mean: One value a channel, in the network's order.
         deviation: One divisor a channel, in the network's order.
-        in_bytes: Whether ``resize`` resizes bytes, so that 255 times its image is whole.
+        in_bytes: Whether ``resize`` resizes bytes, so that 255 times its image has integral values.
     """
 
     name: str
@@ -60,10 +61,10 @@ def stretch_torch7(photo: np.ndarray, size: int) -> Resized:
 
     Args:
         photo: uint8 ``(H, W, 3)``.
-        size: Side wanted, in pixels.
+        size: Side of the image, in pixels.
 
     Returns:
-        The image, float32; areas are averaged when shrinking, corners aligned when enlarging.
+        The whole photo as a float32 image; areas are averaged when shrinking, corners aligned when enlarging.
 
     References:
         torch/image, ``image.scale`` (mode "bilinear"): the width first, then the height.
@@ -71,9 +72,9 @@ def stretch_torch7(photo: np.ndarray, size: int) -> Resized:
     height, width = photo.shape[:2]
     columns, rows = corner_aligned_matrix(width, size), corner_aligned_matrix(height, size)
     narrow = np.empty((height, 3, size), np.float32)
-    for top in range(0, height, _ROWS_AT_ONCE):
-        block = photo[top : top + _ROWS_AT_ONCE].transpose(0, 2, 1).astype(np.float32)
-        narrow[top : top + _ROWS_AT_ONCE] = (block * np.float32(1 / 255)) @ columns.T
+    for top in range(0, height, _BLOCK_ROWS):
+        block = photo[top : top + _BLOCK_ROWS].transpose(0, 2, 1).astype(np.float32)
+        narrow[top : top + _BLOCK_ROWS] = (block * np.float32(1 / 255)) @ columns.T
     image = np.tensordot(rows, narrow, axes=1).transpose(0, 2, 1)
     return Resized(np.ascontiguousarray(image), (0.0, 0.0, float(width), float(height)))
 
@@ -139,10 +140,10 @@ EFFICIENTNET_LITE = Preprocessing(
     (128.0, 128.0, 128.0),
     in_bytes=True,
 )
-"""EfficientNet-Lite's (byte - 127) / 128, over the whole photo, so that nothing at its edge goes unexplained."""
+"""EfficientNet-Lite's (byte - 127) / 128, over the whole photo, so that its edges can be explained too."""
 
 EFFICIENTNET_LITE_CROP = EFFICIENTNET_LITE._replace(name="efficientnet_lite_crop", resize=crop_bicubic)
-"""EfficientNet-Lite's published evaluation: the centre of the photo, undistorted."""
+"""EfficientNet-Lite's published evaluation: the centre of the photo, with its proportions."""
 
 NEURALTALK2 = Preprocessing(
     "neuraltalk2", 224, stretch_torch7, "RGB", 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)
@@ -154,36 +155,70 @@ EASY_VQA = Preprocessing("easy_vqa", 64, stretch_bicubic, "RGB", 1.0, (0.95, 0.9
 """easy-VQA's pictures, 64x64: 0 is the mean of their light backgrounds, 0.2 about the pixels' deviation."""
 
 _ALL = (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP, NEURALTALK2, EASY_VQA)
-PREPROCESSINGS = {recipe.name: recipe for recipe in _ALL}
-"""Every recipe by name."""
+PREPROCESSINGS = {preprocessing.name: preprocessing for preprocessing in _ALL}
+"""Every preprocessing by name."""
 
 
-def to_network(image: jax.Array | np.ndarray, recipe: Preprocessing) -> jax.Array:
+def find_preprocessing(name: str) -> Preprocessing:
+    """Returns the preprocessing of a name.
+
+    Raises:
+        InputError: If there is none; the nearest names are listed.
+
+    Example:
+        >>> find_preprocessing("caffe_alexnet").size
+        227
+    """
+    return lookup(PREPROCESSINGS, name, "recipe")
+
+
+def network_image(photo: np.ndarray, preprocessing: Preprocessing, size: int) -> Resized:
+    """Resizes a photo and keeps the image in the smaller of its two exact forms.
+
+    Args:
+        photo: uint8 ``(H, W, 3)``.
+        preprocessing: The checkpoint family's preprocessing.
+        size: Side of the image, in pixels.
+
+    Returns:
+        The image, ``(size, size, 3)``: uint8 where the preprocessing resizes bytes, else float32 in [0, 1].
+
+    Example:
+        >>> network_image(np.full((2, 2, 3), 7, np.uint8), TORCHVISION, 1).image
+        array([[[7, 7, 7]]], dtype=uint8)
+    """
+    resized = preprocessing.resize(photo, size)
+    if not preprocessing.in_bytes:
+        return resized
+    return resized._replace(image=np.rint(resized.image * 255).astype(np.uint8))
+
+
+def to_network(image: Array, preprocessing: Preprocessing) -> Array:
     """Turns RGB in [0, 1] into what the network takes: its channel order, scale and mean.
 
     Args:
-        image: Float32 RGB in [0, 1], ``(..., H, W, 3)``.
-        recipe: The checkpoint family's recipe.
+        image: RGB in [0, 1], ``(..., H, W, 3)``, a numpy or a JAX array.
+        preprocessing: The checkpoint family's preprocessing.
 
     Returns:
-        Float32, the same shape.
+        Float32, an array of the same kind and shape.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> blue = jnp.array([[[0.0, 0.0, 1.0]]])
-        >>> to_network(blue, ORIGINAL).astype(jnp.int32)  # blue comes first
-        Array([[[ 151, -116, -123]]], dtype=int32)
+        >>> blue = np.array([[[0.0, 0.0, 1.0]]])
+        >>> to_network(blue, ORIGINAL).astype(int)  # blue comes first
+        array([[[ 151, -116, -123]]])
     """
-    values = jnp.asarray(image, jnp.float32)
-    values = values[..., ::-1] if recipe.order == "BGR" else values
+    values = image.astype(np.float32)
+    values = values[..., ::-1] if preprocessing.order == "BGR" else values
     axes = (1,) * (values.ndim - 1) + (3,)
-    mean = jnp.asarray(recipe.mean, jnp.float32).reshape(axes)
-    return (values * recipe.scale - mean) / jnp.asarray(recipe.deviation, jnp.float32).reshape(axes)
+    mean = np.asarray(preprocessing.mean, np.float32).reshape(axes)
+    deviation = np.asarray(preprocessing.deviation, np.float32).reshape(axes)
+    return (values * preprocessing.scale - mean) / deviation
 
 
-def to_rgb(gradient: jax.Array, recipe: Preprocessing) -> jax.Array:
-    """Brings a gradient at the network's input, ``(..., H, W, 3)``, back to RGB order."""
-    return gradient[..., ::-1] if recipe.order == "BGR" else gradient
+def to_rgb(gradient: Array, preprocessing: Preprocessing) -> Array:
+    """Returns a gradient at the network's input, ``(..., H, W, 3)``, in RGB order."""
+    return gradient[..., ::-1] if preprocessing.order == "BGR" else gradient
 
 
 def _as_float(image: PIL.Image.Image) -> np.ndarray:

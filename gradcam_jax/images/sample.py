@@ -1,4 +1,4 @@
-"""The sample photo: two of scikit-image's CC0 photos, one above the other, so that classes can be told apart."""
+"""The sample photo: two of scikit-image's CC0 photos, one above the other: an image of two classes."""
 
 import importlib.util
 from pathlib import Path
@@ -33,7 +33,7 @@ def _scaled(name: str) -> np.ndarray:
     if package is None or package.origin is None:
         raise InputError(
             "The sample photo is made from photos in scikit-image, which is not installed. Install it with "
-            "pip install scikit-image, or name a photo of your own: --input_image_path PHOTO."
+            "pip install scikit-image, or name another photo: --input_image_path PHOTO."
         )
     photo = read_photo(Path(package.origin).parent / "data" / name)
     height = round(photo.shape[0] * _WIDTH / photo.shape[1])

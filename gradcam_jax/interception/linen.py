@@ -7,6 +7,7 @@ modules are tapped is read from a collection too: ``nn.jit`` traces modules of o
 tells them apart by their variables alone.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -15,170 +16,224 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-from gradcam_jax.attribution.gradients import Activations, Forward
-from gradcam_jax.errors import LayerError
+from gradcam_jax.attribution.gradients import Activations
+from gradcam_jax.errors import InputError, LayerError
 from gradcam_jax.interception.names import as_names, require_layers
+from gradcam_jax.interception.tapped import ReluRule, Tapped, on_device
+
+PREPARED = "prepared"
+"""Collection of values that layers compute from their parameters beforehand: never trained, never stored."""
 
 _ASKED = "gradcam_asked"
 _TAPS = "gradcam_taps"
 _TAPPED = "gradcam_tapped"
-_GIVEN = "gradcam_given"
+_REPLACED = "gradcam_replaced"
 _VALUE = "<value>"  # no submodule can carry this name
 _ANY = "<any>"  # some call of this module was asked for, so all of them are counted
 
 
 def tapped(
-    model: nn.Module, variables: Mapping[str, Any], layers: str | Sequence[str], **apply_options: Any
-) -> Forward:
-    """Returns the model as ``forward(taps, *inputs) -> (outputs, activations)``, tapped at the named layers.
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    layers: str | Sequence[str] = (),
+    *,
+    batch_axis: bool = True,
+    rngs: Any = None,
+    **apply_options: Any,
+) -> Tapped:
+    """Returns a Linen model as a pure function of one example, tapped at the named layers.
 
     Args:
         model: A Linen module; it is not changed.
         variables: Its variables, ``{"params": ..., ...}``.
-        layers: Module paths as :func:`layer_shapes` lists them, for example ``"relu5_3"``. A module that is
-            called several times is named with the occurrence, counted from 0: ``"relu:1"``.
-        **apply_options: Passed to ``model.apply``, for example ``train=False``.
+        layers: Module paths as :func:`gradcam_jax.layer_shapes` lists them, for example ``"relu5_3"``. A module
+            that is called several times is named with the occurrence, counted from 0: ``"relu:1"``.
+        batch_axis: Whether the model takes and returns batches, as nearly all do: it is then given one example
+            with a leading axis of length 1. False for a model of one example.
+        rngs: PRNG keys for ``model.apply``.
+        **apply_options: Passed to ``model.apply``, for example ``train=False`` or ``method="features"``.
 
     Returns:
-        A pure function. ``taps`` maps layer names to values added to their activations; ``activations`` holds
-        every named layer's activation, the tap included.
+        A :class:`gradcam_jax.Tapped`: ``forward(taps, *inputs) -> (outputs, activations)``, without batch axes.
 
     Raises:
-        LayerError: When the forward is traced: a name was not reached (the nearest names are listed), was
-            reached more than once without an occurrence being named, or returned something else than an array.
+        LayerError: When the forward is traced, as :meth:`gradcam_jax.Tapped.__call__` says.
 
     Example:
         >>> import flax.linen as nn, jax, jax.numpy as jnp
         >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
-        >>> variables = model.init(jax.random.key(0), jnp.ones(3))
+        >>> variables = model.init(jax.random.key(0), jnp.ones((1, 3)))
         >>> forward = tapped(model, variables, "layers_0")
         >>> outputs, activations = forward({}, jnp.ones(3))
-        >>> activations["layers_0"].shape
-        (4,)
+        >>> outputs.shape, activations["layers_0"].shape
+        ((2,), (4,))
     """
-    names = as_names(layers)
-
-    def forward(taps: Mapping[str, jax.Array], *inputs: Any) -> tuple[Any, Activations]:
-        return _apply(model, variables, names, taps, {}, inputs, apply_options)
-
-    return forward
+    leaves = {"variables": on_device(dict(variables)), "rngs": rngs}
+    program = LinenProgram(model, tuple(sorted(apply_options.items())), batch_axis)
+    return Tapped(leaves, program, as_names(layers))
 
 
-def resumed(
-    model: nn.Module, variables: Mapping[str, Any], start: str, layers: str | Sequence[str], **apply_options: Any
-) -> Forward:
-    """Returns what follows a layer as ``forward(taps, activation, *inputs) -> (outputs, activations)``.
+@dataclasses.dataclass(frozen=True, eq=False)
+class LinenProgram:
+    """A Linen model, as a :class:`gradcam_jax.interception.tapped.Program`.
 
-    With :func:`tapped` it cuts a model in two: ``tapped(model, variables, start)`` computes the layer's
-    activation, and this goes on from there. Under ``jax.jit`` the compiler drops the layers before, whose result
-    is replaced; where a skip connection passes the layer by, they are computed from the inputs once more.
-
-    Args:
-        model: A Linen module; it is not changed.
-        variables: Its variables.
-        start: The layer whose activation is given.
-        layers: The layers to tap, as for :func:`tapped`; the start may be among them, not what comes before it.
-        **apply_options: Passed to ``model.apply``.
-
-    Returns:
-        A pure function. ``activation`` is what the start returned; ``inputs`` are the model's own.
-
-    Raises:
-        LayerError: As for :func:`tapped`.
-
-    Example:
-        >>> import flax.linen as nn, jax, jax.numpy as jnp
-        >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
-        >>> x = jnp.ones(3)
-        >>> variables = model.init(jax.random.key(0), x)
-        >>> outputs, activations = tapped(model, variables, "layers_0")({}, x)
-        >>> rest = resumed(model, variables, "layers_0", ())
-        >>> bool((rest({}, activations["layers_0"], x)[0] == outputs).all())
-        True
+    Attributes:
+        model: The module.
+        options: What ``model.apply`` is given besides variables and inputs.
+        batch_axis: Whether the model takes and returns batches.
     """
-    names = as_names((start, *as_names(layers)))
 
-    def forward(taps: Mapping[str, jax.Array], activation: jax.Array, *inputs: Any) -> tuple[Any, Activations]:
-        outputs, activations = _apply(model, variables, names, taps, {start: activation}, inputs, apply_options)
-        return outputs, {name: activations[name] for name in as_names(layers)}
+    model: nn.Module
+    options: tuple[tuple[str, Any], ...]
+    batch_axis: bool
 
-    return forward
+    def __eq__(self, other: object) -> bool:
+        """Compares models by their fields, or where these cannot be hashed by identity."""
+        if not isinstance(other, LinenProgram) or self._key()[1:] != other._key()[1:]:
+            return False
+        return self.model is other.model or (_is_hashable(self.model) and self.model == other.model)
+
+    def __hash__(self) -> int:
+        """Hashes what ``__eq__`` compares."""
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return (hash(self.model) if _is_hashable(self.model) else id(self.model), self.options, self.batch_axis)
+
+    def run(
+        self,
+        variables: Any,
+        layers: tuple[str, ...],
+        taps: Mapping[str, jax.Array],
+        replaced: Mapping[str, jax.Array],
+        inputs: tuple[Any, ...],
+    ) -> tuple[Any, Activations]:
+        """Runs the model on one example."""
+        collections = {
+            **variables["variables"],
+            _ASKED: _nested({name: jnp.zeros(()) for name in layers}),
+            _TAPS: _nested(self._as_batch({name: taps[name] for name in layers if name in taps})),
+            _REPLACED: _nested(self._as_batch(dict(replaced))),
+        }
+        with nn.intercept_methods(_tap):
+            outputs, recorded = cast(
+                tuple[Any, Mapping[str, Any]],
+                self.model.apply(
+                    collections,
+                    *self._as_batch(inputs),
+                    mutable=[_TAPPED],
+                    rngs=variables["rngs"],
+                    **dict(self.options),
+                ),
+            )
+        values = _flat(recorded.get(_TAPPED, {}))
+        if any(_key(name, values) not in values for name in layers):
+            require_layers(layers, list(self.layer_shapes(variables, *inputs)))
+        return self._as_example(outputs), self._as_example({name: values[_key(name, values)] for name in layers})
+
+    def layer_shapes(self, variables: Any, *inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
+        """Lists every layer that can be tapped, in the order of its call, for one example."""
+        calls: list[tuple[str, jax.ShapeDtypeStruct]] = []
+        roots: list[Any] = []  # a method may run a copy of the model of its own, whose calls are not the model's
+
+        def intercept(
+            call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
+        ) -> Any:
+            scope = context.module.scope
+            roots.append(scope.root if scope is not None else None)
+            own = roots[-1] is roots[0]
+            value = call(*arguments, **options)
+            path = "/".join(context.module.path)
+            if own and context.method_name == "__call__" and path and isinstance(value, jax.Array):
+                shape = value.shape[1:] if self.batch_axis else value.shape
+                calls.append((path, jax.ShapeDtypeStruct(shape, value.dtype)))
+            return value
+
+        def run(variables: Any, markers: Any, *inputs: Any) -> Any:
+            collections = {**variables["variables"], _ASKED: markers}
+            with nn.intercept_methods(intercept):
+                return self.model.apply(
+                    collections, *self._as_batch(inputs), rngs=variables["rngs"], **dict(self.options)
+                )
+
+        jax.eval_shape(run, variables, _marker_of_each_module(variables["variables"]), *inputs)
+        paths = [path for path, _ in calls]
+        seen: dict[str, int] = {}
+        shapes = {}
+        for path, shape in calls:
+            occurrence = seen.get(path, 0)
+            seen[path] = occurrence + 1
+            shapes[path if paths.count(path) == 1 else f"{path}:{occurrence}"] = shape
+        return shapes
+
+    def with_relu_rule(self, rule: ReluRule) -> "LinenProgram":
+        """Returns the program of a copy whose fields named ``relu``, inner modules' too, carry the rule."""
+        model = _with_relu_rule(self.model, rule)
+        if model is self.model:
+            raise InputError(
+                f"{type(self.model).__name__} has no field 'relu', so its rectifiers cannot be replaced. Give it "
+                "one (relu: Callable = nn.relu) and call it for every rectifier, as the models here do."
+            )
+        return dataclasses.replace(self, model=model)
+
+    def prepared(self, variables: Any, *inputs: Any) -> Any:
+        """Adds to the variables what the model's layers otherwise compute from them in every call on a CPU."""
+        own = {name: leaf for name, leaf in variables["variables"].items() if name != PREPARED}
+
+        def prepare(own: Any, rngs: Any) -> Any:
+            # The compiler drops the forward pass, whose result is not asked for.
+            blank = self._as_batch(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), inputs))
+            _, prepared = cast(
+                tuple[Any, Mapping[str, Any]],
+                self.model.apply(own, *blank, mutable=[PREPARED], rngs=rngs, **dict(self.options)),
+            )
+            return prepared.get(PREPARED, {})
+
+        return {**variables, "variables": {**own, PREPARED: jax.jit(prepare)(own, variables["rngs"])}}
+
+    def cast(self, variables: Any, layers: set[str], dtype: Any) -> Any:
+        """Returns the variables with the parameters of some modules in another type."""
+
+        def convert(path: tuple[Any, ...], leaf: Any) -> Any:
+            collection, *module, _ = (key.key for key in path)
+            return leaf.astype(dtype) if collection == "params" and "/".join(module) in layers else leaf
+
+        own = {name: leaf for name, leaf in variables["variables"].items() if name != PREPARED}
+        return {**variables, "variables": jax.tree_util.tree_map_with_path(convert, own)}
+
+    def _as_batch(self, tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[jnp.newaxis], tree) if self.batch_axis else tree
+
+    def _as_example(self, tree: Any) -> Any:
+        def take_axis_off(leaf: jax.Array) -> jax.Array:
+            if leaf.shape[:1] != (1,):
+                raise InputError(
+                    f"Expected {type(self.model).__name__} to keep the batch axis of length 1 that it is given, "
+                    f"got shape {leaf.shape} instead. If it takes one example: tapped(..., batch_axis=False)."
+                )
+            return leaf[0]
+
+        return jax.tree.map(take_axis_off, tree) if self.batch_axis else tree
 
 
-def _apply(
-    model: nn.Module,
-    variables: Mapping[str, Any],
-    names: tuple[str, ...],
-    taps: Mapping[str, jax.Array],
-    given: Mapping[str, jax.Array],
-    inputs: tuple[Any, ...],
-    apply_options: Mapping[str, Any],
-) -> tuple[Any, Activations]:
-    collections = {
-        **variables,
-        _ASKED: _nested({name: jnp.zeros(()) for name in names}),
-        _TAPS: _nested({name: taps[name] for name in names if name in taps}),
-        _GIVEN: _nested(given),
-    }
-    with nn.intercept_methods(_tap):
-        outputs, recorded = cast(
-            tuple[Any, Mapping[str, Any]],
-            model.apply(collections, *inputs, mutable=[_TAPPED], **apply_options),
-        )
-    found = _flat(recorded.get(_TAPPED, {}))
-    if any(_key(name, found) not in found for name in names):
-        require_layers(names, list(layer_shapes(model, variables, *inputs, **apply_options)))
-    return outputs, {name: found[_key(name, found)] for name in names}
+def _with_relu_rule(model: nn.Module, rule: ReluRule) -> nn.Module:
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name, None)
+        if field.name == "relu" and callable(value):
+            changed[field.name] = rule(value)
+        elif isinstance(value, nn.Module) and field.name != "parent":
+            inner = _with_relu_rule(value, rule)
+            changed |= {} if inner is value else {field.name: inner}
+    return model.clone(**changed) if changed else model
 
 
-def layer_shapes(
-    model: nn.Module, variables: Mapping[str, Any], *inputs: Any, **apply_options: Any
-) -> dict[str, jax.ShapeDtypeStruct]:
-    """Lists every layer that can be tapped, in the order of its call, with its activation's shape and dtype.
-
-    Nothing is computed. A module that is called several times is listed once a call, as ``"relu:0"``,
-    ``"relu:1"``.
-
-    Args:
-        model: A Linen module.
-        variables: Its variables; arrays or shapes.
-        *inputs: Arrays or shapes of the inputs.
-        **apply_options: Passed to ``model.apply``.
-
-    Returns:
-        Layer name -> shape and dtype.
-
-    Example:
-        >>> import flax.linen as nn, jax, jax.numpy as jnp
-        >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
-        >>> variables = model.init(jax.random.key(0), jnp.ones(3))
-        >>> {name: leaf.shape for name, leaf in layer_shapes(model, variables, jnp.ones(3)).items()}
-        {'layers_0': (4,), 'layers_2': (2,)}
-    """
-    calls: list[tuple[str, jax.ShapeDtypeStruct]] = []
-
-    def intercept(
-        call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
-    ) -> Any:
-        value = call(*arguments, **options)
-        path = "/".join(context.module.path)
-        if context.method_name == "__call__" and path and isinstance(value, jax.Array):
-            calls.append((path, jax.ShapeDtypeStruct(value.shape, value.dtype)))
-        return value
-
-    def run(variables: Mapping[str, Any], *inputs: Any) -> Any:
-        with nn.intercept_methods(intercept):
-            return model.apply(variables, *inputs, **apply_options)
-
-    jax.eval_shape(run, {**variables, _ASKED: _told_apart(variables)}, *inputs)
-    paths = [path for path, _ in calls]
-    seen: dict[str, int] = {}
-    shapes = {}
-    for path, shape in calls:
-        occurrence = seen.get(path, 0)
-        seen[path] = occurrence + 1
-        shapes[path if paths.count(path) == 1 else f"{path}:{occurrence}"] = shape
-    return shapes
+def _is_hashable(model: nn.Module) -> bool:
+    try:
+        hash(model)
+    except TypeError:
+        return False
+    return True
 
 
 def _tap(call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext) -> Any:
@@ -200,15 +255,15 @@ def _tap(call: Callable[..., Any], arguments: Any, options: Any, context: nn.mod
             f"'{path}:0', '{path}:1', ..."
         )
     for key in (_VALUE, f"{_VALUE}:{occurrence}"):
-        if module.has_variable(_GIVEN, key):
-            value = module.get_variable(_GIVEN, key)
+        if module.has_variable(_REPLACED, key):
+            value = module.get_variable(_REPLACED, key)
         if module.has_variable(_TAPS, key):
             value = value + module.get_variable(_TAPS, key)
     module.sow(_TAPPED, _VALUE, value)
     return value
 
 
-def _told_apart(variables: Mapping[str, Any]) -> dict[str, Any]:
+def _marker_of_each_module(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Gives every module with variables a marker of its own shape, so that ``nn.jit`` traces each."""
     paths = {path[:-1] for collection in variables.values() for path in flatten_dict(collection) if len(path) > 1}
     markers = {"/".join(path): jax.ShapeDtypeStruct((i,), jnp.float32) for i, path in enumerate(sorted(paths))}

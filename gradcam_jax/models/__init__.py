@@ -1,1 +1,1 @@
-"""The models, in Flax Linen: one family a file, NHWC, leading axes free, layers named as in their papers' nets."""
+"""The models, in Flax Linen: one family a file, NHWC, leading axes free, layers named as in the published nets."""

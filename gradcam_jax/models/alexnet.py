@@ -11,7 +11,7 @@ import jax
 
 from gradcam_jax.models.convolution import SameConv
 from gradcam_jax.models.layers import (
-    Pool,
+    FunctionLayer,
     Relu,
     adaptive_mean_pool,
     flatten,
@@ -21,7 +21,7 @@ from gradcam_jax.models.layers import (
     require_image,
 )
 
-_GRID = 6  # positions along each side of what fc6 takes
+_GRID = 6  # positions along each side of fc6's input
 
 
 class AlexNet(nn.Module):
@@ -31,11 +31,11 @@ class AlexNet(nn.Module):
         channels: Channels of the five convolutions.
         padding: Zeros around the image before ``conv1``, in pixels.
         groups: Groups of ``conv2``, ``conv4`` and ``conv5``: 2 are the paper's two towers.
-        normalize: Whether ``norm1`` and ``norm2`` (local response normalisation) are there.
+        normalize: Whether the net has ``norm1`` and ``norm2`` (local response normalisation).
         classes: Number of logits.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
         pool: ``pool(x, window, stride)``.
-        input_size: The one size taken, in pixels, or None to average ``pool5`` over a 6x6 grid.
+        input_size: The only size of the images, in pixels, or None to average ``pool5`` over a 6x6 grid.
 
     References:
         Krizhevsky et al., ImageNet Classification with Deep CNNs, NeurIPS 2012; BVLC/caffe,
@@ -75,10 +75,10 @@ class AlexNet(nn.Module):
         return Relu(self.relu, name=f"relu{index}")(convolution(x))
 
     def _norm(self, x: jax.Array, index: int) -> jax.Array:
-        return Pool(_caffe_norm, name=f"norm{index}")(x) if self.normalize else x
+        return FunctionLayer(_caffe_norm, name=f"norm{index}")(x) if self.normalize else x
 
     def _pool(self, x: jax.Array, index: int) -> jax.Array:
-        return Pool(lambda x: self.pool(x, 3, 2), name=f"pool{index}")(x)
+        return FunctionLayer(lambda x: self.pool(x, 3, 2), name=f"pool{index}")(x)
 
 
 def _caffe_norm(x: jax.Array) -> jax.Array:
@@ -92,6 +92,6 @@ def alexnet(**fields: Any) -> AlexNet:
 
 
 def alexnet_torchvision(**fields: Any) -> AlexNet:
-    """Returns torchvision's AlexNet: one tower, no normalisation; sizes of 63 pixels and more work."""
+    """Returns torchvision's AlexNet: one tower, no normalisation, any size of 63 pixels and more."""
     settings = {"channels": (64, 192, 384, 256, 256), "padding": 2, "groups": 1, "normalize": False}
     return AlexNet(**settings | {"pool": max_pool, "input_size": None} | fields)

@@ -1,9 +1,9 @@
-"""A captioner in the manner of neuraltalk2: the image is the first step of the sentence.
+"""A captioner with neuraltalk2's architecture: the image is the first step of the sentence.
 
-A photo's features are brought to the length of a word vector and read by the LSTM first; then come START and the
-words, and after each the decoder says what may follow. START and END are one token, the last, whose index is the
-number of words V. Parameters: ``cnn`` (a net of its own), ``image_embedding``, ``word_embedding``, ``lstm`` with
-``i2h`` and ``h2h``, ``decoder``.
+The LSTM first reads the photo's features, mapped to the length of a word vector, then START and the words; after
+each the decoder gives the log-probabilities of the next word. START and END are one token, the last, whose index
+is the number of words V. Parameters: ``cnn`` (a net of its own), ``image_embedding``, ``word_embedding``, ``lstm``
+with ``i2h`` and ``h2h``, ``decoder``.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
 from gradcam_jax.models.layers import Relu
 from gradcam_jax.models.lstm import Lstm, LstmState
@@ -32,14 +31,14 @@ class Captioner(nn.Module):
         (c_t, h_t) &= \mathrm{LSTM}((c, h)_{t-1}, E_{w_{t-1}}), \quad
         \log p(\cdot \mid x, w_{<t}) = \log \mathrm{softmax}(W_d h_t + b_d)
 
-    with :math:`w_0` = START. Nothing is said after the image's own step.
+    with :math:`w_0` = START. The image's own step has no output.
 
     Attributes:
         cnn: Maps images ``(..., H, W, 3)`` to features ``(..., F)``; it has a ``relu`` field.
         words: Number V of words, ``UNK`` included; the token V is START and END.
         embedding_size: Length of the image's and the words' vectors.
         hidden_size: Length of the LSTM's cell and hidden vector.
-        dropout: Share of the hidden vector's elements that training hides from the decoder.
+        dropout: Fraction of the hidden vector that training drops before the decoder.
         relu: The rectifier after the image's linear map; guided backpropagation replaces it too.
 
     References:
@@ -63,11 +62,11 @@ class Captioner(nn.Module):
         self.decoder = nn.Dense(self.words + 1)
 
     def __call__(self, image: jax.Array, tokens: jax.Array) -> jax.Array:
-        """Says what may follow each beginning of given captions.
+        """Returns the log-probabilities of the next word after each prefix of a caption.
 
         Args:
             image: Preprocessed, ``(..., H, W, 3)``.
-            tokens: The captions' words, ``(..., T)`` int; what pads them does not change the rows before it.
+            tokens: The captions' words, ``(..., T)`` int; padding does not change the rows before it.
 
         Returns:
             Log-probabilities ``(..., T + 1, V + 1)``: row t, from 0, is for the word after the first t.
@@ -75,20 +74,20 @@ class Captioner(nn.Module):
         return self.continuations(self.image_vector(image), tokens)
 
     def image_vector(self, image: jax.Array) -> jax.Array:
-        """Returns what the LSTM reads first, ``(..., embedding_size)``, non-negative."""
+        """Returns the LSTM's first input, ``(..., embedding_size)``, non-negative."""
         return self.embed_features(self.cnn(image))
 
     def embed_features(self, features: jax.Array) -> jax.Array:
-        """Brings the CNN's features ``(..., F)`` to the length of a word vector."""
+        """Maps the CNN's features ``(..., F)`` to the length of a word vector."""
         return self.image_relu(self.image_embedding(features))
 
     def continuations(self, image_vector: jax.Array, tokens: jax.Array, *, train: bool = False) -> jax.Array:
-        """Does what ``__call__`` does from the image's vector; ``train`` needs the PRNG stream ``dropout``."""
+        """Computes ``__call__`` from the image's vector; ``train`` needs the PRNG stream ``dropout``."""
         hidden = self._hidden(image_vector, self._with_start(tokens))
         return jax.nn.log_softmax(self.decoder(self.decoder_dropout(hidden, deterministic=not train)))
 
     def word_scores(self, image: jax.Array, tokens: jax.Array) -> jax.Array:
-        """Returns the log-probability of each given word after those before it.
+        """Returns the log-probability of each word after those before it.
 
         The values are those of ``__call__`` at the words; the gradients of many words cost little more than of
         one (:mod:`gradcam_jax.models.word_scores`).
@@ -100,17 +99,21 @@ class Captioner(nn.Module):
         Returns:
             ``(..., T)``.
         """
-        hidden = self._hidden(self.image_vector(image), self._with_start(tokens)[..., :-1])
+        return self.read_words(self.image_vector(image), tokens)
+
+    def read_words(self, image_vector: jax.Array, tokens: jax.Array) -> jax.Array:
+        """Does what :meth:`word_scores` does from the image's vector, ``(..., embedding_size)``."""
+        hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
         decoder = self.decoder.variables["params"]
         return word_log_probabilities(hidden, decoder["kernel"], decoder["bias"], tokens)
 
     def begin(self, image_vector: jax.Array) -> LstmState:
-        """Returns the state after the image's step, from which :meth:`advance` writes."""
+        """Returns the state after the image's step, from which :meth:`advance` continues."""
         zeros = self.lstm.initial_state(image_vector.shape[:-1], image_vector.dtype)
         return self.lstm.step(zeros, image_vector)
 
     def advance(self, state: LstmState, tokens: jax.Array) -> tuple[LstmState, jax.Array]:
-        """Reads one token ``(...)`` and returns the new state and what may follow, ``(..., V + 1)``."""
+        """Reads one token ``(...)``; returns the state and the next word's log-probabilities, ``(..., V + 1)``."""
         state = self.lstm.step(state, self.word_embedding(tokens))
         return state, jax.nn.log_softmax(self.decoder(state.hidden))
 
@@ -124,14 +127,8 @@ class Captioner(nn.Module):
         return jnp.concatenate([start, tokens], axis=-1)
 
 
-def guided_captioner(model: Captioner) -> Captioner:
-    """Returns the captioner with guided rectifiers, in the CNN and after the image's linear map."""
-    cnn = model.cnn.clone(relu=guided(model.cnn.relu))  # type: ignore[attr-defined]
-    return model.clone(cnn=cnn, relu=guided(model.relu))
-
-
 def neuraltalk2(words: int = 9567, **fields: Any) -> Captioner:
-    """Returns karpathy/neuraltalk2's captioner on VGG-16 to ``relu7``; its release knows 9,567 words."""
+    """Returns karpathy/neuraltalk2's captioner on VGG-16 to ``relu7``; its release has 9,567 words."""
     return Captioner(cnn=vgg16(classes=None), words=words, **fields)
 
 

@@ -1,17 +1,12 @@
-"""Convolution layers written for speed on CPUs too, and their kernels made ready once."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Convolution layers that are fast on CPUs too."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
+from gradcam_jax.interception.linen import PREPARED
 from gradcam_jax.models.winograd import convolve_3x3, plain_convolution, suits_winograd, transform_kernel
-
-PREPARED = "prepared"
-"""Collection of transformed kernels, derived from the parameters: never trained, never stored."""
 
 
 class SameConv(nn.Module):
@@ -20,7 +15,7 @@ class SameConv(nn.Module):
     Attributes:
         features: Channels of the result.
         size: Side of the kernel, in pixels, odd.
-        groups: Groups of channels that are convolved apart; CPUs are slow at them in one operation.
+        groups: Groups of channels, each its own convolution: one grouped operation is slow on CPUs.
     """
 
     features: int
@@ -52,9 +47,9 @@ class SameConv(nn.Module):
 
 
 class PointwiseConv(nn.Module):
-    """Mixes the channels of each position, without a bias: a 1x1 convolution, computed as the product it is.
+    """Mixes the channels of each position, without a bias: a 1x1 convolution, computed as a matrix product.
 
-    CPUs run the gradient of a convolution of this shape several times slower than the product's.
+    On CPUs the gradient of a 1x1 convolution is several times slower than that of the product.
 
     Attributes:
         features: Channels of the result.
@@ -70,29 +65,3 @@ class PointwiseConv(nn.Module):
         )
         x, kernel = promote_dtype(x, kernel, dtype=None)
         return jax.lax.dot_general(x, kernel[0, 0], (((x.ndim - 1,), (0,)), ((), ())))
-
-
-def with_prepared_kernels(model: nn.Module, variables: Mapping[str, Any], image: Any) -> dict[str, Any]:
-    """Adds to a model's variables what its convolutions otherwise compute from them in every call on a CPU.
-
-    Worth a few per cent of the time on CPUs for up to 16/9 more memory; nothing on GPUs and TPUs. Derived from the
-    parameters: a change of these makes it wrong, so it is for models that are done with training.
-
-    Args:
-        model: Any model; only its :class:`SameConv` layers gain.
-        variables: Its variables.
-        image: An image, or the shape of one, as the model will get: by its size it is decided which layers gain.
-
-    Returns:
-        The variables with a further collection, ``"prepared"``; the model is applied to them as before.
-    """
-
-    def prepare(variables: Mapping[str, Any]) -> Any:
-        blank = jnp.zeros(
-            image.shape, image.dtype
-        )  # the compiler drops the forward pass, whose result is not asked for
-        _, prepared = model.apply(variables, blank, mutable=[PREPARED])  # type: ignore[misc]
-        return prepared.get(PREPARED, {})
-
-    parameters = {name: leaf for name, leaf in variables.items() if name != PREPARED}
-    return {**parameters, PREPARED: jax.jit(prepare)(parameters)}

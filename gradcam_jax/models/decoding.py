@@ -1,7 +1,7 @@
-"""From a net that says what may follow to a caption: greedily, by chance, or by beam search.
+"""Captions from a net's next-word probabilities: greedily, by sampling, or by beam search.
 
-Written for one caption and any net: a *step* reads one token and returns the new state and the log-probabilities
-of what may follow, for any number of leading axes. ``jax.vmap`` decodes a batch of images, ``jax.jit`` compiles.
+For one caption and any net: a *step* reads one token and returns the new state and the log-probabilities of the
+next word, for any number of leading axes. ``jax.vmap`` decodes a batch of images, ``jax.jit`` compiles.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ class Decoded(NamedTuple):
     Attributes:
         tokens: ``(..., steps)`` int32; END from the caption's end on.
         length: Words before END, ``(...)`` int32.
-        log_prob: Sum of the words' log-probabilities and, if it was reached, END's, ``(...)``. A place that no
-            caption took has length 0 and minus infinity.
+        log_prob: Sum of the words' log-probabilities, and END's if it was reached, ``(...)``. Where a beam search
+            has fewer captions than beams, the others have length 0 and minus infinity.
     """
 
     tokens: jax.Array
@@ -32,7 +32,7 @@ class Decoded(NamedTuple):
 
 
 def greedy(step: Step, state: State, *, end: int, steps: int) -> Decoded:
-    """Takes the likeliest word each time, until END or the last step: how the original program writes.
+    """Takes the most probable word at each step, until END or the last step, as the original program does.
 
     Args:
         step: ``(state, token) -> (state, log-probabilities (V + 1,))``.
@@ -57,7 +57,7 @@ def sample(
         key: A PRNG key.
         end: The token that is both START and END.
         steps: The most words.
-        temperature: :math:`\tau`; under 1 likely words become likelier still.
+        temperature: :math:`\tau`; below 1 it raises the probability of probable words.
 
     Returns:
         One caption; its log-probability is the net's own, at temperature 1.
@@ -72,23 +72,23 @@ def sample(
 def beam_search(
     step: Step, state: State, *, width: int, end: int, steps: int, length_exponent: float = 0.0
 ) -> Decoded:
-    r"""Keeps the likeliest beginnings, by neuraltalk2's rules, and returns the captions that they finished.
+    r"""Keeps the most probable beams, by neuraltalk2's rules, and returns the finished captions.
 
-    The first word comes from one beginning; then each of ``width`` beginnings proposes its ``width`` likeliest
-    words, and the likeliest of all go on. A beginning that writes END, or reaches the last step, is noted as
-    finished and *stays* among the beginnings, where it may crowd out others. Finished captions are ranked by
+    The first word comes from one beam; then each of ``width`` beams proposes its ``width`` most probable words,
+    and the most probable proposals become the beams. A beam that writes END, or reaches the last step, is a
+    finished caption and *remains* a beam, which may displace others. Finished captions are ranked by
     :math:`\log p / n^\lambda`, n the number of tokens with END.
 
     Args:
         step: ``(state (width, ...), tokens (width,)) -> (state, log-probabilities (width, V + 1))``.
-        state: Before START, without the axis of beginnings.
-        width: Number of beginnings, at most V + 1.
+        state: Before START, without the axis of beams.
+        width: Number of beams, at most V + 1.
         end: The token that is both START and END.
         steps: The most words.
         length_exponent: :math:`\lambda`: 0, neuraltalk2's, favours short captions; 1 ranks by the mean.
 
     Returns:
-        ``width`` captions, best first; the places that no finished caption took come last.
+        ``width`` captions, best first; empty ones of minus infinity come last.
 
     Raises:
         InputError: If the width is not between 1 and the number of tokens.
@@ -101,22 +101,22 @@ def beam_search(
         raise InputError(f"Expected a beam of 1 to {tokens} (the number of words), got {width} instead.")
     search = _Search(
         state=jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), state),
-        beams=_nothing(width, steps, end)._replace(log_prob=jnp.full(width, -jnp.inf).at[0].set(0.0)),
+        beams=_empty_captions(width, steps, end)._replace(log_prob=jnp.full(width, -jnp.inf).at[0].set(0.0)),
         ended=jnp.zeros(width, bool),
-        finished=_nothing(width, steps, end),
+        finished=_empty_captions(width, steps, end),
         scores=jnp.full(width, -jnp.inf),
         time=jnp.zeros((), jnp.int32),
     )
 
-    def goes_on(search: _Search) -> jax.Array:
+    def is_unfinished(search: _Search) -> jax.Array:
         return (search.time < steps) & ~jnp.all(search.ended)
 
     def extend(search: _Search) -> _Search:
-        previous = search.beams.tokens[:, jnp.maximum(search.time - 1, 0)]  # END where there is none: START
+        previous = search.beams.tokens[:, jnp.maximum(search.time - 1, 0)]  # at time 0 END, which is START
         state, log_probs = step(search.state, previous)
         proposals, words = jax.lax.top_k(log_probs, width)
-        sums, chosen = jax.lax.top_k((search.beams.log_prob[:, jnp.newaxis] + proposals).reshape(-1), width)
-        parents, words = chosen // width, words.reshape(-1)[chosen].astype(jnp.int32)
+        sums, best = jax.lax.top_k((search.beams.log_prob[:, jnp.newaxis] + proposals).reshape(-1), width)
+        parents, words = best // width, words.reshape(-1)[best].astype(jnp.int32)
         parent_ended = search.ended[parents]
         beams = Decoded(
             search.beams.tokens[parents].at[:, search.time].set(words),
@@ -134,7 +134,7 @@ def beam_search(
             time=search.time + 1,
         )
 
-    return jax.lax.while_loop(goes_on, extend, search).finished
+    return jax.lax.while_loop(is_unfinished, extend, search).finished
 
 
 class _Search(NamedTuple):
@@ -149,20 +149,20 @@ class _Search(NamedTuple):
 def _rank(
     search: _Search, beams: Decoded, finishes: jax.Array, length_exponent: float, end: int
 ) -> tuple[Decoded, jax.Array]:
-    """Puts the captions just finished among those finished before and keeps the best."""
+    """Merges the newly finished captions into the earlier ones and keeps the best."""
     tokens = (search.time + 1).astype(jnp.float32)
     scores = jnp.where(finishes, beams.log_prob / tokens**length_exponent, -jnp.inf)
-    scores, kept = jax.lax.top_k(jnp.concatenate([search.scores, scores]), scores.shape[0])
+    scores, best = jax.lax.top_k(jnp.concatenate([search.scores, scores]), scores.shape[0])
 
-    def just_finished(leaf: jax.Array, empty: jax.Array) -> jax.Array:
+    def newly_finished(leaf: jax.Array, empty: jax.Array) -> jax.Array:
         return jnp.where(finishes.reshape((-1,) + (1,) * (leaf.ndim - 1)), leaf, empty)
 
     width, steps = beams.tokens.shape
-    new = jax.tree.map(just_finished, beams, _nothing(width, steps, end))
-    return jax.tree.map(lambda old, now: jnp.concatenate([old, now])[kept], search.finished, new), scores
+    new = jax.tree.map(newly_finished, beams, _empty_captions(width, steps, end))
+    return jax.tree.map(lambda old, now: jnp.concatenate([old, now])[best], search.finished, new), scores
 
 
-def _nothing(width: int, steps: int, end: int) -> Decoded:
+def _empty_captions(width: int, steps: int, end: int) -> Decoded:
     return Decoded(
         jnp.full((width, steps), end, jnp.int32), jnp.zeros(width, jnp.int32), jnp.full(width, -jnp.inf)
     )

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: the small net whose ImageNet weights come from a package, the bundled default.
+"""EfficientNet-Lite0, a small net whose ImageNet weights are in a package: the bundled default.
 
 Inverted residual blocks with batch normalisation and ReLU6, no squeeze-and-excitation, TensorFlow's "SAME"
 padding. Layers: ``stem``, ``block1`` ... ``block16`` (each with ``expand``, ``depthwise``, ``project`` inside,
@@ -15,11 +15,11 @@ import jax.numpy as jnp
 
 from gradcam_jax.attribution.relu_rules import relu6
 from gradcam_jax.models.convolution import PointwiseConv
-from gradcam_jax.models.layers import DepthwiseConv, Pool, Relu, require_image
+from gradcam_jax.models.layers import DepthwiseConv, FunctionLayer, Relu, require_image
 
 
 class Stage(NamedTuple):
-    """Blocks of one shape: the first strides and widens, the others keep."""
+    """Blocks of one shape; the first has the stride and changes the number of channels."""
 
     blocks: int
     kernel_size: int
@@ -40,7 +40,7 @@ LITE0_STAGES = (
 
 
 class InvertedResidual(nn.Module):
-    """Widens, convolves each channel by itself, narrows; adds its input if the shape allows.
+    """Widens, convolves each channel by itself, narrows; adds the input if it has the output's shape.
 
     Attributes:
         channels: Channels of the output.
@@ -107,12 +107,12 @@ class EfficientNetLite(nn.Module):
                 )(x)
         x = PointwiseConv(1280, name="head")(x)
         x = Relu(self.relu, name="head_relu")(_batch_norm("head_norm")(x))
-        x = Pool(_mean_over_positions, name="pool")(x)
+        x = FunctionLayer(_mean_over_positions, name="pool")(x)
         return x if self.classes is None else nn.Dense(self.classes, name="classifier")(x)
 
 
 def efficientnet_lite0(**fields: Any) -> EfficientNetLite:
-    """Returns EfficientNet-Lite0: RGB, ``(byte - 127) / 128``, 224x224 by its recipe; other sizes work."""
+    """Returns EfficientNet-Lite0: RGB, ``(byte - 127) / 128``, 224x224 by its preprocessing, or any other size."""
     return EfficientNetLite(**fields)
 
 

@@ -1,6 +1,6 @@
-"""The layers that Flax leaves out, each as Caffe, Torch or TensorFlow computes it.
+"""Layers that Flax lacks, each as Caffe, Torch or TensorFlow computes it.
 
-Images are ``(..., H, W, C)``: any number of leading axes, also none.
+Images are ``(..., H, W, C)``, with any number of leading axes.
 """
 
 import functools
@@ -18,7 +18,7 @@ from gradcam_jax.models.tiled_pool import tiled_max_pool
 
 
 class Relu(nn.Module):
-    """A rectifier with a name, so that it can be tapped, and a rule, so that it can be guided.
+    """A rectifier as a layer: it can be tapped by its name, and guided by its rule.
 
     Attributes:
         rule: The activation, for example ``jax.nn.relu`` or ``guided(jax.nn.relu)``.
@@ -32,23 +32,23 @@ class Relu(nn.Module):
         return self.rule(x)
 
 
-class Pool(nn.Module):
-    """A pooling function with a name, so that it can be tapped.
+class FunctionLayer(nn.Module):
+    """A function without parameters as a layer, for example a pooling: it can be tapped by its name.
 
     Attributes:
-        rule: ``(..., H, W, C) -> (..., h, w, C)``.
+        function: What the layer computes.
     """
 
-    rule: Callable[[jax.Array], jax.Array]
+    function: Callable[[jax.Array], jax.Array]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Pools."""
-        return self.rule(x)
+        """Applies the function."""
+        return self.function(x)
 
 
 def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
-    """Takes the maximum over windows that lie wholly inside the image (torch's and Flax's rule).
+    """Returns the maximum over the windows that fit into the image (torch's and Flax's rule).
 
     Args:
         x: ``(..., H, W, C)``.
@@ -65,7 +65,7 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
 
 
 def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
-    """Takes the maximum over windows, the last of which may hang over the edge (Caffe's rule).
+    """Returns the maximum over windows, the last of which may extend past the edge (Caffe's rule).
 
     Args:
         x: ``(..., H, W, C)``.
@@ -93,7 +93,7 @@ def _overhang(length: int, window: int, stride: int) -> int:
 
 
 def adaptive_mean_pool(x: jax.Array, size: int) -> jax.Array:
-    """Averages over a grid of size x size cells, whatever the image's size (torch's rule).
+    """Averages over a grid of size x size cells, for any size of the image (torch's rule).
 
     Cell i covers the samples from floor(i * n / size) to ceil((i + 1) * n / size), so cells may overlap.
 
@@ -126,7 +126,7 @@ def local_response_norm(x: jax.Array, *, size: int, alpha: float, beta: float, k
 
     .. math:: y_c = x_c \Big/ \Big(k + \frac{\alpha}{n} \sum_{|c' - c| \le n/2} x_{c'}^2\Big)^\beta
 
-    with n the size of the window, which is centred; beyond the first and last channel there is nothing.
+    with n the size of the window, which is centred; past the first and last channel it counts zeros.
 
     Args:
         x: ``(..., C)``.
@@ -171,9 +171,9 @@ class DepthwiseConv(nn.Module):
 def depthwise_convolution(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """Convolves each channel with its own kernel, as a sum over the kernel's taps of strided slices.
 
-    Compilers fuse the sum into one loop; on CPUs that is many times faster than a grouped convolution. The
-    gradient is written out because the transpose of a slice is a padding, and a sum of paddings does not fuse:
-    with respect to the image it is the same sum again, over the spread-out gradient with the kernel flipped.
+    Compilers fuse the sum into one loop, on CPUs many times faster than a grouped convolution. The gradient is
+    defined here because the transpose of a slice is a padding, and a sum of paddings does not fuse: with respect
+    to the image it is the same sum over the dilated gradient, with the kernel flipped.
 
     Args:
         x: ``(..., H, W, C)``.
@@ -198,15 +198,15 @@ def _depthwise_forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[ja
 def _depthwise_backward(stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     size, height, width = kernel.shape[0], x.shape[-3], x.shape[-2]
-    spread = _pad(gradient, *(_spread_padding(length, size, stride) for length in (height, width)))
-    to_x = _correlate(spread, kernel[::-1, ::-1], 1, (height, width))
+    dilated = _pad(gradient, *(_dilation_padding(length, size, stride) for length in (height, width)))
+    image_gradient = _correlate(dilated, kernel[::-1, ::-1], 1, (height, width))
     padded, positions = _pad_same(x, size, stride), tuple(range(x.ndim - 1))
     taps = [
         jnp.sum(_window(padded, row, column, stride, gradient.shape) * gradient, axis=positions)
         for row in range(size)
         for column in range(size)
     ]
-    return to_x, jnp.stack(taps).reshape(kernel.shape)
+    return image_gradient, jnp.stack(taps).reshape(kernel.shape)
 
 
 depthwise_convolution.defvjp(_depthwise_forward, _depthwise_backward)
@@ -218,7 +218,7 @@ def _pad_same(x: jax.Array, size: int, stride: int) -> jax.Array:
 
 
 def _pad(x: jax.Array, rows: tuple[int, int, int], columns: tuple[int, int, int]) -> jax.Array:
-    """Pads height and width by zeros: (before, after, between)."""
+    """Pads height and width by zeros, each as (before, after, between)."""
     configuration = [(0, 0, 0)] * (x.ndim - 3) + [rows, columns, (0, 0, 0)]
     return jax.lax.pad(x, jnp.zeros((), x.dtype), configuration)
 
@@ -234,7 +234,7 @@ def _correlate(padded: jax.Array, kernel: jax.Array, stride: int, size: tuple[in
 
 
 def _window(padded: jax.Array, row: int, column: int, stride: int, shape: tuple[int, ...]) -> jax.Array:
-    """Cuts out what one tap of the kernel sees, by ``lax.slice``: indexing is much slower to trace."""
+    """Returns the values that one tap of the kernel multiplies, by ``lax.slice``: indexing traces much slower."""
     *lead, height, width, channels = shape
     start = (*(0 for _ in lead), row, column, 0)
     limit = (*lead, row + (height - 1) * stride + 1, column + (width - 1) * stride + 1, channels)
@@ -247,20 +247,20 @@ def _same_padding(length: int, size: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _spread_padding(length: int, size: int, stride: int) -> tuple[int, int, int]:
-    """Returns the padding, (before, after, between), that undoes the stride on the way back."""
+def _dilation_padding(length: int, size: int, stride: int) -> tuple[int, int, int]:
+    """Returns the padding, (before, after, between), that undoes the stride in the backward pass."""
     before, _ = _same_padding(length, size, stride)
-    spread = (-(-length // stride) - 1) * stride + 1
-    return size - 1 - before, length + before - spread, stride - 1
+    dilated = (-(-length // stride) - 1) * stride + 1
+    return size - 1 - before, length + before - dilated, stride - 1
 
 
 def flatten(x: jax.Array) -> jax.Array:
-    """Lays out ``(..., h, w, c)`` as ``(..., h * w * c)``, channels fastest."""
+    """Reshapes ``(..., h, w, c)`` to ``(..., h * w * c)``, channels fastest."""
     return x.reshape((*x.shape[:-3], -1))
 
 
 def require_image(x: jax.Array, model: str, size: int | None = None) -> None:
-    """Raises unless x is ``(..., H, W, 3)``, and of the one size that a net with a fixed head takes."""
+    """Raises InputError unless x is ``(..., H, W, 3)``, and ``size`` high and wide if there is only one size."""
     if x.ndim < 3 or x.shape[-1] != 3:
         raise InputError(f"{model} takes images (..., H, W, 3), got shape {x.shape} instead.")
     if size is not None and x.shape[-3:-1] != (size, size):

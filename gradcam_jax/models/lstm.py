@@ -1,7 +1,7 @@
-"""One LSTM layer as the original program's two recurrent models have it, over padded batches.
+"""One LSTM layer over padded batches, as in the original program's two recurrent models.
 
-The gates are packed in the order (in, forget, out, candidate), both linear maps carry a bias, there are no
-peepholes and no forget offset. A deep LSTM is several of these modules in a row.
+The gates are packed in the order (in, forget, out, candidate); both linear maps have a bias; there are no
+peepholes and no forget offset. A deep LSTM is a sequence of these modules.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 
 class LstmState(NamedTuple):
-    """What a layer remembers: the cell and the hidden vector, ``(..., features)`` each, in this order."""
+    """A layer's state: the cell and the hidden vector, ``(..., features)`` each, in this order."""
 
     cell: jax.Array
     hidden: jax.Array
@@ -72,16 +72,16 @@ class Lstm(nn.Module):
     def __call__(
         self, sequence: jax.Array, lengths: jax.Array, state: LstmState | None = None
     ) -> tuple[LstmState, jax.Array]:
-        """Runs over a padded sequence; what lies past an example's length changes nothing.
+        """Runs over a padded sequence; the padding past an example's length changes nothing.
 
         Args:
             sequence: ``(..., time, in)``, left-aligned.
             lengths: Number of real steps, ``(...)`` int; from 0 to time.
-            state: The state before the first step; zeros unless given.
+            state: The state before the first step, zeros by default.
 
         Returns:
             The state after each example's last real step, and the hidden vectors ``(..., time, features)``,
-            which past the length repeat the last one. Both equal those of the unpadded sequence exactly.
+            which repeat the last one past the length. Both equal those of the unpadded sequence exactly.
         """
         start = self.initial_state(sequence.shape[:-2], sequence.dtype) if state is None else state
 
@@ -90,8 +90,8 @@ class Lstm(nn.Module):
         ) -> tuple[LstmState, jax.Array]:
             x, time = inputs
             is_real = (time < lengths)[..., jnp.newaxis]
-            kept = jax.tree.map(lambda new, old: jnp.where(is_real, new, old), layer.step(state, x), state)
-            return kept, kept.hidden
+            state = jax.tree.map(lambda new, old: jnp.where(is_real, new, old), layer.step(state, x), state)
+            return state, state.hidden
 
         scan = nn.scan(advance, variable_broadcast="params", split_rngs={"params": False})
         final, hidden = scan(self, start, (jnp.moveaxis(sequence, -2, 0), jnp.arange(sequence.shape[-2])))

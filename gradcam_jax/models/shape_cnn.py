@@ -1,9 +1,9 @@
-"""A small VGG for 64x64 pictures of simple shapes, made so that its maps lie on the shapes.
+"""A small VGG for 64x64 pictures of simple shapes, built so that its maps are on the shapes.
 
-What tells a shape is its outline, which a feature sees as well from without as from within. So nothing is to be
-seen outside: the background is 0, convolutions have no bias, and poolings average, where a maximum would carry
-a shape's colour beyond its edge. The last features are smoothed over ten pixels, which makes the model count how
-much of an outline lies together, and the strongest place of each is all that the layers behind are told.
+A shape is recognised by its outline, which features can detect from outside as well as from inside. So the outside
+has no signal: the background is 0, convolutions have no bias, and poolings average, since a maximum would move a
+shape's colour past its edge. The last features are smoothed over ten pixels, so that the model measures how much
+of an outline is near, and the later layers get only each feature's maximum over positions.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.models.layers import Pool, Relu, require_image
+from gradcam_jax.models.layers import FunctionLayer, Relu, require_image
 
 
 class ShapeCnn(nn.Module):
@@ -25,7 +25,7 @@ class ShapeCnn(nn.Module):
         convolutions: Number of convolutions of each block.
         channels: Channels of each block.
         hidden: Number of features returned.
-        deviation: Of the Gaussian that smooths, in positions of the last block.
+        deviation: Standard deviation of the smoothing Gaussian, in positions of the last block.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
     """
 
@@ -41,17 +41,17 @@ class ShapeCnn(nn.Module):
         require_image(x, "ShapeCnn")
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             if block > 1:
-                x = Pool(halve, name=f"pool{block - 1}")(x)
+                x = FunctionLayer(halve, name=f"pool{block - 1}")(x)
             for index in range(1, count + 1):
                 x = nn.Conv(channels, (3, 3), padding=1, use_bias=False, name=f"conv{block}_{index}")(x)
                 x = Relu(self.relu, name=f"relu{block}_{index}")(x)
-        x = Pool(lambda x: gaussian_blur(x, self.deviation), name="smooth")(x)
-        x = Pool(lambda x: jnp.max(x, axis=(-3, -2)), name="peak")(x)
+        x = FunctionLayer(lambda x: gaussian_blur(x, self.deviation), name="smooth")(x)
+        x = FunctionLayer(lambda x: jnp.max(x, axis=(-3, -2)), name="peak")(x)
         return Relu(self.relu, name="relu_fc")(nn.Dense(self.hidden, name="fc")(x))
 
 
 def halve(x: jax.Array) -> jax.Array:
-    """Averages ``(..., h, w, c)`` over squares of 2x2; an odd last row or column is left out.
+    """Averages ``(..., h, w, c)`` over squares of 2x2, without an odd last row or column.
 
     Example:
         >>> halve(jnp.arange(4.0).reshape(2, 2, 1)).tolist()
@@ -63,7 +63,7 @@ def halve(x: jax.Array) -> jax.Array:
 
 
 def gaussian_blur(x: jax.Array, deviation: float) -> jax.Array:
-    """Smooths ``(..., h, w, c)`` with a Gaussian over the positions; beyond the edge there is nothing.
+    """Smooths ``(..., h, w, c)`` with a Gaussian over the positions, and zeros past the edge.
 
     Args:
         x: ``(..., h, w, c)``.

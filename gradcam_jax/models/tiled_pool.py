@@ -1,7 +1,7 @@
-"""Maximum over windows side by side, with a gradient that is one elementwise pass.
+"""Maximum over adjacent windows, with a gradient that is one elementwise pass.
 
-XLA's own way back selects and scatters, window by window: on CPUs a fifth of VGG's guided backpropagation. And it
-keeps the image for it; here it is a byte for each window.
+XLA's own backward pass selects and scatters window by window, on CPUs a fifth of VGG's guided backpropagation, and
+keeps the image in memory; here the backward pass needs one byte a window.
 """
 
 import functools
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def tiled_max_pool(x: jax.Array, window: int) -> jax.Array:
-    """Takes the maximum of each window; the gradient goes to the first of equal values, row by row.
+    """Returns the maximum of each window; the gradient goes to the first of equal values, row by row.
 
     Args:
         x: ``(..., H, W, C)``, with H and W multiples of the window.
@@ -21,7 +21,7 @@ def tiled_max_pool(x: jax.Array, window: int) -> jax.Array:
     Returns:
         ``(..., H / window, W / window, C)``.
     """
-    # Computed as on the way to a gradient, so that a compiler merges the two where a program has both.
+    # The same operations as with a gradient, so that the compiler merges the two where a program has both.
     return _forward(x, window)[0]
 
 
@@ -48,6 +48,6 @@ tiled_max_pool.defvjp(_forward, _backward)
 
 
 def _tiles(x: jax.Array, window: int) -> jax.Array:
-    """Views ``(..., H, W, C)`` as ``(..., rows, window, columns, window, C)``."""
+    """Reshapes ``(..., H, W, C)`` to ``(..., rows, window, columns, window, C)``."""
     *lead, height, width, channels = x.shape
     return x.reshape((*lead, height // window, window, width // window, window, channels))

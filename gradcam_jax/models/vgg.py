@@ -1,7 +1,7 @@
 """VGG-16 and VGG-19, each layer named as in Caffe: ``conv1_1``, ``relu1_1``, ..., ``pool5``, ``fc6``, ... ``fc8``.
 
-Two variants share the weights' shapes. Caffe's nets take 224x224 only and pool with windows that may hang over
-the edge (no difference at 224). torchvision's pool to a 7x7 grid before ``fc6`` and so take other sizes.
+Two variants have weights of the same shapes. Caffe's nets take 224x224 only and pool with windows that may extend
+past the edge (no difference at 224). torchvision's average over a 7x7 grid before ``fc6`` and so take other sizes.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import jax
 
 from gradcam_jax.models.convolution import SameConv
 from gradcam_jax.models.layers import (
-    Pool,
+    FunctionLayer,
     Relu,
     adaptive_mean_pool,
     flatten,
@@ -21,11 +21,11 @@ from gradcam_jax.models.layers import (
     require_image,
 )
 
-_GRID = 7  # positions along each side of what fc6 takes
+_GRID = 7  # positions along each side of fc6's input
 
 
 class VGG(nn.Module):
-    """Convolutional blocks, each ended by a pooling, then three fully connected layers; in evaluation mode.
+    """Convolutional blocks, each with a pooling at its end, then three fully connected layers, in evaluation mode.
 
     Attributes:
         convolutions: Number of convolutions of each block.
@@ -34,7 +34,7 @@ class VGG(nn.Module):
         classes: Number of logits, or None to return ``relu7``'s features without a classifier.
         relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
         pool: ``pool(x, window, stride)``.
-        input_size: The one size taken, in pixels, or None to average ``pool5`` over a 7x7 grid.
+        input_size: The only size of the images, in pixels, or None to average ``pool5`` over a 7x7 grid.
 
     References:
         Simonyan and Zisserman, arXiv:1409.1556, configurations D and E.
@@ -56,7 +56,7 @@ class VGG(nn.Module):
             for index in range(1, count + 1):
                 x = SameConv(channels, name=f"conv{block}_{index}")(x)
                 x = Relu(self.relu, name=f"relu{block}_{index}")(x)
-            x = Pool(lambda x: self.pool(x, 2, 2), name=f"pool{block}")(x)
+            x = FunctionLayer(lambda x: self.pool(x, 2, 2), name=f"pool{block}")(x)
         if self.input_size is None:
             x = adaptive_mean_pool(x, _GRID)
         x = Relu(self.relu, name="relu6")(nn.Dense(self.hidden, name="fc6")(flatten(x)))
@@ -75,10 +75,10 @@ def vgg19(**fields: Any) -> VGG:
 
 
 def vgg16_torchvision(**fields: Any) -> VGG:
-    """Returns VGG-16 as torchvision runs it: other and non-square sizes of 32 pixels and more work."""
+    """Returns VGG-16 as torchvision computes it, for any height and width of 32 pixels and more."""
     return vgg16(pool=max_pool, input_size=None, **fields)
 
 
 def vgg19_torchvision(**fields: Any) -> VGG:
-    """Returns VGG-19 as torchvision runs it: other and non-square sizes of 32 pixels and more work."""
+    """Returns VGG-19 as torchvision computes it, for any height and width of 32 pixels and more."""
     return vgg19(pool=max_pool, input_size=None, **fields)

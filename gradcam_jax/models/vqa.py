@@ -1,4 +1,4 @@
-"""Visual question answering: a deep LSTM reads the question, a CNN sees the photo, their product is classified.
+"""Visual question answering: an LSTM encodes the question, a CNN the photo, and their product is classified.
 
 The model of the original program ("deeper LSTM, normalised CNN") with any CNN of this package: VGG-19's
 ``relu7`` as published, EfficientNet-Lite0's pooled features, or a small VGG for 64x64 pictures.
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
-from gradcam_jax.models.layers import Pool
+from gradcam_jax.models.layers import FunctionLayer
 from gradcam_jax.models.lstm import Lstm
 from gradcam_jax.models.shape_cnn import ShapeCnn
 from gradcam_jax.models.vgg import vgg19
@@ -25,17 +25,17 @@ def l2_normalize(features: jax.Array) -> jax.Array:
 
 
 def identity(features: jax.Array) -> jax.Array:
-    """Leaves features as they are."""
+    """Returns the features unchanged."""
     return features
 
 
 class WordEmbedding(nn.Module):
-    r"""Looks words up: :math:`e_t = \tanh(W_{w_t} + b)`, with dropout before the tanh in training.
+    r"""Embeds words: :math:`e_t = \tanh(W_{w_t} + b)`, with dropout before the tanh in training.
 
     Attributes:
         words: Length of the vocabulary.
         features: Length of a word's vector.
-        dropout: Fraction of the numbers dropped in training.
+        dropout: Fraction of the values dropped in training.
         kernel_init: Initialiser of the table.
         bias_init: Initialiser of the bias.
     """
@@ -64,13 +64,13 @@ class VQA(nn.Module):
     .. math:: z = \tanh(W_q s + b_q) \odot \tanh(W_i f + b_i), \quad \mathrm{scores} = W_c z + b_c
 
     Attributes:
-        cnn: From images to features, without a classifier; it has a ``relu`` field.
+        cnn: Maps images to features, without a classifier; it has a ``relu`` field.
         words: Length of the question's vocabulary.
         answers: Number of answers.
         embedding: Length of a word's vector.
         hidden: Length of each LSTM layer's cell and hidden vector.
         common: Length of the two vectors that are multiplied.
-        normalize: What is done to the CNN's features; the identity leaves them alone.
+        normalize: Applied to the CNN's features; :func:`identity` changes nothing.
         dropout: Fraction dropped in training before the word's tanh, between the LSTM layers, before both
             projections and before the classifier.
         kernel_init: Initialiser of every matrix but the CNN's.
@@ -92,14 +92,14 @@ class VQA(nn.Module):
     bias_init: jax.nn.initializers.Initializer = nn.initializers.zeros_init()
 
     def setup(self) -> None:
-        """Declares the parts under the names of the checkpoints."""
+        """Declares the layers, named as in the checkpoints."""
         inits = self.kernel_init, self.bias_init
         self.word_embedding = WordEmbedding(self.words, self.embedding, self.dropout, *inits)
         self.lstm_1, self.lstm_2 = Lstm(self.hidden, *inits), Lstm(self.hidden, *inits)
         self.question_projection = self._dense(self.common)
         self.image_projection = self._dense(self.common)
         self.classifier = self._dense(self.answers)
-        self.image_features = Pool(self.normalize)
+        self.image_features = FunctionLayer(self.normalize)
 
     def __call__(self, image: jax.Array, ids: jax.Array, length: jax.Array, *, train: bool = False) -> jax.Array:
         """Scores every answer.
@@ -107,7 +107,7 @@ class VQA(nn.Module):
         Args:
             image: Preprocessed, ``(..., H, W, 3)`` float32.
             ids: Word indices, ``(..., time)`` int, left-aligned.
-            length: Number of words, ``(...)`` int; what lies past it changes nothing.
+            length: Number of words, ``(...)`` int; indices past it change nothing.
             train: Whether to drop out; needs a ``dropout`` key.
 
         Returns:
@@ -125,12 +125,12 @@ class VQA(nn.Module):
 
     def fuse(self, features: jax.Array, question: jax.Array, *, train: bool = False) -> jax.Array:
         """Scores every answer given the image's features and the question's vector, ``(..., 4 * hidden)``."""
-        seen = jnp.tanh(self.image_projection(self._drop(features, train)))
-        asked = jnp.tanh(self.question_projection(self._drop(question, train)))
-        return self.classifier(self._drop(seen * asked, train))
+        image_vector = jnp.tanh(self.image_projection(self._drop(features, train)))
+        question_vector = jnp.tanh(self.question_projection(self._drop(question, train)))
+        return self.classifier(self._drop(image_vector * question_vector, train))
 
     def question(self, ids: jax.Array, length: jax.Array, *, train: bool = False) -> jax.Array:
-        """Reads questions into vectors: cells and hidden vectors of both layers, ``(..., 4 * hidden)``."""
+        """Encodes questions as the cells and hidden vectors of both layers, ``(..., 4 * hidden)``."""
         words = self.word_embedding(ids, train=train)
         first, outputs = self.lstm_1(words, length)
         second, _ = self.lstm_2(self._drop(outputs, train), length)
@@ -144,9 +144,9 @@ class VQA(nn.Module):
 
 
 def _dropped(module: nn.Module, values: jax.Array, rate: float) -> jax.Array:
-    # nn.Dropout would be a layer with a name of its own, and take a place among those that can be tapped.
-    kept = jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, values.shape)
-    return jnp.where(kept, values / (1 - rate), jnp.zeros_like(values))
+    # nn.Dropout would be a further layer among those that can be tapped.
+    mask = jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, values.shape)
+    return jnp.where(mask, values / (1 - rate), jnp.zeros_like(values))
 
 
 def vqa_vgg19(words: int = 12602, answers: int = 1000, **fields: Any) -> VQA:
@@ -161,6 +161,6 @@ def vqa_lite0(words: int, answers: int, **fields: Any) -> VQA:
 
 
 def vqa_small(words: int, answers: int, **fields: Any) -> VQA:
-    """Returns a model for 64x64 pictures of shapes, whose CNN, a small VGG, is trained with the rest."""
+    """Returns a model for 64x64 pictures of shapes, whose CNN, a small VGG, is trained with the head."""
     sizes: dict[str, Any] = {"embedding": 32, "hidden": 64, "common": 128, "normalize": identity}
     return VQA(cnn=ShapeCnn(), words=words, answers=answers, **sizes | fields)

@@ -4,8 +4,8 @@ r"""3x3 convolutions with fewer multiplications, for CPUs: Winograd's F(2x2, 3x3
 
 turns a 4x4 window d of the image and a 3x3 kernel g into a 2x2 window Y of the result. Over all channels the
 product is a matrix multiplication for each of the 16 positions of the window: 4 multiplications a pixel where
-the convolution has 9. The arithmetic is float32 throughout, with errors of about 1e-6 of the largest value, as
-small as those of the plain sum. GPUs and TPUs keep their own convolutions.
+the convolution has 9. The arithmetic is float32, with errors of about 1e-6 of the largest value, as with the plain
+sum. GPUs and TPUs use their own convolutions.
 
 References:
     Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv:1509.09308, section 4.1.
@@ -17,15 +17,15 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-_FEWEST_CHANNELS = 32  # with fewer, adding up the windows costs more than the multiplications saved
-_SIDES = (8, 160)  # in pixels: smaller maps are all border; on larger ones the memory traffic outweighs the gain
+_FEWEST_CHANNELS = 32  # with fewer, the transforms cost more than the saved multiplications
+_SIDES = (8, 160)  # in pixels: smaller maps are mostly border; larger ones are bound by memory traffic
 _SEPARATE_TILES = 512  # windows a map from which 16 matrix products beat one batched product
 
 _Windows = list[list[jax.Array]]  # 4x4 or 2x2 arrays, each (..., rows, columns, channels)
 
 
 def suits_winograd(x: jax.Array, kernel: jax.Array) -> bool:
-    """Tells whether the transformed convolution is the faster one on CPUs, by the shapes and dtypes alone."""
+    """Returns whether the transformed convolution is faster on CPUs, by the shapes and dtypes alone."""
     wide = min(kernel.shape[2:]) >= _FEWEST_CHANNELS
     sized = all(_SIDES[0] <= length <= _SIDES[1] for length in x.shape[-3:-1])
     return kernel.shape[:2] == (3, 3) and wide and sized and x.dtype in (jnp.float32, jnp.float64)
@@ -57,8 +57,8 @@ def convolve_3x3(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None 
     Args:
         x: ``(..., H, W, inputs)``.
         kernel: ``(3, 3, inputs, outputs)``.
-        transformed: The kernel as :func:`transform_kernel` gives it, if it is at hand: computed once, it saves
-            a few per cent of every call on a CPU. Its own gradient is zero; the kernel's is complete.
+        transformed: The kernel's transform by :func:`transform_kernel`, if it was computed before: it saves a few
+            per cent of every call on a CPU. Its own gradient is zero; the kernel's is complete.
 
     Returns:
         ``(..., H, W, outputs)``.
@@ -69,7 +69,7 @@ def convolve_3x3(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None 
 
 
 def plain_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Does the same by the platform's own convolution."""
+    """Computes :func:`convolve_3x3` by the platform's own convolution."""
     batch = x.reshape((-1, *x.shape[-3:]))
     axes = ("NHWC", "HWIO", "NHWC")
     result = jax.lax.conv_general_dilated(batch, kernel, (1, 1), "SAME", dimension_numbers=axes)
@@ -77,11 +77,11 @@ def plain_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def winograd_convolution(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None = None) -> jax.Array:
-    """Does the same by Winograd's transforms, on any platform."""
+    """Computes :func:`convolve_3x3` by Winograd's transforms, on any platform."""
     height, width = x.shape[-3:-1]
     transformed = transform_kernel(kernel) if transformed is None else transformed
     windows = _transform_windows(_overlapping_windows(x))
-    return _interleave(_collect(_multiply(windows, transformed)))[..., :height, :width, :]
+    return _interleave(_transform_products(_multiply(windows, transformed)))[..., :height, :width, :]
 
 
 def _plain(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None) -> jax.Array:
@@ -90,10 +90,10 @@ def _plain(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None) -> ja
 
 
 def _forward(x: Any, kernel: Any, transformed: Any) -> tuple[jax.Array, Any]:
-    """Keeps the image for the way back only if the kernel is differentiated, as in training."""
-    ready = None if transformed is None else transformed.value
-    result = convolve_3x3(x.value, kernel.value, ready)
-    return result, (x.value if kernel.perturbed else None, kernel.value, ready)
+    """Keeps the image for the backward pass only if the kernel is differentiated, as in training."""
+    transform = None if transformed is None else transformed.value
+    result = convolve_3x3(x.value, kernel.value, transform)
+    return result, (x.value if kernel.perturbed else None, kernel.value, transform)
 
 
 def _backward(residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array | None, None]:
@@ -101,15 +101,16 @@ def _backward(residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array
     if isinstance(gradient, SymbolicZero):
         gradient = jnp.zeros(gradient.shape, gradient.dtype)
     flipped = jnp.swapaxes(kernel[::-1, ::-1], -2, -1)
-    to_x = convolve_3x3(gradient, flipped, None if transformed is None else _turn_around(transformed))
+    transform = None if transformed is None else _backward_transform(transformed)
+    image_gradient = convolve_3x3(gradient, flipped, transform)
     if x is None:
-        return to_x, None, None
-    _, pull_back = jax.vjp(lambda kernel: plain_convolution(x, kernel), kernel)
-    return to_x, pull_back(gradient)[0], None
+        return image_gradient, None, None
+    _, vjp = jax.vjp(lambda kernel: plain_convolution(x, kernel), kernel)
+    return image_gradient, vjp(gradient)[0], None
 
 
-def _turn_around(transformed: jax.Array) -> jax.Array:
-    """Returns the transform of the kernel that takes a gradient back: flipped, inputs and outputs exchanged."""
+def _backward_transform(transformed: jax.Array) -> jax.Array:
+    """Returns the transform of the backward pass's kernel: flipped, with inputs and outputs exchanged."""
     order = jnp.array([3, 1, 2, 0])  # flipping three rows exchanges the first and last of their four combinations
     return jnp.swapaxes(transformed[order][:, order], -2, -1)
 
@@ -139,19 +140,19 @@ def _transform_windows(windows: _Windows) -> _Windows:
     def spread(first: jax.Array, second: jax.Array, third: jax.Array, fourth: jax.Array) -> list[jax.Array]:
         return [first - third, second + third, third - second, second - fourth]
 
-    return _both_ways(windows, spread)
+    return _over_rows_and_columns(windows, spread)
 
 
-def _collect(products: _Windows) -> _Windows:
+def _transform_products(products: _Windows) -> _Windows:
     """Computes A^T m A."""
 
-    def add_up(first: jax.Array, second: jax.Array, third: jax.Array, fourth: jax.Array) -> list[jax.Array]:
+    def combine(first: jax.Array, second: jax.Array, third: jax.Array, fourth: jax.Array) -> list[jax.Array]:
         return [first + second + third, second - third - fourth]
 
-    return _both_ways(products, add_up)
+    return _over_rows_and_columns(products, combine)
 
 
-def _both_ways(windows: _Windows, combine: Any) -> _Windows:
+def _over_rows_and_columns(windows: _Windows, combine: Any) -> _Windows:
     """Combines the four rows of a window, then its four columns."""
     combined_rows = zip(*(combine(*column) for column in zip(*windows, strict=True)), strict=True)
     return [combine(*row) for row in combined_rows]
@@ -169,7 +170,7 @@ def _multiply(windows: _Windows, transformed: jax.Array) -> _Windows:
 
 
 def _interleave(windows: _Windows) -> jax.Array:
-    """Puts 2x2 windows side by side: ``(..., rows, columns, channels)`` each, to twice the rows and columns."""
+    """Joins the arrays of 2x2 windows, ``(..., rows, columns, channels)`` each, to twice the rows and columns."""
     *lead, rows, columns, channels = windows[0][0].shape
     lines = [jnp.stack(row, axis=-2).reshape((*lead, rows, 2 * columns, channels)) for row in windows]
     return jnp.stack(lines, axis=-3).reshape((*lead, 2 * rows, 2 * columns, channels))

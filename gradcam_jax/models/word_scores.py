@@ -1,4 +1,4 @@
-"""The log-probability of one given word a step, made so that explaining many words costs little more than one."""
+"""The log-probability of one word a step, whose gradients for many words cost little more than for one."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ def word_log_probabilities(hidden: jax.Array, kernel: jax.Array, bias: jax.Array
 
     A step's score depends on that step's hidden vector alone, so its gradient
     :math:`\partial s_t / \partial h_t = W_{w_t} - W \mathrm{softmax}(W^T h_t + b)` is computed with the value,
-    once for all steps. The backward pass of any sum of scores is then a product with that gradient, and K
-    targets do not run K times through the vocabulary.
+    once for all steps. The backward pass of any sum of scores is then a product with that gradient, and K targets
+    do not need K products with the vocabulary's matrix.
 
     Args:
         hidden: The recurrent net's hidden vectors, ``(..., steps, hidden)``.
@@ -42,16 +42,16 @@ def _log_probabilities(hidden: jax.Array, kernel: jax.Array, bias: jax.Array, wo
 
 
 def _forward(hidden: jax.Array, kernel: jax.Array, bias: jax.Array, words: jax.Array) -> tuple[jax.Array, Any]:
-    scores, pull_back = jax.vjp(lambda vectors: _log_probabilities(vectors, kernel, bias, words), hidden)
-    (gradients,) = pull_back(jnp.ones_like(scores))
+    scores, vjp = jax.vjp(lambda vectors: _log_probabilities(vectors, kernel, bias, words), hidden)
+    (gradients,) = vjp(jnp.ones_like(scores))
     return scores, (gradients, hidden, kernel, bias, words)
 
 
 def _backward(residuals: Any, cotangent: jax.Array) -> tuple[jax.Array | None, ...]:
     gradients, hidden, kernel, bias, words = residuals
-    # Dead code, which the compiler drops, unless somebody differentiates by the decoder's parameters.
-    _, pull_back = jax.vjp(lambda matrix, offset: _log_probabilities(hidden, matrix, offset, words), kernel, bias)
-    return (cotangent[..., jnp.newaxis] * gradients, *pull_back(cotangent), None)
+    # The compiler drops this where the decoder's parameters are not differentiated.
+    _, vjp = jax.vjp(lambda matrix, offset: _log_probabilities(hidden, matrix, offset, words), kernel, bias)
+    return (cotangent[..., jnp.newaxis] * gradients, *vjp(cotangent), None)
 
 
 word_log_probabilities.defvjp(_forward, _backward)

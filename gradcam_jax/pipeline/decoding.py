@@ -13,11 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.photos import read_photo
-from gradcam_jax.images.preprocessing import Preprocessing
+from gradcam_jax.images import Preprocessing, network_image, read_photo
 from gradcam_jax.pipeline.items import Item
 
-Wanted = TypeVar("Wanted")
+Source = TypeVar("Source")
 Made = TypeVar("Made")
 
 
@@ -26,9 +25,9 @@ class Decoded(NamedTuple):
 
     Attributes:
         item: What it is.
-        image: RGB in [0, 1] as float32, or the bytes that the recipe made, uint8, ``(size, size, 3)``; None if
-            there is an error, or once the image is part of a batch.
-        inputs: What else the model takes for this image, by name.
+        image: RGB in [0, 1] as float32, or uint8 where the preprocessing works on bytes, ``(size, size, 3)``;
+            None if there is an error, or once the image is part of a batch.
+        arrays: What goes with the image, by name.
         photo: The photo, uint8 ``(H, W, 3)``, if pictures are to be made of it.
         box: The part of the photo that the image shows, ``(left, top, right, bottom)`` in pixels.
         error: Why there is no image; empty if there is one.
@@ -37,7 +36,7 @@ class Decoded(NamedTuple):
 
     item: Item
     image: np.ndarray | None
-    inputs: Mapping[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
     photo: np.ndarray | None
     box: tuple[float, float, float, float]
     error: str
@@ -46,9 +45,9 @@ class Decoded(NamedTuple):
 
 def decode(
     item: Item,
-    recipe: Preprocessing,
+    preprocessing: Preprocessing,
     size: int,
-    request: Callable[[Item], Mapping[str, np.ndarray]],
+    encode: Callable[[Mapping[str, str]], Mapping[str, np.ndarray]],
     *,
     keep_photo: bool = False,
     scaled: bool = False,
@@ -57,9 +56,10 @@ def decode(
 
     Args:
         item: What to read.
-        recipe: The model's preprocessing.
+        preprocessing: The model's.
         size: Side of the network's image, in pixels.
-        request: From the item to the model's other inputs; raises InputError if it asks for what is not there.
+        encode: From what is asked about the image to the arrays that go with it; raises InputError for what is not
+            there.
         keep_photo: Whether the photo is kept, to draw on it.
         scaled: Whether JPEGs far larger than needed are decoded at 1/2, 1/4 or 1/8 of their size.
     """
@@ -67,19 +67,18 @@ def decode(
     try:
         if item.problem:
             raise InputError(item.problem)
-        inputs = request(item)
+        arrays = encode(item.request)
         photo = item.pixels() if item.pixels else read_photo(item.path, at_least=2 * size if scaled else None)
-        resized = recipe.resize(photo, size)
-        image = np.rint(resized.image * 255).astype(np.uint8) if recipe.in_bytes else resized.image
+        resized = network_image(photo, preprocessing, size)
         kept = photo if keep_photo else None
-        return Decoded(item, image, inputs, kept, resized.box, "", time.perf_counter() - started)
+        return Decoded(item, resized.image, arrays, kept, resized.box, "", time.perf_counter() - started)
     except (InputError, OSError, MemoryError) as error:
-        why = str(error) or type(error).__name__
-        return Decoded(item, None, {}, None, (0.0, 0.0, 0.0, 0.0), why, time.perf_counter() - started)
+        reason = str(error) or type(error).__name__
+        return Decoded(item, None, {}, None, (0.0, 0.0, 0.0, 0.0), reason, time.perf_counter() - started)
 
 
 def in_order(
-    make: Callable[[Wanted], Made], wanted: Iterable[Wanted], pool: ThreadPoolExecutor, *, ahead: int
+    make: Callable[[Source], Made], sources: Iterable[Source], pool: ThreadPoolExecutor, *, ahead: int
 ) -> Iterator[Made]:
     """Yields ``make(x)`` for each x in order, made in a pool, at most so many ahead of what is taken.
 
@@ -90,8 +89,8 @@ def in_order(
     """
     waiting: collections.deque[Future[Made]] = collections.deque()
     try:
-        for one in wanted:
-            waiting.append(pool.submit(make, one))
+        for source in sources:
+            waiting.append(pool.submit(make, source))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -107,13 +106,13 @@ class Batch(NamedTuple):
     Attributes:
         decoded: The images that count, in order, and between them those that failed.
         images: ``(batch, size, size, 3)``.
-        inputs: Name -> ``(batch, ...)``.
+        arrays: Name -> ``(batch, ...)``.
         count: How many of the rows count.
     """
 
     decoded: list[Decoded]
     images: np.ndarray
-    inputs: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
     count: int
 
 
@@ -146,6 +145,6 @@ def _stacked(group: list[Decoded], size: int) -> Batch:
         return Batch(group, np.empty(0), {}, 0)
     rows = [*good, *[good[-1]] * (size - len(good))]
     images = np.stack([one.image for one in rows])
-    inputs = {name: np.stack([one.inputs[name] for one in rows]) for name in rows[0].inputs}
+    arrays = {name: np.stack([one.arrays[name] for one in rows]) for name in rows[0].arrays}
     # The network's images are in the batch now; they need not be held twice.
-    return Batch([one._replace(image=None) for one in group], images, inputs, len(good))
+    return Batch([one._replace(image=None) for one in group], images, arrays, len(good))

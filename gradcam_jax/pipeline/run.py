@@ -13,18 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gradcam_jax.engine.devices import DeviceFunction
 from gradcam_jax.errors import InputError
 from gradcam_jax.pipeline.decoding import Batch, Decoded, batches, decode, in_order
-from gradcam_jax.pipeline.device import DeviceFunction
 from gradcam_jax.pipeline.items import Item
-from gradcam_jax.pipeline.job import Job
 from gradcam_jax.pipeline.store import RunStore
+from gradcam_jax.tasks.task import Task
 
 _ON_DEVICE = 2  # batches: one is computed while the next is moved there
 
@@ -61,8 +60,8 @@ class Progress:
     write_seconds: float = 0.0
 
 
-def explain_images(
-    job: Job,
+def explain_items(
+    task: Task,
     function: DeviceFunction,
     items: Iterator[Item],
     store: RunStore,
@@ -77,8 +76,8 @@ def explain_images(
     """Explains every image that is not done yet, and writes the results.
 
     Args:
-        job: The task and the model.
-        function: The job on its devices.
+        task: The task and the model.
+        function: The task's function on its devices, as :func:`device_function` makes it.
         items: What to explain; only as much is read as is about to be needed.
         store: Where results go, entered as a context by the caller.
         batch_size: Images a batch, over all devices; a multiple of their number.
@@ -98,10 +97,15 @@ def explain_images(
     progress, started = Progress(), time.perf_counter()
     broken: list[InputError] = []
     read = functools.partial(
-        decode, recipe=job.recipe, size=job.size, request=job.request, keep_photo=draw is not None, scaled=scaled
+        decode,
+        preprocessing=task.plan.preprocessing,
+        size=task.size,
+        encode=task.encode,
+        keep_photo=draw is not None,
+        scaled=scaled,
     )
     with ThreadPoolExecutor(workers, "decode", initializer=_yield_to_the_device) as pool:
-        writer = _Writer(job, store, progress, started, draw, pool, report)
+        writer = _Writer(task, store, progress, started, draw, pool, report)
         undone = _undone(items, store, progress, stop, broken)
         decoded = in_order(read, undone, pool, ahead=2 * batch_size + workers)
         with writer:
@@ -111,7 +115,7 @@ def explain_images(
                 progress.starved_seconds += begun - waiting
                 results = None
                 if batch.count:
-                    moved = jax.block_until_ready(function.put(batch.images, batch.inputs))
+                    moved = jax.block_until_ready(function.put(batch.images, batch.arrays))
                     progress.transfer_seconds += time.perf_counter() - begun
                     results = function(*moved)
                 writer.take(batch, results)
@@ -149,7 +153,7 @@ class _Writer:
 
     def __init__(
         self,
-        job: Job,
+        task: Task,
         store: RunStore,
         progress: Progress,
         started: float,
@@ -157,7 +161,7 @@ class _Writer:
         pool: ThreadPoolExecutor,
         report: Callable[[Progress], None],
     ):
-        self._job, self._store, self._progress, self._started = job, store, progress, started
+        self._task, self._store, self._progress, self._started = task, store, progress, started
         self._draw, self._pool, self._report = draw, pool, report
         self._batches: queue.Queue[Any] = queue.Queue(maxsize=_ON_DEVICE - 1)
         self._thread = threading.Thread(target=self._work, name="write", daemon=True)
@@ -199,27 +203,40 @@ class _Writer:
             arrays = jax.device_get(results)
             rows = [{name: array[row] for name, array in arrays.items()} for row in range(batch.count)]
         since = time.perf_counter()
-        good = [one for one in batch.decoded if not one.error]
-        if self._draw is not None:
-            list(self._pool.map(self._draw, good, rows))
         results_of = iter(rows)
-        for one in batch.decoded:
-            self._progress.decode_seconds += one.seconds
-            fields = {"id": one.item.id, "path": one.item.path}
+        explained = [self._described(one, None if one.error else next(results_of)) for one in batch.decoded]
+        if self._draw is not None:
+            good = [one for one in explained if not one.error]
+            list(self._pool.map(self._draw, [one.decoded for one in good], [one.description for one in good]))
+        for one in explained:
+            self._progress.decode_seconds += one.decoded.seconds
+            fields = {"id": one.decoded.item.id, "path": one.decoded.item.path}
             if one.error:
                 self._store.add_failure(fields, one.error)
                 self._progress.failed += 1
             else:
-                row = next(results_of)
-                self._store.add({**fields, **self._job.describe(row)}, row)
+                first = one.description.rows[0]
+                fields |= {"prediction": one.description.prediction, "score": first.score}
+                self._store.add({**fields, "all_negative": first.all_negative}, one.row)
                 self._progress.explained += 1
         now = time.perf_counter()
         self._progress.write_seconds += now - since
         self._progress.seconds = now - self._started
         self._report(self._progress)
 
+    def _described(self, decoded: Decoded, row: Row | None) -> "_Explained":
+        if row is None:
+            return _Explained(decoded, {}, None, decoded.error)
+        try:
+            return _Explained(decoded, row, self._task.describe(row, decoded.item.request), "")
+        except InputError as error:
+            return _Explained(decoded, row, None, str(error))
 
-def open_store(job: Job, folder: str | Path, **options: Any) -> RunStore:
-    """Returns the store of a job's run; the options are :class:`RunStore`'s."""
-    settings = {**job.settings, "recipe": job.recipe.name, "input_size": job.size}
-    return RunStore(folder, settings | {"dtype": "bfloat16" if job.in_bfloat16 else "float32"}, **options)
+
+class _Explained(NamedTuple):
+    """One image with its results and what is said of it, or why there is nothing to be said."""
+
+    decoded: Decoded
+    row: Row
+    description: Any
+    error: str

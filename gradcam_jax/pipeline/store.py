@@ -11,7 +11,6 @@ several processes each has a manifest and shards of its own, ``manifest-1of4.jso
 import contextlib
 import errno
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ import safetensors.numpy
 from gradcam_jax.downloads.file_lock import exclusive
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.formats.safetensors_file import read_safetensors_metadata
+from gradcam_jax.formats.whole_file import write_whole
 from gradcam_jax.pipeline.manifest import FAILED, OK, Done, append_lines, read_done, repair
 
 SETTINGS, SHARDS, IDS = "run.json", "shards", "ids"
@@ -173,10 +173,7 @@ class RunStore:
                     f"{str(self.folder)!r} holds a run of other settings ({shown}). Choose another --out_path."
                 )
             return
-        # Several processes may start at once; each writes the same content under a name of its own.
-        temporary = path.with_suffix(f".{self._prefix}{os.getpid()}.part")
-        temporary.write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
 
     def _shard_path(self, name: str) -> Path:
         return self.folder / SHARDS / (name + _SUFFIX)
@@ -192,7 +189,7 @@ class RunStore:
 
     def _remove_unnamed(self, names: set[str]) -> None:
         for path in (self.folder / SHARDS).iterdir():
-            stem = path.name.partition(".")[0]
+            stem = path.name.lstrip(".").partition(".")[0]
             own = stem.startswith(self._prefix) if self._prefix else stem.isdigit()
             if own and path.name.removesuffix(_SUFFIX) not in names:
                 path.unlink()
@@ -209,29 +206,7 @@ def _line(fields: Mapping[str, Any], status: str, **others: Any) -> dict[str, An
 
 
 def _write_shard(path: Path, arrays: Mapping[str, np.ndarray], ids: list[str]) -> None:
-    """Writes a shard under its name only once it is whole and on the disk."""
-    temporary = path.with_suffix(".part")
-    try:
-        safetensors.numpy.save_file(dict(arrays), temporary, metadata={IDS: json.dumps(ids)})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except safetensors.SafetensorError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(errno.ENOSPC if "space" in str(error).lower() else errno.EIO, str(error)) from error
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    write_whole(path, safetensors.numpy.save(dict(arrays), metadata={IDS: json.dumps(ids)}))
 
 
 @contextlib.contextmanager

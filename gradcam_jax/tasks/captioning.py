@@ -1,23 +1,125 @@
 """Image captioning: a target is a span of the caption's words, its score the sum of their log-probabilities."""
 
 import functools
-from collections.abc import Mapping
-from typing import Any
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from gradcam_jax.attribution.gradients import linearize
-from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.engine.explanation import CamMethod, Explanation, explain_targets
+from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
+from gradcam_jax.engine.core import Parts
+from gradcam_jax.engine.spec import Spec
+from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.models.captioner import MAX_WORDS, Captioner, guided_captioner
+from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 from gradcam_jax.models.decoding import Decoded, State, Step, beam_search, sample
+from gradcam_jax.tasks.indices import blank_note, guided_parts
+from gradcam_jax.tasks.rows import Description, Row
+from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
+from gradcam_jax.text.captions import Caption, UnknownWordsWarning, encode_caption, find_phrase
+from gradcam_jax.text.vocabulary import UNKNOWN, Vocabulary
+from gradcam_jax.zoo import Loaded, find_layer
 
-Variables = Mapping[str, Any]
+LENGTH_EXPONENT = 0.5
+"""Chosen by CIDEr and BLEU-4 on validation photos: neuraltalk2's plain sum favours captions that stop early."""
+
+BEAM_SIZE = 3
 
 
-def span_score(word_scores: jax.Array, mask: jax.Array) -> jax.Array:
+class Spoken(NamedTuple):
+    """What a captioner says of one photo.
+
+    Attributes:
+        tokens: The caption explained: the one given, else the best one written, ``(MAX_WORDS,)`` int32.
+        length: Its number of words, () int32.
+        word_scores: Log-probability of each word after those before it, ``(MAX_WORDS,)``.
+        written: The captions that the model writes itself, best first.
+    """
+
+    tokens: jax.Array
+    length: jax.Array
+    word_scores: jax.Array
+    written: Decoded
+
+
+def captioning(
+    loaded: Loaded,
+    setting: Setting = DEFAULT_SETTING,
+    *,
+    caption: str = "",
+    phrases: str = "",
+    beam_size: int = BEAM_SIZE,
+    length_exponent: float = LENGTH_EXPONENT,
+    keep_case: bool = False,
+) -> Task:
+    """Returns the task of explaining captions, whole and word by word, from one forward pass of the CNN.
+
+    The signed maps of the words add up to the caption's, and to a phrase's.
+
+    Args:
+        loaded: A captioner.
+        setting: How it is fed and mapped.
+        caption: The caption of every photo that brings none itself; empty: the one that the model writes.
+        phrases: Comma-separated phrases of the caption to explain as well.
+        beam_size: Beams kept while captions are written; 1 is the original program's greedy choice.
+        length_exponent: How captions of different lengths are compared while writing; 0 is neuraltalk2's sum.
+        keep_case: Whether capitals of a given caption are left, as in the original program.
+
+    Raises:
+        InputError: If the caption cannot be read, or there is no such layer or preprocessing.
+
+    References:
+        Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 7.1; ramprs/grad-cam, ``captioning.lua``.
+    """
+    preprocessing, size = preprocessing_and_size(loaded, setting)
+    layer = find_layer(loaded, setting.layer, size)
+    if not 1 <= beam_size <= len(loaded.words) + 1:
+        raise InputError(
+            f"Expected a beam of 1 to {len(loaded.words) + 1} (the number of words), got {beam_size} instead."
+        )
+    read = functools.partial(_read, vocabulary=loaded.words, lower=not keep_case)
+    everywhere = read(caption) if caption.strip() else None
+
+    def caption_of(request: Request) -> Caption | None:
+        own = request.get("caption", "")
+        if not own.strip():
+            return everywhere
+        with warnings.catch_warnings():
+            # Of a million captions not each can be warned about; UNK stands in the tokens.
+            warnings.simplefilter("ignore", UnknownWordsWarning)
+            return read(own)
+
+    def encode(request: Request) -> dict[str, np.ndarray]:
+        given = caption_of(request)
+        if given is None:
+            return {"tokens": np.full(MAX_WORDS, len(loaded.words), np.int32), "length": np.array(0, np.int32)}
+        return {"tokens": given.tokens, "length": np.array(len(given.words), np.int32)}
+
+    def describe(results: Mapping[str, np.ndarray], request: Request) -> Description:
+        wanted = request.get("phrases") or phrases
+        typed = request.get("caption", "").strip() or caption.strip()
+        return describe_caption(results, loaded.words, caption_of(request), phrases=wanted, file_name=typed)
+
+    method = counterfactual_grad_cam if setting.counterfactual else grad_cam
+    spec = Spec(span_score, (("cam", layer, method),), _spans, guided_targets=(0, 1, None))
+    return Task(
+        name="captioning",
+        loaded=loaded,
+        layer=layer,
+        size=size,
+        forward=tapped(loaded.model, loaded.variables, layer, method=speaking(beam_size, length_exponent)),
+        plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise),
+        settings={"caption": caption, "beam_size": beam_size, "length_exponent": length_exponent},
+        encode=encode,
+        describe=describe,
+    )
+
+
+def span_score(spoken: Spoken, mask: jax.Array) -> jax.Array:
     r"""Adds up the log-probabilities of the marked words.
 
     .. math:: S = \sum_j m_j \log p(w_j \mid x, w_{<j})
@@ -25,125 +127,183 @@ def span_score(word_scores: jax.Array, mask: jax.Array) -> jax.Array:
     With every word marked this is the original program's score: no term for END, no division by the length.
 
     Args:
-        word_scores: Log-probability of each word after those before it, ``(MAX_WORDS,)``.
+        spoken: What the captioner says.
         mask: 1 where a word counts, 0 elsewhere, ``(MAX_WORDS,)``.
     """
-    return jnp.sum(word_scores * mask)
+    return jnp.sum(spoken.word_scores * mask)
 
 
-def explain_caption(
-    model: Captioner,
-    variables: Variables,
-    layer: str,
-    image: jax.Array,
-    tokens: jax.Array,
-    masks: jax.Array,
-    *,
-    method: CamMethod = grad_cam,
-) -> Explanation:
-    """Explains spans of a caption: the whole, each word, any phrase; from one forward pass of the CNN.
+@functools.cache
+def speaking(beam_size: int, length_exponent: float) -> Callable[..., Spoken]:
+    """Returns the captioner's method ``(image, tokens, length) -> Spoken``, for :func:`gradcam_jax.tapped`.
 
-    A pure function of the arrays; ``jax.jit`` it. The signed maps of the words add up to the caption's.
+    Where the length is 0 no caption is given, and the best one that the model writes is read: writing and reading
+    share the image's forward pass. No gradient passes the choice of words.
 
     Args:
-        model: A captioner.
-        variables: Its variables.
-        layer: The layer whose activations are mapped, such as ``"cnn/head_relu"``.
-        image: What the CNN takes, ``(H, W, 3)`` float32.
-        tokens: The caption, ``(MAX_WORDS,)`` int; what pads it does not matter.
-        masks: The words that each target is about, ``(targets, MAX_WORDS)`` float32.
-        method: Makes a map from activations and gradients.
-
-    Returns:
-        An :class:`Explanation`; ``outputs`` are the words' log-probabilities, ``(MAX_WORDS,)``.
-
-    References:
-        Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 7.1; ramprs/grad-cam, ``captioning.lua``.
+        beam_size: Beams kept while captions are written.
+        length_exponent: See :func:`gradcam_jax.models.decoding.beam_search`.
     """
-    forward = tapped(model, variables, layer, method="word_scores")
-    guided_forward = tapped(guided_captioner(model), variables, (), method="word_scores")
-    return explain_targets(forward, guided_forward, span_score, layer, image, masks, tokens, method=method)
 
+    def speak(model: Captioner, image: jax.Array, tokens: jax.Array, length: jax.Array) -> Spoken:
+        vector = model.image_vector(image)
+        # A copy of its own: a bound module cannot run inside the search's loop.
+        writer, variables = model.clone(parent=None), {"params": model.variables["params"]}
 
-def explain_maps(
-    model: Captioner,
-    variables: Variables,
-    layer: str,
-    image: jax.Array,
-    tokens: jax.Array,
-    masks: jax.Array,
-    *,
-    method: CamMethod = grad_cam,
-) -> jax.Array:
-    """Returns the signed maps alone, ``(targets, h, w)``: one forward pass, and no backward pass to the pixels.
+        def write(vector: jax.Array) -> Decoded:
+            return write_captions(writer, variables, vector, width=beam_size, length_exponent=length_exponent)
 
-    Args:
-        model: A captioner.
-        variables: Its variables.
-        layer: The layer whose activations are mapped.
-        image: What the CNN takes, ``(H, W, 3)``.
-        tokens: The caption, ``(MAX_WORDS,)`` int.
-        masks: The words that each target is about, ``(targets, MAX_WORDS)``.
-        method: Makes a map from activations and gradients.
-    """
-    forward = tapped(model, variables, layer, method="word_scores")
+        written = jax.vmap(write)(jax.lax.stop_gradient(vector))
+        tokens = jnp.where((length > 0)[:, jnp.newaxis], tokens, written.tokens[:, 0])
+        return Spoken(
+            tokens, jnp.where(length > 0, length, written.length[:, 0]), model.read_words(vector, tokens), written
+        )
 
-    def explain(mask: jax.Array) -> jax.Array:
-        _, activations, gradients = linearize(forward, lambda scores: span_score(scores, mask), image, tokens)
-        return method(activations[layer], gradients[layer], rectify=False)
-
-    return jax.vmap(explain)(masks)
+    return speak
 
 
 def write_captions(
-    model: Captioner,
-    variables: Variables,
-    image: jax.Array,
-    *,
-    width: int = 1,
-    length_exponent: float = 0.0,
+    model: Captioner, variables: Any, vector: Any, *, width: int = 1, length_exponent: float = 0.0
 ) -> Decoded:
-    """Writes the likeliest captions of one image by beam search; width 1 is the original program's greedy choice.
+    """Writes the most probable captions of one image from its vector, by beam search; needs no CNN.
 
     Args:
         model: A captioner.
-        variables: Its variables.
-        image: What the CNN takes, ``(H, W, 3)``.
-        width: Number of beginnings kept, and of captions returned.
+        variables: Its variables, the CNN's left out or not.
+        vector: The image's, ``(embedding_size,)``.
+        width: Number of beams kept, and of captions returned; 1 is the original program's greedy choice.
         length_exponent: See :func:`gradcam_jax.models.decoding.beam_search`.
 
     Returns:
         ``width`` captions, best first.
     """
-    vector = model.apply(variables, image, method="image_vector")
-    return captions_from_vector(model, variables, vector, width=width, length_exponent=length_exponent)
-
-
-def captions_from_vector(
-    model: Captioner, variables: Variables, vector: Any, *, width: int = 1, length_exponent: float = 0.0
-) -> Decoded:
-    """Does what :func:`write_captions` does from the image's vector, ``(embedding_size,)``; needs no CNN."""
     state, step = _writer(model, variables, vector)
     return beam_search(step, state, width=width, end=model.words, steps=MAX_WORDS, length_exponent=length_exponent)
 
 
 def sample_caption(
-    model: Captioner, variables: Variables, image: jax.Array, key: jax.Array, *, temperature: float = 1.0
+    model: Captioner, variables: Any, vector: Any, key: jax.Array, *, temperature: float = 1.0
 ) -> Decoded:
-    """Draws one caption of an image by chance.
+    """Draws one caption of an image by chance, from its vector.
 
     Args:
         model: A captioner.
         variables: Its variables.
-        image: What the CNN takes, ``(H, W, 3)``.
+        vector: The image's, ``(embedding_size,)``.
         key: A PRNG key.
-        temperature: Under 1 likely words become likelier still.
+        temperature: Under 1 probable words become more probable still.
     """
-    state, step = _writer(model, variables, model.apply(variables, image, method="image_vector"))
+    state, step = _writer(model, variables, vector)
     return sample(step, state, key, end=model.words, steps=MAX_WORDS, temperature=temperature)
 
 
-def _writer(model: Captioner, variables: Variables, vector: Any) -> tuple[State, Step]:
+def describe_caption(
+    results: Mapping[str, np.ndarray],
+    vocabulary: Vocabulary,
+    given: Caption | None,
+    *,
+    phrases: str = "",
+    file_name: str = "",
+) -> Description:
+    """Says what was explained of a caption, word by word, and what the model writes itself.
+
+    Args:
+        results: One photo's.
+        vocabulary: The model's words.
+        given: The caption asked about, or None for the one that the model wrote.
+        phrases: Comma-separated phrases of it.
+        file_name: What its files carry; empty: its words.
+
+    Raises:
+        InputError: If the model wrote no word, or a phrase does not stand in the caption.
+    """
+    caption = given or _caption_of(results["tokens"], int(results["length"]), vocabulary)
+    written = [
+        {"caption": _caption_of(tokens, int(length), vocabulary).text, "log_prob": float(log_prob)}
+        for tokens, length, log_prob in zip(
+            results["written"], results["written_lengths"], results["written_log_probs"], strict=True
+        )
+        if length > 0 and math.isfinite(log_prob)
+    ]
+    if not caption.words:
+        raise InputError("The model wrote an empty caption. Give one:  --caption 'a dog and a cat'")
+    scores, cams = results["word_scores"], results["word_cams"]
+    words = [
+        _part(word, float(score), np.asarray(cam), {"word": word, "known": known})
+        for word, known, score, cam in zip(caption.words, caption.known, scores, cams, strict=False)
+    ]
+    parts = []
+    for start, stop in (find_phrase(part.strip(), caption.words) for part in phrases.split(",") if part.strip()):
+        text = " ".join(caption.words[start:stop])
+        cam, score = np.sum(cams[start:stop], axis=0), float(np.sum(scores[start:stop]))
+        parts.append(_part(text, score, cam, {"phrase": text, "words": [start, stop]}))
+    whole = Row(
+        caption.text,
+        file_name or caption.text,
+        caption.text,
+        float(results["scores"][0]),
+        np.asarray(results["cam"][0]),
+        {"caption": caption.text},
+        **guided_parts(results, 0),
+    )
+    lines = [] if given else ["No caption provided, using generated caption for Grad-CAM."]
+    lines += [f"Generated caption:\t{one['caption']}  (log-probability {one['log_prob']:.2f})" for one in written]
+    lines += [f"Grad-CAM caption:\t{caption.text}  (log-probability of its words {whole.score:.2f})"]
+    lines += [f"  {word.name:<14}{math.exp(word.score):7.1%}{blank_note(word.cam)}" for word in words]
+    fields = {
+        "caption": caption.text,
+        "log_prob": whole.score,
+        "all_negative": whole.all_negative,
+        "generated": written,
+        "words": [_fields(word) for word in words],
+        "phrases": [_fields(part) for part in parts],
+    }
+    return Description(f"Why '{caption.text}'?", caption.text, [whole], words, parts, lines, fields)
+
+
+def _part(name: str, score: float, cam: np.ndarray, fields: dict[str, Any]) -> Row:
+    return Row(name, name, name, score, cam, fields)
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    return {**row.fields, "log_prob": row.score, "all_negative": row.all_negative}
+
+
+def _spans(spoken: Spoken, targets: Any) -> jax.Array:
+    """Chooses the whole caption, then each of its words: ``(1 + MAX_WORDS, MAX_WORDS)`` float32."""
+    del targets
+    marked = (jnp.arange(MAX_WORDS) < spoken.length).astype(spoken.word_scores.dtype)
+    return jnp.concatenate([marked[jnp.newaxis], jnp.diag(marked)])
+
+
+def _summarise(parts: Parts) -> dict[str, jax.Array]:
+    """Returns what is kept of a batch: the caption's map and its words', scores, tokens, what the model wrote."""
+    spoken: Spoken = parts.outputs
+    return {
+        "cam": parts.maps["cam"][:, :1],
+        "word_cams": parts.maps["cam"][:, 1:],
+        "tokens": spoken.tokens,
+        "length": spoken.length,
+        "scores": parts.scores[:, :1],
+        "word_scores": parts.scores[:, 1:],
+        "written": spoken.written.tokens,
+        "written_lengths": spoken.written.length,
+        "written_log_probs": spoken.written.log_prob,
+    }
+
+
+def _writer(model: Captioner, variables: Any, vector: Any) -> tuple[State, Step]:
     state: State = model.apply(variables, vector, method="begin")
     step: Any = functools.partial(model.apply, variables, method="advance")
     return state, step
+
+
+def _read(text: str, *, vocabulary: Vocabulary, lower: bool) -> Caption:
+    return encode_caption(text, vocabulary, lower=lower)
+
+
+def _caption_of(tokens: np.ndarray, length: int, vocabulary: Vocabulary) -> Caption:
+    words = tuple(vocabulary.entries[token] for token in tokens[:length])
+    padded = np.full(MAX_WORDS, len(vocabulary), np.int32)
+    padded[: len(words)] = tokens[: len(words)]
+    return Caption(words, tuple(word != UNKNOWN for word in words), padded)

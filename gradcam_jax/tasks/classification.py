@@ -3,46 +3,123 @@
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
-import jax
+import numpy as np
 
-from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.attribution.relu_rules import guided
-from gradcam_jax.engine.explanation import CamMethod, Explanation, explain_targets
+from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
+from gradcam_jax.engine.spec import Spec, class_score
 from gradcam_jax.interception.linen import tapped
+from gradcam_jax.tasks.indices import (
+    blank_note,
+    choose_indices,
+    encode_targets,
+    guided_parts,
+    require_top_k,
+    summarise_indices,
+    target_places,
+)
+from gradcam_jax.tasks.rows import Description, Row
+from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
+from gradcam_jax.text.ilsvrc import ImageNetClass, find_class, imagenet_classes
+from gradcam_jax.zoo import Loaded, find_layer
 
 
-def class_score(logits: jax.Array, class_index: jax.Array) -> jax.Array:
-    """Returns the logit of one class, 0-based: the score that the original program explains."""
-    return logits[class_index]
-
-
-def explain_classes(
-    model: nn.Module,
-    variables: Mapping[str, Any],
-    layer: str,
-    image: jax.Array,
-    class_indices: jax.Array,
-    *,
-    method: CamMethod = grad_cam,
-) -> Explanation:
-    """Explains several classes of one image: Grad-CAM, guided backpropagation and Guided Grad-CAM.
-
-    A pure function of the arrays; ``jax.jit`` and ``jax.vmap`` it as you like. A new class or photo of the
-    same shape compiles nothing.
+def classification(
+    loaded: Loaded, setting: Setting = DEFAULT_SETTING, *, label: str = "", top_k: int = 1, max_targets: int = 0
+) -> Task:
+    """Returns the task of explaining classes.
 
     Args:
-        model: A classifier with a ``relu`` field, such as :func:`gradcam_jax.vgg16`.
-        variables: Its variables.
-        layer: The layer whose activations are mapped, such as ``"relu5_3"``.
-        image: What the network takes, ``(H, W, 3)`` float32.
-        class_indices: 0-based classes, ``(targets,)`` int.
-        method: Makes a map from activations and gradients, for example ``counterfactual_grad_cam``.
+        loaded: A classifier.
+        setting: How it is fed and mapped.
+        label: Comma-separated classes for every photo that names none itself: 1-based numbers as in the original
+            program (243 = boxer), names or WordNet ids; -1, or nothing, stands for the predicted ones.
+        top_k: How many of the highest predictions -1 stands for.
+        max_targets: Classes of every photo of a batch, at most: photos that ask for fewer have empty places. 0: as
+            many as each photo asks for.
 
-    Returns:
-        An :class:`Explanation`; ``outputs`` are the logits, ``(classes,)``.
+    Raises:
+        InputError: If there is no such class, layer or preprocessing.
+
+    Example:
+        >>> import gradcam_jax as gc
+        >>> task = gc.tasks.classification(gc.zoo.load("efficientnet_lite0"), label="boxer, -1", top_k=2)
+        >>> task.encode({})["targets"].tolist(), task.encode({"label": "tabby"})["targets"].tolist()
+        ([242, -1, -2], [281])
     """
-    forward = tapped(model, variables, layer)
-    guided_model = model.clone(relu=guided(model.relu))  # type: ignore[attr-defined]
-    guided_forward = tapped(guided_model, variables, ())
-    return explain_targets(forward, guided_forward, class_score, layer, image, class_indices, method=method)
+    preprocessing, size = preprocessing_and_size(loaded, setting)
+    layer = find_layer(loaded, setting.layer, size)
+    require_top_k(label, top_k, len(loaded.labels), what="label")
+    everywhere = encode_targets(label, top_k, _index_of, places=max_targets)
+
+    def encode(request: Request) -> dict[str, np.ndarray]:
+        own = request.get("label", "")
+        return {
+            "targets": encode_targets(own, top_k, _index_of, places=max_targets) if own.strip() else everywhere
+        }
+
+    method = counterfactual_grad_cam if setting.counterfactual else grad_cam
+    return Task(
+        name="classification",
+        loaded=loaded,
+        layer=layer,
+        size=size,
+        forward=tapped(loaded.model, loaded.variables, layer),
+        plan=Plan(
+            preprocessing, Spec(class_score, (("cam", layer, method),), choose_indices), (), summarise_indices
+        ),
+        settings={"label": label, "top_k": top_k},
+        encode=encode,
+        describe=describe_classes,
+    )
+
+
+def describe_classes(results: Mapping[str, np.ndarray], request: Request) -> Description:
+    """Says which classes of a photo were explained, and what the model takes the photo for."""
+    del request
+    classes = imagenet_classes()
+    rows = [_row(classes[int(results["targets"][place])], place, results) for place in target_places(results)]
+    predictions = [
+        (classes[int(index)], float(probability))
+        for index, probability in zip(results["top"], results["top_probabilities"], strict=True)
+    ]
+    lines = ["predictions:"]
+    lines += [f"  {p:6.1%}  {class_.name}  (label {class_.label}, {class_.wnid})" for class_, p in predictions]
+    lines += ["explained:"]
+    lines += [
+        f"  {row.name}  label {row.fields['label']}, index {row.fields['class_index']}, score {row.score:.4f}"
+        + blank_note(row.cam)
+        for row in rows
+    ]
+    fields = {
+        "targets": [{**row.fields, "score": row.score, "all_negative": row.all_negative} for row in rows],
+        "predictions": [
+            {"class_index": class_.index, "name": class_.name, "probability": p} for class_, p in predictions
+        ],
+    }
+    heading = "Why " + " and why ".join(row.name for row in rows) + "?"
+    return Description(heading, predictions[0][0].name, rows, lines=lines, fields=fields)
+
+
+def _row(class_: ImageNetClass, place: int, results: Mapping[str, np.ndarray]) -> Row:
+    score, cam = float(results["scores"][place]), np.asarray(results["cam"][place])
+    probability, rank = float(results["probabilities"][place]), int(results["ranks"][place]) + 1
+    title = f"{class_.name}: logit {score:.2f}, probability {probability:.1%} (rank {rank})"
+    fields: dict[str, Any] = {
+        "label": class_.label,
+        "class_index": class_.index,
+        "name": class_.name,
+        "wnid": class_.wnid,
+    }
+    return Row(
+        class_.name,
+        str(class_.label),
+        title if cam.max() > 0 else f"{title} - no position speaks for it",
+        score,
+        cam,
+        fields,
+        **guided_parts(results, place),
+    )
+
+
+def _index_of(text: str) -> int:
+    return find_class(text).index

@@ -1,107 +1,157 @@
 """Visual question answering: a target is an answer, its score the number before the softmax."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
-from gradcam_jax.attribution.gradients import linearize
-from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.attribution.relu_rules import guided
-from gradcam_jax.engine.explanation import CamMethod, Explanation, explain_targets
+from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam, gradient_times_input
+from gradcam_jax.engine.spec import Spec, class_score
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.models.vqa import VQA
+from gradcam_jax.tasks.indices import (
+    blank_note,
+    choose_indices,
+    encode_targets,
+    guided_parts,
+    require_top_k,
+    summarise_indices,
+    target_places,
+)
+from gradcam_jax.tasks.rows import Description, Row
+from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
+from gradcam_jax.text.questions import encode_question
+from gradcam_jax.zoo import Loaded, find_layer
 
 WORDS_LAYER = "word_embedding"
-"""The layer whose activations are the words' vectors."""
-
-
-class AnswerExplanation(NamedTuple):
-    """Why the model gave each answer its score.
-
-    Attributes:
-        image: What the photo has to do with it; ``outputs`` are all answers' scores, ``(answers,)``.
-        words: What each word has to do with it, ``(targets, time)``, signed; 0 past the question's end.
-    """
-
-    image: Explanation
-    words: jax.Array
+"""The layer whose activations are the vectors of the question's words."""
 
 
 def answer_score(scores: jax.Array, answer_index: jax.Array) -> jax.Array:
     """Returns the score of one answer, 0-based: what the original program explains."""
-    return scores[answer_index]
+    return class_score(scores, answer_index)
 
 
-def explain_answers(
-    model: VQA,
-    variables: Mapping[str, Any],
-    layer: str,
-    image: jax.Array,
-    ids: jax.Array,
-    length: jax.Array,
-    answer_indices: jax.Array,
+def vqa(
+    loaded: Loaded,
+    setting: Setting = DEFAULT_SETTING,
     *,
-    method: CamMethod = grad_cam,
-) -> AnswerExplanation:
-    """Explains several answers to one question about one image, from one forward pass of the CNN.
+    question: str = "",
+    answer: str = "",
+    top_k: int = 1,
+    max_targets: int = 0,
+) -> Task:
+    """Returns the task of explaining answers to questions.
 
     The gradient passes through the fusion and through the normalisation of the CNN's features. Guided
-    backpropagation guides every ReLU of the CNN, those of its fully connected layers too; the question's
-    side has none. A pure function of the arrays: another photo, question or answer compiles nothing.
+    backpropagation guides every ReLU of the CNN, those of its fully connected layers too; the question's side has
+    none.
 
     Args:
-        model: The model.
-        variables: Its variables.
-        layer: The CNN's layer to map, such as ``"cnn/relu5_4"``.
-        image: What the CNN takes, ``(H, W, 3)`` float32.
-        ids: Word indices, ``(time,)`` int, left-aligned.
-        length: Number of words, a scalar int.
-        answer_indices: 0-based answers, ``(targets,)`` int.
-        method: Makes a map from activations and gradients. ``counterfactual_grad_cam`` shows what would have
-            to go for the model to be surer of the answer.
+        loaded: A VQA model.
+        setting: How it is fed and mapped.
+        question: The question about every photo that brings none itself.
+        answer: Comma-separated answers for every photo that names none itself; -1, or nothing, stands for the
+            predicted ones.
+        top_k: How many of the most probable answers -1 stands for.
+        max_targets: Answers about every photo of a batch, at most: photos that ask for fewer have empty places.
+            0: as many as each photo asks for.
 
-    Returns:
-        An :class:`AnswerExplanation`.
-    """
-    guided_model = model.clone(cnn=model.cnn.clone(relu=guided(model.cnn.relu)))
-    question = ids, length
-    explanation = explain_targets(
-        tapped(model, variables, layer),
-        tapped(guided_model, variables, ()),
-        answer_score,
-        layer,
-        image,
-        answer_indices,
-        *question,
-        method=method,
-    )
-    words = jax.vmap(lambda answer: word_importances(model, variables, image, *question, answer))(answer_indices)
-    return AnswerExplanation(explanation, words)
-
-
-def word_importances(
-    model: VQA,
-    variables: Mapping[str, Any],
-    image: jax.Array,
-    ids: jax.Array,
-    length: jax.Array,
-    answer_index: jax.Array,
-) -> jax.Array:
-    r"""Returns how much each word of the question speaks for an answer: gradient times input.
-
-    .. math:: I_t = \sum_d \frac{\partial y^a}{\partial e_{td}} e_{td}
-
-    with :math:`e_t` the vector of word t and :math:`y^a` the answer's score: to first order, what the score
-    would lose without the word.
-
-    Returns:
-        ``(time,)`` float32, signed; exactly 0 past the question's end.
+    Raises:
+        InputError: If there is no such answer, layer or preprocessing.
 
     References:
-        Shrikumar et al., Not Just a Black Box, arXiv:1605.01713.
+        Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 7.2; ramprs/grad-cam,
+        ``visual_question_answering.lua``.
     """
-    forward = tapped(model, variables, WORDS_LAYER)
-    score = linearize(forward, lambda scores: answer_score(scores, answer_index), image, ids, length)
-    return jnp.sum(score.gradients[WORDS_LAYER] * score.activations[WORDS_LAYER], axis=-1)
+    preprocessing, size = preprocessing_and_size(loaded, setting)
+    layer = find_layer(loaded, setting.layer, size)
+    require_top_k(answer, top_k, len(loaded.labels), what="answer")
+    encode_targets(answer, top_k, loaded.labels.find, places=max_targets, what="answers")  # wrong for every photo
+
+    def encode(request: Request) -> dict[str, np.ndarray]:
+        encoded = encode_question(request.get("question") or question, loaded.words)
+        text = request.get("answer") or answer
+        return {
+            "ids": encoded.ids,
+            "length": np.asarray(encoded.length, np.int32),
+            "targets": encode_targets(text, top_k, loaded.labels.find, places=max_targets, what="answers"),
+        }
+
+    def describe(results: Mapping[str, np.ndarray], request: Request) -> Description:
+        return describe_answers(loaded, results, request.get("question") or question)
+
+    method = counterfactual_grad_cam if setting.counterfactual else grad_cam
+    maps = ("cam", layer, method), ("word_importances", WORDS_LAYER, gradient_times_input)
+    return Task(
+        name="vqa",
+        loaded=loaded,
+        layer=layer,
+        size=size,
+        forward=tapped(loaded.model, loaded.variables, layer),
+        plan=Plan(preprocessing, Spec(answer_score, maps, choose_indices), ("ids", "length"), summarise_indices),
+        settings={"question": question, "answer": answer, "top_k": top_k},
+        encode=encode,
+        describe=describe,
+    )
+
+
+def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: str) -> Description:
+    """Says which answers about a photo were explained, which words mattered, and what the model answers.
+
+    Args:
+        loaded: The model.
+        results: One photo's.
+        text: The question.
+    """
+    question, answers = encode_question(text, loaded.words), loaded.labels.entries
+    rows = []
+    for place in target_places(results):
+        name, cam = answers[int(results["targets"][place])], np.asarray(results["cam"][place])
+        probability, rank = float(results["probabilities"][place]), int(results["ranks"][place]) + 1
+        title = f"{name}: probability {probability:.1%} (rank {rank})"
+        importances = np.asarray(results["word_importances"][place])[: question.length].tolist()
+        rows.append(
+            Row(
+                name,
+                name,
+                title if cam.max() > 0 else f"{title} - no position speaks for it",
+                float(results["scores"][place]),
+                cam,
+                {"answer": name},
+                **guided_parts(results, place),
+                tokens=tuple(zip(question.tokens, importances, strict=True)),
+            )
+        )
+    predictions = [
+        (answers[int(index)], float(probability))
+        for index, probability in zip(results["top"], results["top_probabilities"], strict=True)
+    ]
+    lines = [f"question: {text}"]
+    unknown = [token for token, known in zip(question.tokens, question.known, strict=True) if not known]
+    if unknown:
+        lines.append(f"  words the model does not know, read as UNK: {', '.join(unknown)}")
+    if question.dropped:
+        lines.append(f"  only its first {question.length} words are read, {question.dropped} are cut off")
+    lines += ["predicted answers:", *(f"  {probability:6.1%}  {name}" for name, probability in predictions)]
+    lines += ["explained:", *(f"  {row.name}  score {row.score:.4f}{blank_note(row.cam)}" for row in rows)]
+    fields: dict[str, Any] = {
+        "question": text,
+        # The importances for the first answer; each answer's own are with the answer.
+        "question_tokens": [
+            {"token": token, "known": known, "importance": importance}
+            for (token, importance), known in zip(rows[0].tokens if rows else (), question.known, strict=False)
+        ],
+        "dropped_tokens": question.dropped,
+        "predictions": [{"answer": name, "probability": probability} for name, probability in predictions],
+        "targets": [
+            {
+                **row.fields,
+                "score": row.score,
+                "all_negative": row.all_negative,
+                "word_importances": [importance for _, importance in row.tokens],
+            }
+            for row in rows
+        ],
+    }
+    return Description(text[:100], predictions[0][0], rows, lines=lines, fields=fields)

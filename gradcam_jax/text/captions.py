@@ -1,4 +1,4 @@
-"""A caption as a user writes it, as the words that a captioner reads, and the phrases in it."""
+"""Captions: their words as a captioner reads them, and the spans of words and phrases."""
 
 import re
 import warnings
@@ -22,7 +22,7 @@ class Caption(NamedTuple):
     """A caption as a model reads it.
 
     Attributes:
-        words: The words, as looked up.
+        words: The words, as they are looked up.
         known: For each word, whether it is in the vocabulary; the others are read as ``UNK``.
         tokens: Word indices, ``(MAX_WORDS,)`` int32, left-aligned; END past the last word.
     """
@@ -40,8 +40,8 @@ class Caption(NamedTuple):
 def caption_words(text: str, *, lower: bool = True) -> tuple[str, ...]:
     """Splits a caption by the original program's rule: runs of ASCII letters and digits.
 
-    Apostrophes and hyphens split words, as in the original. It does not lower the case, so that "A dog" begins
-    with an unknown word there; ``lower=False`` does the same.
+    Apostrophes and hyphens split words, as in the original, which does not lower the case: "A dog" begins with an
+    unknown word there, and here with ``lower=False``.
 
     Example:
         >>> caption_words("A dog's well-known toy.")
@@ -56,10 +56,10 @@ def encode_caption(text: str, vocabulary: Vocabulary, *, lower: bool = True) -> 
     Args:
         text: The caption.
         vocabulary: The model's words.
-        lower: Whether capitals are lowered first; the original program leaves them.
+        lower: Whether capitals are lowered first, which the original program does not do.
 
     Raises:
-        InputError: If there is no word, or more than 16, or a stranger where the vocabulary has no ``UNK``.
+        InputError: If there is no word, or more than 16, or an unknown one where the vocabulary has no ``UNK``.
 
     Warns:
         UnknownWordsWarning: If words are not in the vocabulary; they are named.
@@ -78,17 +78,14 @@ def encode_caption(text: str, vocabulary: Vocabulary, *, lower: bool = True) -> 
             f"has {len(words)}. Leave out from {' '.join(words[MAX_WORDS:][:5])!r} on, or explain it in parts."
         )
     known = tuple(word in vocabulary for word in words)
-    strangers = list(dict.fromkeys(word for word, is_known in zip(words, known, strict=True) if not is_known))
-    if strangers and UNKNOWN not in vocabulary:
-        raise InputError(
-            f"The model does not know {', '.join(strangers)}, and has no {UNKNOWN} to stand for them."
+    unknown = list(dict.fromkeys(word for word in words if word not in vocabulary))
+    if unknown and UNKNOWN not in vocabulary:
+        raise InputError(f"The model does not know {', '.join(unknown)}, and has no {UNKNOWN} to stand for them.")
+    if unknown:
+        phrase = (
+            ", ".join(map(repr, unknown)) if any(known) else f"any word of this caption ({', '.join(unknown)})"
         )
-    if strangers:
-        which = "any word of this caption" if not any(known) else ", ".join(map(repr, strangers))
-        named = f" ({', '.join(strangers)})" if not any(known) else ""
-        warnings.warn(
-            f"The model does not know {which}{named}; read as {UNKNOWN}.", UnknownWordsWarning, stacklevel=2
-        )
+        warnings.warn(f"The model does not know {phrase}; read as {UNKNOWN}.", UnknownWordsWarning, stacklevel=2)
     tokens = np.full(MAX_WORDS, len(vocabulary), np.int32)
     tokens[: len(words)] = [vocabulary.index(word) for word in words]
     return Caption(words, known, tokens)
@@ -110,28 +107,28 @@ def decode_tokens(tokens: Sequence[int] | np.ndarray, vocabulary: Vocabulary) ->
 
 
 def find_phrase(phrase: str, words: Sequence[str]) -> tuple[int, int]:
-    """Returns where a phrase first stands among a caption's words: the first word, and the one after the last.
+    """Returns where a phrase first occurs among a caption's words: its first word, and the one after its last.
 
     Raises:
-        InputError: If it does not stand there.
+        InputError: If it does not occur.
 
     Example:
         >>> find_phrase("A cat", ["a", "dog", "and", "a", "cat"])
         (3, 5)
     """
-    wanted = caption_words(phrase)
+    span = caption_words(phrase)
     lowered = tuple(word.lower() for word in words)
-    for start in range(len(lowered) - len(wanted) + 1):
-        if wanted and lowered[start : start + len(wanted)] == wanted:
-            return start, start + len(wanted)
-    raise InputError(f"The phrase {phrase!r} does not stand in the caption {' '.join(words)!r}.")
+    for start in range(len(lowered) - len(span) + 1):
+        if span and lowered[start : start + len(span)] == span:
+            return start, start + len(span)
+    raise InputError(f"The phrase {phrase!r} does not occur in the caption {' '.join(words)!r}.")
 
 
 def span_mask(start: int, stop: int) -> np.ndarray:
-    """Marks the words from start to before stop, ``(MAX_WORDS,)`` float32.
+    """Returns 1 for the words from start to before stop and 0 for the others, ``(MAX_WORDS,)`` float32.
 
     Raises:
-        InputError: If no word is marked or the span leaves the caption.
+        InputError: If the span is empty or leaves the caption.
     """
     if not 0 <= start < stop <= MAX_WORDS:
         raise InputError(
@@ -143,5 +140,5 @@ def span_mask(start: int, stop: int) -> np.ndarray:
 
 
 def word_masks(count: int) -> np.ndarray:
-    """Marks the whole caption of so many words, and then each word: ``(1 + count, MAX_WORDS)`` float32."""
+    """Returns the mask of a whole caption of ``count`` words, then of each word: ``(1 + count, MAX_WORDS)``."""
     return np.stack([span_mask(0, count), *(span_mask(word, word + 1) for word in range(count))])

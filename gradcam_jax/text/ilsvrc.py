@@ -1,4 +1,4 @@
-"""The 1000 ILSVRC classes, in Caffe's and torchvision's order, and how a user may name one."""
+"""The 1000 ILSVRC classes, in Caffe's and torchvision's order, and the names that a user may give one."""
 
 import csv
 import functools
@@ -49,9 +49,9 @@ def find_class(text: str) -> ImageNetClass:
         ('boxer', 283, 'tabby')
     """
     classes = imagenet_classes()
-    wanted = text.strip()
+    name = text.strip()
     try:
-        number = int(wanted)
+        number = int(name)
     except ValueError:
         pass
     else:
@@ -61,16 +61,16 @@ def find_class(text: str) -> ImageNetClass:
                 f"class), got {number} instead."
             )
         return classes[number - 1]
-    found = [c for c in classes if wanted in (c.wnid, c.name) or _plain(wanted) == _plain(c.name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(f"{c.label} ({c.wnid})" for c in found)
-        raise InputError(f"The name {wanted!r} means two classes. Name one by its number or id: {choices}.")
-    by_name = {c.name: c for c in classes}
-    near = ", ".join(f"{by_name[name].name} ({by_name[name].label})" for name in nearest(wanted, by_name))
-    raise InputError(f"There is no class {wanted!r}." + (f" Nearest: {near}." if near else " Try its number."))
+    matches = [c for c in classes if name in (c.wnid, c.name) or _letters(name) == _letters(c.name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        choices = " or ".join(f"{c.label} ({c.wnid})" for c in matches)
+        raise InputError(f"The name {name!r} means two classes. Name one by its number or id: {choices}.")
+    labels = {c.name: c.label for c in classes}
+    near = ", ".join(f"{other} ({labels[other]})" for other in nearest(name, labels))
+    raise InputError(f"There is no class {name!r}." + (f" Nearest: {near}." if near else " Try its number."))
 
 
-def _plain(name: str) -> str:
+def _letters(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())

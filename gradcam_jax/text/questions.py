@@ -10,18 +10,18 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.text.vocabulary import Vocabulary
 
 MAX_QUESTION_TOKENS = 26
-"""Tokens of a question that are read; the original program cuts off what follows."""
+"""Number of tokens of a question that are read, as in the original program; further ones are dropped."""
 
 
 class Question(NamedTuple):
     """A question as a model reads it.
 
     Attributes:
-        tokens: The tokens kept, as written (lower case).
+        tokens: The tokens that are read, in lower case.
         known: For each token, whether it is in the vocabulary; the others are read as ``UNK``.
         ids: Word indices, ``(MAX_QUESTION_TOKENS,)`` int32, left-aligned; past the length they are 0.
-        length: Number of tokens kept, 1 to 26.
-        dropped: Number of tokens cut off.
+        length: Number of tokens that are read, 1 to 26.
+        dropped: Number of tokens after them, which are not read.
     """
 
     tokens: tuple[str, ...]
@@ -34,8 +34,8 @@ class Question(NamedTuple):
 def question_tokens(text: str) -> list[str]:
     """Splits a question into lower-case tokens, by the rules of the Penn Treebank as NLTK has them.
 
-    The original program first splits sentences with a model that is a download of its own; here a final
-    full stop, question or exclamation mark followed by a blank ends a sentence.
+    The original program first splits sentences with a trained model, a download of its own; here a full stop,
+    question or exclamation mark followed by a blank ends a sentence.
 
     Example:
         >>> question_tokens("What's that, an animal?")
@@ -45,13 +45,12 @@ def question_tokens(text: str) -> list[str]:
     return [token for sentence in sentences for token in _treebank().tokenize(sentence)]
 
 
-def encode_question(text: str, vocabulary: Vocabulary, max_tokens: int = MAX_QUESTION_TOKENS) -> Question:
-    """Turns a question into word indices.
+def encode_question(text: str, vocabulary: Vocabulary) -> Question:
+    """Turns a question into word indices, of which the first ``MAX_QUESTION_TOKENS`` are read.
 
     Args:
         text: The question, in any case.
         vocabulary: The model's words; must hold ``UNK``.
-        max_tokens: Tokens read; further ones are dropped and counted.
 
     Raises:
         InputError: If the question has no token.
@@ -64,15 +63,16 @@ def encode_question(text: str, vocabulary: Vocabulary, max_tokens: int = MAX_QUE
     tokens = question_tokens(text)
     if not tokens:
         raise InputError(f"Expected a question, such as 'What animal?', got {text!r} instead.")
-    kept = tuple(tokens[:max_tokens])
-    ids = np.zeros(max_tokens, np.int32)
-    ids[: len(kept)] = [vocabulary.index(token) for token in kept]
-    return Question(kept, tuple(token in vocabulary for token in kept), ids, len(kept), len(tokens) - len(kept))
+    dropped = len(tokens[MAX_QUESTION_TOKENS:])
+    tokens = tuple(tokens[:MAX_QUESTION_TOKENS])
+    ids = np.zeros(MAX_QUESTION_TOKENS, np.int32)
+    ids[: len(tokens)] = [vocabulary.index(token) for token in tokens]
+    return Question(tokens, tuple(token in vocabulary for token in tokens), ids, len(tokens), dropped)
 
 
 @functools.cache
 def _treebank() -> Any:
-    # Imported when first needed: NLTK takes longer to import than this whole package.
+    # Imported at the first call: NLTK takes longer to import than this whole package.
     from nltk.tokenize import NLTKWordTokenizer
 
     return NLTKWordTokenizer()

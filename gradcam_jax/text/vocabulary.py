@@ -1,10 +1,11 @@
-"""Vocabularies and tokenisers: from a question's text to the word indices that a model was trained on, and back.
+"""Vocabularies: the words or answers that a model was trained on, by index.
 
 Indices are 0-based here; the original program's files count from 1.
 """
 
+import collections
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ UNKNOWN = "UNK"
 
 
 class Vocabulary:
-    """A list of distinct texts (words or answers) and each one's place in it.
+    """A list of distinct texts (words or answers) and the index of each.
 
     Attributes:
         entries: The texts, by index.
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
-        """Takes the entries in order; a repeated one is an error that names it."""
+        """Indexes the entries in order; a repeated one is an error that names it."""
         self.entries = tuple(entries)
         self._index = {entry: index for index, entry in enumerate(self.entries)}
         if len(self._index) != len(self.entries):
@@ -38,11 +39,11 @@ class Vocabulary:
         return entry in self._index
 
     def index(self, entry: str) -> int:
-        """Returns an entry's index, or that of ``UNK``; without an ``UNK`` a stranger is a ``KeyError``."""
+        """Returns an entry's index, else that of ``UNK``, else raises ``KeyError``."""
         return self._index[entry] if entry in self._index else self._index[UNKNOWN]
 
     def find(self, text: str) -> int:
-        """Returns the index of an entry as a user writes it: case and outer blanks do not matter.
+        """Returns the index of an entry as a user writes it: case and surrounding blanks do not matter.
 
         The original program looks for the exact text and, when there is none, silently explains another.
 
@@ -53,13 +54,13 @@ class Vocabulary:
             >>> Vocabulary(["yes", "no", "dog"]).find(" Dog")
             2
         """
-        wanted = text.strip()
-        if wanted in self._index:
-            return self._index[wanted]
+        entry = text.strip()
+        if entry in self._index:
+            return self._index[entry]
         folded = {entry.casefold(): index for index, entry in reversed(list(enumerate(self.entries)))}
-        if wanted.casefold() in folded:
-            return folded[wanted.casefold()]
-        near = ", ".join(nearest(wanted, self.entries)) or ", ".join(self.entries[:5])
+        if entry.casefold() in folded:
+            return folded[entry.casefold()]
+        near = ", ".join(nearest(entry, self.entries) or self.entries[:5])
         raise InputError(f"{text!r} is none of the {len(self)} answers this model knows. Nearest: {near}.")
 
 
@@ -67,7 +68,7 @@ def read_vocabularies(path: str | Path) -> tuple[Vocabulary, Vocabulary]:
     """Reads the words and the answers of a ``data_prepro.json``, the file that goes with an ``lstm.t7``.
 
     Args:
-        path: JSON with ``ix_to_word`` and ``ix_to_ans``: 1-based indices, as strings, to texts.
+        path: JSON whose ``ix_to_word`` and ``ix_to_ans`` map 1-based indices, as strings, to texts.
 
     Returns:
         Words and answers.
@@ -87,27 +88,20 @@ def read_vocabularies(path: str | Path) -> tuple[Vocabulary, Vocabulary]:
     return Vocabulary(words), Vocabulary(answers)
 
 
-def vocabularies_to_json(words: Vocabulary, answers: Vocabulary) -> dict[str, Mapping[str, str]]:
-    """Returns the two vocabularies in the layout that :func:`read_vocabularies` reads."""
-    return {
-        key: {str(index): entry for index, entry in enumerate(vocabulary.entries, 1)}
-        for key, vocabulary in (("ix_to_word", words), ("ix_to_ans", answers))
-    }
-
-
 def count_words(texts: Iterable[Sequence[str]], *, min_count: int = 1) -> Vocabulary:
-    """Lists the tokens seen at least so often, the most frequent first, and ``UNK`` last.
+    """Returns the tokens that occur at least ``min_count`` times, the most frequent first, and ``UNK`` last.
 
     Args:
         texts: Token lists.
-        min_count: How often a token must be seen.
+        min_count: The fewest occurrences of a listed token.
+
+    Example:
+        >>> count_words([["a", "dog"], ["dog"]]).entries
+        ('dog', 'a', 'UNK')
     """
-    counts: dict[str, int] = {}
-    for tokens in texts:
-        for token in tokens:
-            counts[token] = counts.get(token, 0) + 1
-    kept = sorted((token for token, count in counts.items() if count >= min_count), key=lambda t: (-counts[t], t))
-    return Vocabulary([*(token for token in kept if token != UNKNOWN), UNKNOWN])
+    counts = collections.Counter(token for tokens in texts for token in tokens if token != UNKNOWN)
+    frequent = [token for token, count in counts.items() if count >= min_count]
+    return Vocabulary([*sorted(frequent, key=lambda token: (-counts[token], token)), UNKNOWN])
 
 
 def _entries(content: Any, key: str, path: str) -> list[str]:
@@ -117,9 +111,9 @@ def _entries(content: Any, key: str, path: str) -> list[str]:
     expected = [str(index) for index in range(1, len(table) + 1)]
     missing = [index for index in expected if index not in table]
     if missing:
-        strange = [index for index in table if index not in set(expected)]
+        unexpected = [index for index in table if index not in set(expected)]
         raise InputError(
             f"Expected the indices 1 to {len(table)} in {key!r} of {path!r}: {', '.join(missing[:5])} missing, "
-            f"{', '.join(strange[:5])} instead."
+            f"{', '.join(unexpected[:5])} instead."
         )
     return [str(table[index]) for index in expected]

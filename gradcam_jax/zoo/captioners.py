@@ -15,7 +15,7 @@ import numpy as np
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.images import preprocessing
-from gradcam_jax.interception.linen import layer_shapes
+from gradcam_jax.interception.transition import layer_shapes
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner, captioner_lite0, neuraltalk2
 from gradcam_jax.text.vocabulary import Vocabulary
 from gradcam_jax.zoo.checkpoint import Card, read_card, read_checkpoint

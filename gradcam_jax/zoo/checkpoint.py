@@ -4,12 +4,11 @@ A tensor's key is its variable's path, ``params/fc8/bias``; the card is JSON in 
 ``card``. Any program that reads safetensors can read both.
 """
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -21,17 +20,14 @@ from gradcam_jax.conversion.row_major import row_major_pieces
 from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetensors_metadata
+from gradcam_jax.formats.whole_file import replacing
 
 Progress = Callable[[int, int], object]
 """Called with (bytes written, bytes in all)."""
 
 _DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
-_FLUSHED_AT_ONCE = 64 << 20  # Bytes; the disk is to work while arrays are transposed, not only after the last.
-_ALIGNMENT = 64  # Arrays that begin there are taken over by JAX on a CPU without a copy.
-
-
-def _silent(_done: int, _total: int) -> None:
-    pass
+_FLUSHED_AT_ONCE = 64 << 20  # Bytes: the disk writes while arrays are transposed, not only after the last.
+_ALIGNMENT = 64  # Bytes: JAX on a CPU uses arrays that begin at a multiple without a copy.
 
 
 class SourceFile(NamedTuple):
@@ -81,7 +77,7 @@ def describe_source(path: str | os.PathLike[str]) -> SourceFile:
 
 
 def unhashed_source(path: str | os.PathLike[str]) -> SourceFile:
-    """Describes a file as :func:`describe_source` does, but for zeros in place of its digest.
+    """Describes a file as :func:`describe_source` does, with zeros in place of its digest.
 
     Raises:
         InputError: If it cannot be read.
@@ -103,7 +99,7 @@ def write_checkpoint(
     variables: Mapping[str, Any],
     card: Card,
     *,
-    progress: Progress = _silent,
+    progress: Progress = lambda *_: None,
 ) -> None:
     """Writes a checkpoint so that its name never holds anything but the whole file.
 
@@ -111,7 +107,7 @@ def write_checkpoint(
         path: The file; its folder is made if it is not there.
         variables: ``{"params": {...}, ...}``, float32 arrays, or float16 for a file of half the size.
         card: What it is.
-        progress: Told how far the writing is.
+        progress: Called while it is written.
 
     Raises:
         InputError: If it cannot be written, or an array is of another type.
@@ -127,28 +123,27 @@ def write_views(
     card: Card,
     *,
     hashed_sources: Callable[[], Iterable[SourceFile]] | None = None,
-    progress: Progress = _silent,
+    progress: Progress = lambda *_: None,
 ) -> None:
-    """Writes a checkpoint from what a conversion gives, without a copy of any array in memory.
+    """Writes a checkpoint from a conversion's views, without a copy of any array in memory.
 
     Args:
         path: The file; its folder is made if it is not there.
         views: Path such as ``"params/fc8/bias"`` -> array.
         card: What it is.
-        hashed_sources: Asked for the card's sources when the arrays are written, so that the hashing can go on
-            meanwhile; ``card.sources`` are then those of :func:`unhashed_source`.
-        progress: Told how far the writing is.
+        hashed_sources: Returns the card's sources; called after the arrays are written, so that the hashing can
+            run meanwhile. ``card.sources`` are then those of :func:`unhashed_source`.
+        progress: Called while it is written.
 
     Raises:
         InputError: If it cannot be written, an array is of another type, or a source changed meanwhile.
     """
-    path = Path(path)
     for key, (_, view) in views.items():
         if view.dtype.name not in _DTYPES:
             raise InputError(f"A checkpoint holds {' or '.join(_DTYPES)} arrays; {key} is {view.dtype}.")
     header = _header(views, card)
     try:
-        with _replacing(path) as file:
+        with replacing(path) as file:
             _write_arrays(file, len(header), [view for _, view in views.values()], progress)
             if hashed_sources is not None:
                 hashed = card._replace(sources=tuple(hashed_sources()))
@@ -173,7 +168,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:
-    """Reads a checkpoint's card and leaves its arrays alone.
+    """Reads a checkpoint's card without its arrays.
 
     Raises:
         CheckpointError: If the file is damaged, or not one of this project's.
@@ -182,7 +177,7 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     if text is None:
         raise CheckpointError(
             f"{os.fspath(path)}: has no card, so it is not a checkpoint of this project. Make one of it with "
-            f"scripts/convert_checkpoint.py --model NAME {os.fspath(path)}"
+            f"python scripts/convert_checkpoint.py --model NAME {os.fspath(path)}"
         )
     try:
         fields = json.loads(text)
@@ -227,19 +222,4 @@ def _write_arrays(file: BinaryIO, start: int, arrays: Sequence[np.ndarray], prog
                 progress(done, total)
             start += array.nbytes
         for flush in flushes:
-            flush.result()  # The system reports a failed write once: it must not get lost.
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes the path's name only when it is whole and on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+            flush.result()  # The system reports a failed write only once.

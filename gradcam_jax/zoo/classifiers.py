@@ -19,7 +19,7 @@ from gradcam_jax.conversion.rules import Rule, convert, unchanged, variable_shap
 from gradcam_jax.errors import CheckpointError, InputError, nearest
 from gradcam_jax.formats.pytorch import read_pytorch
 from gradcam_jax.images import preprocessing
-from gradcam_jax.interception.linen import layer_shapes
+from gradcam_jax.interception.transition import layer_shapes
 from gradcam_jax.interception.names import require_layers
 from gradcam_jax.models.alexnet import alexnet, alexnet_torchvision
 from gradcam_jax.models.efficientnet_lite import efficientnet_lite0

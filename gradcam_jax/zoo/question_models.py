@@ -15,7 +15,7 @@ import numpy as np
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.images import preprocessing
-from gradcam_jax.interception.linen import layer_shapes
+from gradcam_jax.interception.transition import layer_shapes
 from gradcam_jax.models.vqa import VQA, vqa_lite0, vqa_small, vqa_vgg19
 from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
 from gradcam_jax.text.vocabulary import Vocabulary

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 
 from gradcam_jax.app import conversion
-from gradcam_jax.conversion.originals import MODELS
 from gradcam_jax.errors import CheckpointError, InputError
-from gradcam_jax.zoo import classifiers as zoo
-from gradcam_jax.zoo.checkpoint import read_card
+from gradcam_jax.zoo import CHECKPOINTS_VARIABLE, MODELS, find, load, read_card, weights_path
+from gradcam_jax.zoo.originals import originals_of
 from tests.formats.caffe_writer import Layer, write_caffemodel
 
 ROOT = Path(__file__).resolve().parents[2]
-LITE0 = zoo.ZOO["efficientnet_lite0"]
+LITE0 = find("efficientnet_lite0")
 needs_lite0 = pytest.mark.skipif(
     importlib.util.find_spec(LITE0.package.module) is None,
     reason=f"needs EfficientNet-Lite0's weights: {LITE0.package.install}",
@@ -29,7 +28,7 @@ needs_lite0 = pytest.mark.skipif(
 def run(script, *arguments, folder):
     return subprocess.run(
         [sys.executable, ROOT / "scripts" / script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), zoo.CHECKPOINTS_VARIABLE: str(folder)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), CHECKPOINTS_VARIABLE: str(folder)},
         capture_output=True,
         text=True,
         check=False,
@@ -47,7 +46,7 @@ def caffe_file(path, sources):
 
 @needs_lite0
 def test_a_converted_file_is_what_the_zoo_loads(tmp_path, monkeypatch):
-    original = zoo.weights_path(LITE0)
+    original = weights_path(LITE0)
     disguised = shutil.copy(original, tmp_path / "weights.caffemodel")  # The name is not believed.
     done = run("convert_checkpoint.py", "--model", LITE0.name, disguised, folder=tmp_path / "made")
     assert done.returncode == 0, done.stderr
@@ -63,26 +62,29 @@ def test_a_converted_file_is_what_the_zoo_loads(tmp_path, monkeypatch):
     assert card.sources[0].sha256.startswith("57934424")  # published in the file's own name
     assert card.labels[242] == "boxer"
 
-    from_package = zoo.load_variables(LITE0)
-    monkeypatch.setenv(zoo.CHECKPOINTS_VARIABLE, str(tmp_path / "made"))
-    without_package = LITE0._replace(package=None)
-    assert zoo.weights_path(without_package) == path
-    jax.tree.map(np.testing.assert_array_equal, zoo.load_variables(without_package), from_package)
+    from_package = load(LITE0.name)
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(tmp_path / "made"))
+    monkeypatch.setitem(MODELS, LITE0.name, LITE0._replace(package=None))
+    assert weights_path(MODELS[LITE0.name]) == path
+    converted = load(LITE0.name)
+    jax.tree.map(np.testing.assert_array_equal, converted.variables, from_package.variables)
+    assert converted.labels.entries == from_package.labels.entries
 
 
 @needs_lite0
 def test_a_checkpoint_under_another_models_name_is_refused(tmp_path, monkeypatch):
-    conversion.run(LITE0.name, [zoo.weights_path(LITE0)], tmp_path / "vgg16.safetensors")
-    monkeypatch.setenv(zoo.CHECKPOINTS_VARIABLE, str(tmp_path))
+    conversion.run(LITE0.name, [weights_path(LITE0)], tmp_path / "vgg16.safetensors")
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(tmp_path))
     with pytest.raises(CheckpointError, match="holds the weights of efficientnet_lite0, not of vgg16"):
-        zoo.load_variables(zoo.ZOO["vgg16"])
+        load("vgg16")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--model=vgg16"], "error: name the file or files to convert"),
-        (["--model=vgg61", "FILE"], "error: There is no model 'vgg61' to convert to. Nearest: vgg19, vgg16"),
+        (["--model=vgg61", "FILE"], "error: There is no model 'vgg61'. Nearest: vgg19, vgg16"),
+        (["--model=vqa_easy", "FILE"], "error: vqa_easy is not made from other programs' files. Get its weights"),
         (["--model=vgg16", "none.caffemodel"], "error: 'none.caffemodel' cannot be read: No such file"),
         (["--model=vgg16", "FILE"], "is not a file of vgg16. What the file holds fits --model vgg19"),
         (["--model=vgg19", "FILE"], "error: The arrays do not fit the model in 38 places:\n  mis-shaped: "),
@@ -90,7 +92,7 @@ def test_a_checkpoint_under_another_models_name_is_refused(tmp_path, monkeypatch
     ],
 )
 def test_mistakes_are_told_without_a_traceback(tmp_path, arguments, message):
-    file = caffe_file(tmp_path / "net.caffemodel", [rule.source for rule in MODELS["vgg19"].rules()])
+    file = caffe_file(tmp_path / "net.caffemodel", [rule.source for rule in originals_of(find("vgg19")).rules()])
     arguments = [file if argument == "FILE" else argument for argument in arguments]
     done = run("convert_checkpoint.py", *arguments, folder=tmp_path)
     assert done.returncode == 1
@@ -101,7 +103,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path, arguments, message):
 
 def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
-    original = zoo.weights_path(LITE0)
+    original = weights_path(LITE0)
     if original is None:
         pytest.skip(f"needs EfficientNet-Lite0's weights: {LITE0.package.install}")
     with pytest.raises(InputError, match="Cannot write"):
@@ -115,7 +117,7 @@ def test_downloads_are_converted_at_the_end(monkeypatch, tmp_path):
     spec.loader.exec_module(script)
     flags(["download_checkpoints.py", f"--folder={tmp_path}"])
     calls = []
-    monkeypatch.setattr(script, "gather", lambda model, given, folder: [folder / f"{model}.caffemodel"])
+    monkeypatch.setattr(script, "gather", lambda entry, at_hand, folder: [folder / f"{entry.name}.caffemodel"])
     monkeypatch.setattr(script.conversion, "run", lambda model, files, progress: calls.append((model, files)))
     script.main(["download_checkpoints.py", "vgg16", "alexnet"])
     assert calls == [(name, [tmp_path / f"{name}.caffemodel"]) for name in ("vgg16", "alexnet")]
@@ -142,7 +144,7 @@ def script_flags(monkeypatch):
 def test_the_list_shows_the_zoo(tmp_path):
     done = run("download_checkpoints.py", "--list", folder=tmp_path)
     assert done.returncode == 0
-    for entry in zoo.ZOO.values():
+    for entry in MODELS.values():
         line = next(line for line in done.stdout.splitlines() if line.startswith(f"{entry.name} "))
         for expected in (entry.task, entry.layer, entry.licence, "MB"):
             assert expected in line

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from gradcam_jax.app import conversion
-from gradcam_jax.zoo import captioners, question_models
-from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo import CHECKPOINTS_VARIABLE, find_layer, load
 from tests.comparison import assert_close, random_images
 from tests.conversion.caffe_nets import vgg_layers
 from tests.conversion.torch7_models import write_lstm, write_neuraltalk2
@@ -20,7 +19,7 @@ WORDS = [f"word{index}" for index in range(12_601)] + ["UNK"]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder of half a gigabyte, emptied at once."""
-    monkeypatch.setenv(zoo.CHECKPOINTS_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(tmp_path))
     yield tmp_path
     for path in tmp_path.iterdir():
         path.unlink()
@@ -38,8 +37,8 @@ def test_the_originals_three_vqa_files(folder):
     files = [folder / name for name in ("lstm.t7", "data_prepro.json", "vgg19.caffemodel")]
     assert conversion.run("vqa_vgg19", files) == folder / "vqa_vgg19.safetensors"
 
-    loaded = question_models.load_question_model("vqa_vgg19")
-    assert (loaded.words.entries[-1], loaded.answers.entries[0]) == ("UNK", "answer1")
+    loaded = load("vqa_vgg19")
+    assert (loaded.words.entries[-1], loaded.labels.entries[0]) == ("UNK", "answer1")
     assert [source.name for source in loaded.card.sources] == ["lstm.t7", "data_prepro.json", "vgg19.caffemodel"]
     params = loaded.variables["params"]
     np.testing.assert_array_equal(params["classifier"]["bias"], vectors["multimodal_w"][-1000:])
@@ -63,9 +62,9 @@ def test_neuraltalk2s_checkpoint(folder):
     arrays = write_neuraltalk2(path, words, channels=(64, 128, 256, 512, 512), hidden=4096, size=512)
     conversion.run("captioner_vgg16", [path])
 
-    loaded = captioners.load_captioner("captioner_vgg16")
-    assert loaded.vocabulary.entries == tuple(words)
+    loaded = load("captioner_vgg16")
+    assert loaded.words.entries == tuple(words)
     params = loaded.variables["params"]
     assert_close(params["decoder"]["kernel"], arrays["decoder/weight"].T, 0)
     assert_close(params["cnn"]["fc7"]["kernel"], arrays["cnn/36/weight"].T, 0)
-    assert captioners.find_layer(loaded, "30") == "cnn/relu5_3"
+    assert find_layer(loaded, "30") == "cnn/relu5_3"

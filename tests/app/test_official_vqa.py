@@ -1,27 +1,27 @@
 """Official files from the command's options to the checkpoint, on made photos and a stand-in for the CNN."""
 
+import dataclasses
 import json
 
 import jax
 import numpy as np
 import pytest
 
+from gradcam_jax import zoo
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.evaluators import official_vqa as evaluate_official_vqa
-from gradcam_jax.experiments.training import run_official_vqa as train_official_vqa
-from gradcam_jax.experiments.training.run_official_vqa import Options, run
-from gradcam_jax.experiments.training.vqa_official import PRESETS
+from gradcam_jax.experiments.evaluators import program
+from gradcam_jax.experiments.reporting import silent
+from gradcam_jax.experiments.training.configs import find_configuration, vqa_official
+from gradcam_jax.experiments.training.program import Options
+from gradcam_jax.experiments.training.program import run as run_training
 from gradcam_jax.images.preprocessing import ORIGINAL
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.zoo import classifiers as zoo
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
-from gradcam_jax.zoo.question_models import QUESTION_MODELS, Entry, load_question_model
-from tests.comparison import kaiming_variables
+from gradcam_jax.zoo import Card, Entry, load, write_checkpoint
 from tests.experiments.data.made_vqa import COLOURS, make_official_vqa
 
 SIZE = 16
-RECIPE = ORIGINAL._replace(size=SIZE)
+PREPROCESSING = ORIGINAL._replace(size=SIZE)
 
 
 def _cnn(classes=1000) -> VGG:
@@ -39,85 +39,81 @@ class _PowerCutError(Exception):
 
 @pytest.fixture(autouse=True)
 def small(tmp_path_factory, monkeypatch):
-    """A VQA model ``small`` on a frozen classifier ``tiny``, and presets of 30 questions a step."""
+    """A VQA model ``small`` on a frozen classifier ``tiny``."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    entry = zoo.Entry("tiny", "classification", _cnn, "relu2_1", RECIPE, 0, "none")
-    monkeypatch.setattr("gradcam_jax.zoo.classifiers.checkpoint_folders", lambda: [folder])
-    monkeypatch.setitem(zoo.ZOO, "tiny", entry)
-    monkeypatch.setitem(QUESTION_MODELS, "small", Entry(_vqa, None, "cnn/relu2_1", RECIPE, SIZE, "make it"))
-    monkeypatch.setitem(train_official_vqa.CNNS, "small", "tiny")
-    for name in list(PRESETS):
-        monkeypatch.setitem(PRESETS, name, PRESETS[name]._replace(batch_size=30))
-    variables = kaiming_variables(zoo.expected_variables(entry))
+    tiny = Entry("tiny", "classification", _cnn, "relu2_1", PREPROCESSING, SIZE)
+    small = Entry("small", "vqa", _vqa, "cnn/relu2_1", PREPROCESSING, SIZE, cnn="tiny")
+    monkeypatch.setenv("GRADCAM_JAX_CHECKPOINTS", str(folder))
+    for models, entry in ((zoo.MODELS, tiny), (zoo.MODELS, small), (vqa_official.MODELS, small)):
+        monkeypatch.setitem(models, entry.name, entry)
+    variables = zoo.random_variables(_cnn(), *zoo.example_inputs(tiny))
     write_checkpoint(folder / "tiny.safetensors", variables, Card("tiny", "original", "none", 0))
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
         yield
 
 
-def _options(made, folder, **fields) -> Options:
+def run(made, folder, say=silent, progress=silent, *, preset="published", model="small", **fields):
+    """Trains on made files, 30 questions a step."""
+    configuration = dataclasses.replace(find_configuration("official_vqa", preset), batch_size=30, model=model)
     named = {name: [path] for name, path in made.items()}
-    defaults = {
-        "model": "small",
-        "steps": 20,
-        "every": 5,
-        "run_folder": str(folder),
-        "output": str(folder / "v.st"),
-    }
-    return Options(**named | defaults | fields)
+    defaults = {"steps": 20, "every": 5, "work": str(folder), "checkpoint": str(folder / "v.st")}
+    return run_training(configuration, Options(**named | defaults | fields), say, progress)
 
 
 def test_training_learns_and_the_checkpoint_holds_cnn_words_and_answers(tmp_path):
     made, lines = make_official_vqa(tmp_path / "data"), []
     validation = make_official_vqa(tmp_path / "data", "val2014", photos=6)
     val = {f"val_{name}": [path] for name, path in validation.items()}
-    path = run(_options(made, tmp_path / "run", steps=40, preset="modern", every=20, **val), lines.append)
+    path = run(made, tmp_path / "run", lines.append, steps=40, preset="modern", every=20, **val)
     assert lines[0].startswith("12 photos; 60 of 60 questions have one of the 5 most frequent answers; ")
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert history[-1]["loss"] < history[0]["loss"]
     assert {"official", "vqa_accuracy"} < set(history[-1])
-    model = load_question_model(str(path))
-    assert set(model.answers.entries) == {"yes", "no", *COLOURS}
+    model = load(path, task="vqa")
+    assert "params/cnn/conv1_1/kernel" in zoo.read_checkpoint(path)[0]
+    assert set(model.labels.entries) == {"yes", "no", *COLOURS}
     assert model.words.entries[-1] == "UNK"
     notes = json.loads(model.card.notes)
     assert (notes["photos"], notes["kept_questions"], notes["steps"]) == (12, 60, 40)
-    assert notes["validation_official"] == pytest.approx(max(h["official"] for h in history), abs=1e-4)
+    assert notes["validation"]["official"] == pytest.approx(max(h["official"] for h in history), abs=1e-4)
 
 
 def test_an_interrupted_run_ends_in_the_same_weights(tmp_path):
     made = make_official_vqa(tmp_path / "data")
-    whole = run(_options(made, tmp_path / "whole"))
+    whole = run(made, tmp_path / "whole")
 
     def power_cut(name: str, done: int, _total: int) -> None:
         if name == "training" and done == 13:
             raise _PowerCutError
 
     with pytest.raises(_PowerCutError):
-        run(_options(made, tmp_path / "cut"), progress=power_cut)
+        run(made, tmp_path / "cut", progress=power_cut)
     assert not (tmp_path / "cut" / "v.st").exists()
-    resumed = run(_options(made, tmp_path / "cut"))
-    first, second = (load_question_model(str(path)).variables for path in (whole, resumed))
+    resumed = run(made, tmp_path / "cut")
+    first, second = (load(path, task="vqa").variables for path in (whole, resumed))
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
 def test_another_seed_in_the_same_folder_is_refused(tmp_path):
     made = make_official_vqa(tmp_path / "data")
-    run(_options(made, tmp_path / "run", steps=5))
+    run(made, tmp_path / "run", steps=5)
     with pytest.raises(InputError, match=r"other settings: seed \(123, now 4\)"):
-        run(_options(made, tmp_path / "run", steps=5, seed=4))
+        run(made, tmp_path / "run", steps=5, seed=4)
 
 
 def test_the_answers_file_is_the_official_scripts_and_scores_are_written(tmp_path):
     made, lines = make_official_vqa(tmp_path / "data"), []
-    path = run(_options(made, tmp_path / "run"))
+    path = run(made, tmp_path / "run")
     files = {name: [made[name]] for name in ("questions", "images")}
-    options = evaluate_official_vqa.Options(
+    options = program.Options(
+        task="vqa",
         **files,
         annotations=[made["annotations"]],
         model=str(path),
         work=str(tmp_path / "run"),
         out_path=str(tmp_path / "out"),
     )
-    record = json.loads(evaluate_official_vqa.run(options, lines.append).read_text())
+    record = json.loads(program.run(options, lines.append).read_text())
     results = json.loads((tmp_path / "out" / "vqa_results.json").read_text())
     asked = json.loads((tmp_path / "data" / "train2014_q.json").read_text())["questions"]
     assert [result["question_id"] for result in results] == [question["question_id"] for question in asked]
@@ -129,13 +125,17 @@ def test_the_answers_file_is_the_official_scripts_and_scores_are_written(tmp_pat
 
 def test_test_files_without_answers_give_answers_and_no_scores(tmp_path):
     made = make_official_vqa(tmp_path / "data")
-    path = run(_options(made, tmp_path / "run", steps=5))
+    path = run(made, tmp_path / "run", steps=5)
     test = make_official_vqa(tmp_path / "data", "test2015", photos=2)
-    options = evaluate_official_vqa.Options(
-        questions=[test["questions"]], images=[test["images"]], model=str(path), work=str(tmp_path / "run"),
+    options = program.Options(
+        task="vqa",
+        questions=[test["questions"]],
+        images=[test["images"]],
+        model=str(path),
+        work=str(tmp_path / "run"),
         out_path=str(tmp_path / "out"),
-    )  # fmt: skip
-    assert evaluate_official_vqa.run(options).name == "vqa_results.json"
+    )
+    assert program.run(options).name == "vqa_results.json"
     assert len(json.loads((tmp_path / "out" / "vqa_results.json").read_text())) == 10
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
@@ -152,4 +152,4 @@ def test_test_files_without_answers_give_answers_and_no_scores(tmp_path):
 def test_what_cannot_be_trained_on_is_an_error(tmp_path, fields, message):
     made = make_official_vqa(tmp_path / "data", photos=3)
     with pytest.raises(InputError, match=message):
-        run(_options(made, tmp_path / "run", **fields))
+        run(made, tmp_path / "run", **fields)

@@ -1,6 +1,8 @@
 """The bundled VQA model's whole way on a handful of photos: trained, read back, measured."""
 
 import csv
+import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -10,10 +12,13 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.views import held_out_collages
+from gradcam_jax.experiments.evaluators import program
 from gradcam_jax.experiments.evaluators import vqa as evaluate_vqa
-from gradcam_jax.experiments.training import run_vqa as train_vqa
-from gradcam_jax.experiments.training import vqa_features
-from gradcam_jax.zoo.question_models import load_question_model
+from gradcam_jax.experiments.training.configs import find_configuration
+from gradcam_jax.experiments.training.configs.vqa_lite0 import MODERN
+from gradcam_jax.experiments.training.program import Options, run
+from gradcam_jax.zoo import load
 
 PHOTOS = 10  # of each kind: enough for every part of the data
 BOX = (20, 10, 50, 40)  # pixels of 100x80
@@ -22,9 +27,7 @@ BOX = (20, 10, 50, 40)  # pixels of 100x80
 @pytest.fixture
 def data(tmp_path, monkeypatch) -> Path:
     """Ten COCO photos of a dog in a box, and ten labelled ones of each of a dog and a cat."""
-    monkeypatch.setattr(train_vqa, "_TRANSPLANTS", 1)
-    monkeypatch.setattr(vqa_features, "_COLLAGES", 8)
-    monkeypatch.setattr(vqa_features, "_TEST_COLLAGES", 1)
+    monkeypatch.setattr(evaluate_vqa, "held_out_collages", functools.partial(held_out_collages, count=1))
     rng = np.random.default_rng(0)
     for part in ("coco", "samples"):
         (tmp_path / part / "images").mkdir(parents=True)
@@ -51,9 +54,13 @@ def _photo(path: Path, rng: np.random.Generator) -> None:
 def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     lines = []
     with jax.numpy_dtype_promotion("standard"):  # optax raises a Python float to an integer count
-        path = train_vqa.run(
-            train_vqa.Options(
-                str(data), str(tmp_path / "mine.safetensors"), str(tmp_path / "run"), epochs=1, batch_size=256
+        path = run(
+            dataclasses.replace(MODERN, batch_size=256, transplants=1, collages=8),
+            Options(
+                data=str(data),
+                epochs=1,
+                work=str(tmp_path / "run"),
+                checkpoint=str(tmp_path / "mine.safetensors"),
             ),
             lines.append,
         )
@@ -61,11 +68,15 @@ def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert 0 <= history[-1]["pointing"] <= 1  # boxes were found, and maps scored by them
 
-    model = load_question_model(str(path))
-    assert {"yes", "no", "none", "dog", "cat"} <= set(model.answers.entries)
-    assert json.loads(model.card.notes)["photos"] == 3 * 7
+    model = load(path, task="vqa")
+    assert {"yes", "no", "none", "dog", "cat"} <= set(model.labels.entries)
+    notes = json.loads(model.card.notes)
+    assert notes["photos"] == 3 * 7
+    assert "may have been in training for the other task" in notes["splits"]
 
-    written = evaluate_vqa.run(evaluate_vqa.Options(str(data), str(path), str(tmp_path / "out")))
+    written = program.run(
+        program.Options(task="vqa", data=str(data), model=str(path), out_path=str(tmp_path / "out"))
+    )
     record = json.loads(written.read_text())
     assert record["test_photos"] == 3 * 2
     assert record["pointing_game"]["maps"] == 2
@@ -75,6 +86,6 @@ def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     assert record["human"] == {}
 
 
-def test_a_strange_preset_is_an_error(data):
-    with pytest.raises(InputError, match="--preset modern or published, got 'fast'"):
-        train_vqa.run(train_vqa.Options(str(data), preset="fast"))
+def test_an_unknown_preset_is_an_error():
+    with pytest.raises(InputError, match=r"no preset 'fast'\. Nearest: modern, published"):
+        find_configuration("vqa", "fast")

@@ -10,7 +10,7 @@ import pytest
 
 from gradcam_jax.app.vqa import Options, run
 from gradcam_jax.evaluation.pointing import points_at
-from gradcam_jax.zoo.question_models import load_question_model
+from gradcam_jax.zoo import load
 from tests.comparison import SHARED_DATA, needs_shared_data
 
 # Where the animals are on the original program's cat_dog.jpg, in fractions, measured by eye.
@@ -49,7 +49,7 @@ def test_other_questions_about_the_sample_photo(tmp_path, question, answer):
 
 
 def test_the_card_says_what_it_was_trained_on():
-    card = load_question_model().card
+    card = load("vqa_lite0").card
     notes = json.loads(card.notes)
     assert notes["trained_by"].startswith("python scripts/train.py --task vqa")
     assert notes["photos"] > 500

@@ -5,15 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax import (
-    corner_aligned_matrix,
-    half_pixel_matrix,
+from gradcam_jax.attribution.resize import (
     normalize_max,
     normalize_min_max,
     normalize_symmetric,
     resize_corner_aligned,
     resize_half_pixel,
 )
+from gradcam_jax.attribution.resize_matrices import corner_aligned_matrix, half_pixel_matrix
 from tests.comparison import assert_close
 
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from gradcam_jax.conversion.captioner import captioner_arrays, captioner_from_torch7, captioner_words
-from gradcam_jax.conversion.originals import read_file
 from gradcam_jax.conversion.rules import convert, variable_shapes
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.torch7 import read_torch7
 from gradcam_jax.models.captioner import Captioner
 from gradcam_jax.models.vgg import VGG
+from gradcam_jax.zoo.originals import read_file
 from tests.comparison import assert_close
 from tests.conversion.torch7_models import write_neuraltalk2
 from tests.formats.torch7_writer import write_torch7

@@ -7,33 +7,32 @@ import jax
 import numpy as np
 import pytest
 
-from gradcam_jax.conversion.originals import CAFFE, MODELS, File, arrays_of, read_file
 from gradcam_jax.conversion.rules import convert, variable_shapes
 from gradcam_jax.conversion.vgg import vgg_from_caffe
 from gradcam_jax.errors import CheckpointError, InputError
-from gradcam_jax.models.captioner import neuraltalk2
 from gradcam_jax.models.vgg import VGG
-from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo import MODELS, find
+from gradcam_jax.zoo.entries import CAFFE
+from gradcam_jax.zoo.originals import File, arrays_of, originals_of, read_file
 from tests.conversion.caffe_nets import vgg_layers
 from tests.conversion.torch7_models import write_lstm
 from tests.formats.caffe_writer import write_caffemodel
 from tests.formats.torch_writer import write_state_dict
+from tests.zoo.from_shapes import load_shapes
 
 SMALL = {"channels": (4, 4, 4, 4, 512), "hidden": 16, "classes": 7}
 WORDS_JSON = '{"ix_to_word": {"1": "what", "2": "UNK"}, "ix_to_ans": {"1": "cat", "2": "dog", "3": "yes"}}'
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name in zoo.ZOO])
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.originals is not None])
 def test_each_table_covers_its_model(name):
-    expected = flax.traverse_util.flatten_dict(zoo.expected_variables(zoo.ZOO[name]), sep="/")
-    assert sorted(rule.target for rule in MODELS[name].rules()) == sorted(expected)
+    expected = flax.traverse_util.flatten_dict(load_shapes(name).variables, sep="/")
+    assert sorted(rule.target for rule in originals_of(find(name)).rules()) == sorted(expected)
 
 
-def test_the_captioners_table_covers_its_model():
-    image = jax.ShapeDtypeStruct((224, 224, 3), np.float32)
-    shapes = variable_shapes(neuraltalk2(words=9567), image, jax.ShapeDtypeStruct((16,), np.int32))
-    expected = flax.traverse_util.flatten_dict(shapes, sep="/")
-    assert sorted(rule.target for rule in MODELS["captioner_vgg16"].rules()) == sorted(expected)
+def test_a_model_that_is_trained_here_has_no_originals():
+    with pytest.raises(InputError, match=r"vqa_lite0 is not made from other programs' files.*scripts/train\.py"):
+        arrays_of(find("vqa_lite0"), [])
 
 
 def small_vgg_file(path, convolutions=(2, 2, 3, 3, 3), **options):
@@ -60,23 +59,23 @@ def test_every_generation_of_caffe_files_converts(tmp_path, options):
 def test_a_file_of_another_model_names_that_model(tmp_path):
     small_vgg_file(tmp_path / "net", (2, 2, 4, 4, 4))
     with pytest.raises(CheckpointError, match=r"net is not a file of vgg16. .* fits --model vgg19"):
-        arrays_of("vgg16", [read_file(tmp_path / "net")])
+        arrays_of(find("vgg16"), [read_file(tmp_path / "net")])
 
 
 def test_a_file_of_another_program_names_its_model(tmp_path):
-    arrays = {rule.source: np.zeros(1, np.float32) for rule in MODELS["vgg16_torchvision"].rules()}
+    arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("vgg16_torchvision")).rules()}
     write_state_dict(tmp_path / "weights", arrays)
     with pytest.raises(InputError, match=r"made from caffemodel, got weights \(pytorch\)\. .*vgg16_torchvision"):
-        arrays_of("vgg16", [read_file(tmp_path / "weights")])
+        arrays_of(find("vgg16"), [read_file(tmp_path / "weights")])
 
 
 def test_caffenet_is_not_taken_for_alexnet():
-    arrays = {rule.source: np.zeros(1, np.float32) for rule in MODELS["alexnet"].rules()}
+    arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("alexnet")).rules()}
     alexnet = File(Path("net"), CAFFE, arrays, layers=("conv1", "relu1", "norm1", "pool1", "conv2"))
-    assert arrays_of("alexnet", [alexnet]) == arrays
+    assert arrays_of(find("alexnet"), [alexnet]) == arrays
     caffenet = alexnet._replace(layers=("conv1", "relu1", "pool1", "norm1", "conv2"))
     with pytest.raises(CheckpointError, match="expected norm1 to come before pool1"):
-        arrays_of("alexnet", [caffenet])
+        arrays_of(find("alexnet"), [caffenet])
 
 
 def test_vqa_is_put_together_from_three_files_in_any_order(tmp_path):
@@ -84,9 +83,9 @@ def test_vqa_is_put_together_from_three_files_in_any_order(tmp_path):
     write_lstm(tmp_path / "lstm", 2)
     (tmp_path / "words").write_text(WORDS_JSON)
     files = [read_file(tmp_path / name) for name in ("words", "cnn", "lstm")]
-    arrays = arrays_of("vqa_vgg19", files)
-    needed = {rule.source for rule in MODELS["vqa_vgg19"].rules()}
-    assert needed == {key for key in arrays if not MODELS["vqa_vgg19"].ignore(key)}
+    arrays = arrays_of(find("vqa_vgg19"), files)
+    originals = originals_of(find("vqa_vgg19"))
+    assert {rule.source for rule in originals.rules()} == {key for key in arrays if not originals.ignore(key)}
     assert files[0].words == ("what", "UNK")
     assert files[0].answers == ("cat", "dog", "yes")
 
@@ -94,4 +93,4 @@ def test_vqa_is_put_together_from_three_files_in_any_order(tmp_path):
 def test_a_missing_file_is_told(tmp_path):
     write_lstm(tmp_path / "lstm", 2)
     with pytest.raises(InputError, match="made from caffemodel, torch7, vocabulary, got lstm"):
-        arrays_of("vqa_vgg19", [read_file(tmp_path / "lstm")])
+        arrays_of(find("vqa_vgg19"), [read_file(tmp_path / "lstm")])

@@ -59,14 +59,14 @@ def test_leading_axes_of_old_caffe_matrices_are_dropped():
     assert dense(np.empty((1, 1, 5, 6))).shape == (6, 5)
 
 
-def test_every_misfit_is_told_at_once():
-    given = arrays()
-    del given["fc/bias"]
-    given["fc/weight"] = given["fc/weight"].reshape(6, 5)
-    given["conv/weight"] = given["conv/weight"][:3]
-    given["fc9/weight"] = np.empty(1)
+def test_every_misfit_is_reported_at_once():
+    source = arrays()
+    del source["fc/bias"]
+    source["fc/weight"] = source["fc/weight"].reshape(6, 5)
+    source["conv/weight"] = source["conv/weight"][:3]
+    source["fc9/weight"] = np.empty(1)
     with pytest.raises(CheckpointError) as caught:
-        convert(given, RULES, EXPECTED)
+        convert(source, RULES, EXPECTED)
     message = str(caught.value)
     for expected in (
         "do not fit the model in 4 places",
@@ -79,20 +79,20 @@ def test_every_misfit_is_told_at_once():
 
 
 def test_arrays_with_too_few_axes_are_misfits_too():
-    given = arrays() | {"conv/weight": np.empty(72), "fc/weight": np.empty((2, 3, 5))}
+    source = arrays() | {"conv/weight": np.empty(72), "fc/weight": np.empty((2, 3, 5))}
     with pytest.raises(CheckpointError, match="in 2 places"):
-        convert(given, RULES, EXPECTED)
+        convert(source, RULES, EXPECTED)
 
 
 def test_a_table_that_leaves_a_variable_out_is_an_error():
-    given = {key: array for key, array in arrays().items() if key != "fc/bias"}
+    source = {key: array for key, array in arrays().items() if key != "fc/bias"}
     with pytest.raises(CheckpointError, match="no rule gives params/fc/bias"):
-        convert(given, RULES[:-1], EXPECTED)
+        convert(source, RULES[:-1], EXPECTED)
 
 
 def test_known_and_unneeded_keys_are_ignored():
-    given = arrays() | {"counter": np.empty(())}
-    convert(given, RULES, EXPECTED, ignore=lambda key: key == "counter")
+    source = arrays() | {"counter": np.empty(())}
+    convert(source, RULES, EXPECTED, ignore=lambda key: key == "counter")
 
 
 def test_a_model_can_be_a_part_of_another():

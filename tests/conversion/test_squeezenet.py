@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax.conversion.originals import read_file
 from gradcam_jax.conversion.rules import Rule, as_is, convert, convolution, variable_shapes
 from gradcam_jax.images.photos import read_photo
 from gradcam_jax.images.preprocessing import CAFFE_ALEXNET, to_network
 from gradcam_jax.models.layers import max_pool_ceil
 from gradcam_jax.text.ilsvrc import imagenet_classes
+from gradcam_jax.zoo.originals import read_file
 from tests.comparison import SHARED_DATA, needs_shared_data
 
 SQUEEZES = (16, 16, 32, 32, 48, 48, 64, 64)  # fire2 to fire9; each expands to four times as many, twice

@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from gradcam_jax.conversion.originals import MODELS, arrays_of, read_file
 from gradcam_jax.conversion.rules import convert
-from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo import find
+from gradcam_jax.zoo.originals import arrays_of, originals_of, read_file
 from tests.comparison import assert_close
+from tests.zoo.from_shapes import load_shapes
 
 torch = pytest.importorskip("torch", reason="PyTorch (the extra `oracle`) is not installed")
 pytestmark = pytest.mark.oracle
@@ -82,9 +83,9 @@ def test_logits_are_pytorchs(name, build, zipped, size, tmp_path):
     net = build()
     path = tmp_path / "weights"
     torch.save(net.state_dict(), path, _use_new_zipfile_serialization=zipped)
-    entry = zoo.ZOO[name]
-    arrays = arrays_of(name, [read_file(path)])
-    variables = convert(arrays, MODELS[name].rules(), zoo.expected_variables(entry))
+    entry = find(name)
+    arrays = arrays_of(entry, [read_file(path)])
+    variables = convert(arrays, originals_of(entry).rules(), load_shapes(name).variables)
     path.unlink()
 
     image = np.random.default_rng(1).standard_normal((*size, 3)).astype(np.float32)

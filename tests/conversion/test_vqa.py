@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax.conversion.originals import read_file
 from gradcam_jax.conversion.rules import convert
 from gradcam_jax.conversion.vqa import UNUSED_PROJECTION, Sizes, split_vectors, vqa_from_torch7
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.torch7 import read_torch7
 from gradcam_jax.models.lstm import Lstm
+from gradcam_jax.zoo.originals import read_file
 from tests.comparison import assert_close
 from tests.conversion.torch7_models import write_lstm
 

@@ -14,7 +14,7 @@ SHA256 = Digest("sha256", hashlib.sha256(BODY).hexdigest())
 
 
 def source(*addresses, size=300_000, digest=SHA256):
-    return Source("weights.bin", addresses, ("vgg16",), "none", size=size, digest=digest)
+    return Source("weights.bin", addresses, "none", size=size, digest=digest)
 
 
 class Sleeps(list):

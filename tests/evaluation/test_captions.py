@@ -4,7 +4,6 @@ import pytest
 from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.captions import (
     caption_scores,
-    inside_boxes,
     inside_over_outside,
     nearest_neighbour_captions,
     perplexity,
@@ -64,11 +63,3 @@ def test_inside_over_outside_is_one_for_a_flat_map():
     assert inside_over_outside(inside.astype(float), inside) == float("inf")
     with pytest.raises(InputError):
         inside_over_outside(np.ones((4, 4)), np.ones((4, 4), bool))
-
-
-def test_positions_inside_boxes_that_overlap_count_once():
-    boxes = [(0, 0, 0.5, 0.5), (0.25, 0.25, 0.75, 0.5)]
-    np.testing.assert_array_equal(
-        inside_boxes(boxes, (4, 4)), [[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    )
-    assert not inside_boxes([], (2, 2)).any()

@@ -3,7 +3,6 @@
 import pytest
 
 from gradcam_jax.evaluation.official_vqa import normalized_answer, official_accuracy, official_scores
-from gradcam_jax.experiments.data.vqa_files import HumanQuestion
 
 
 # n of ten people agree. Leaving one of them out leaves n - 1, leaving another out leaves n: (n min((n - 1) / 3, 1)
@@ -39,9 +38,8 @@ def test_answers_are_compared_as_they_are_when_everyone_agrees():
 
 
 def test_scores_by_type():
-    yes = HumanQuestion(1, 1, "Is it?", ("yes",) * 10, "is it", "yes/no")
-    dog = HumanQuestion(2, 1, "What?", ("dog",) * 2 + ("cat",) * 8, "what", "other")
-    scores = official_scores(["yes", "dog"], [yes, dog])
+    people = ("yes",) * 10, ("dog",) * 2 + ("cat",) * 8
+    scores = official_scores(["yes", "dog"], people, ["yes/no", "other"], ["is it", "what"])
     assert scores["official"] == pytest.approx({"all": 0.8, "yes/no": 1.0, "other": 0.6})
     assert scores["vqa_accuracy"] == pytest.approx({"all": 5 / 6, "yes/no": 1.0, "other": 2 / 3})
     assert scores["question_types"] == pytest.approx({"is it": 1.0, "what": 0.6})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcam_jax.evaluation.pointing import highest_point, lies_in, points_at
+from gradcam_jax.evaluation.pointing import highest_point, inside_boxes, lies_in, points_at
 
 CAM = np.array([[0.0, 0.0], [0.0, 2.0]])
 
@@ -26,3 +26,25 @@ def test_a_map_without_evidence_points_nowhere():
 
 def test_no_boxes_no_hit():
     assert not lies_in((0.5, 0.5), [])
+
+
+def test_positions_inside_boxes_that_overlap_count_once():
+    boxes = [(0, 0, 0.5, 0.5), (0.25, 0.25, 0.75, 0.5)]
+    np.testing.assert_array_equal(
+        inside_boxes(boxes, (4, 4)), [[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    )
+    assert not inside_boxes([], (2, 2)).any()
+
+
+# Of a 4x4 map, the cells' centres lie at 1/8, 3/8, 5/8 and 7/8 along each side.
+@pytest.mark.parametrize(
+    ("box", "chance"),
+    [
+        ((0, 0, 1, 1), 1),
+        ((0, 0, 0.5, 0.25), 2 / 16),
+        ((0.15, 0.15, 0.35, 0.35), 0),
+        ((0.125, 0, 0.375, 1), 8 / 16),
+    ],
+)
+def test_a_random_map_hits_as_often_as_cells_are_centred_in_the_box(box, chance):
+    assert inside_boxes([box], (4, 4)).mean() == chance

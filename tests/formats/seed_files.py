@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from . import caffe_writer, torch7_writer, torch_writer
+from tests.formats import caffe_writer, torch7_writer, torch_writer
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 BIAS = np.ones(2, np.float32)

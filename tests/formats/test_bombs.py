@@ -8,8 +8,7 @@ import pytest
 
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.recognise import READERS
-
-from . import caffe_writer, torch_writer
+from tests.formats import caffe_writer, torch_writer
 
 SIZE = 1 << 17
 

@@ -3,8 +3,7 @@ import pytest
 
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.caffemodel import caffe_arrays, read_caffemodel
-
-from . import caffe_writer as writer
+from tests.formats import caffe_writer as writer
 
 RANDOM = np.random.default_rng(0)
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from gradcam_jax.formats.caffemodel import read_caffemodel
-
-from . import caffe_writer as writer
-from .shared_data import shared_file
+from tests.formats import caffe_writer as writer
+from tests.formats.shared_data import shared_file
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV (the extra `oracle`) is not installed")
 pytestmark = pytest.mark.oracle

@@ -19,8 +19,7 @@ import pytest
 
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.recognise import READERS, recognise_format
-
-from .seed_files import SEEDS, seed_bytes
+from tests.formats.seed_files import SEEDS, seed_bytes
 
 FILES = int(os.environ.get("GRADCAM_JAX_HOSTILE_FILES", "4000"))
 

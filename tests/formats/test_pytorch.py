@@ -6,8 +6,7 @@ import pytest
 
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.pytorch import read_pytorch
-
-from . import torch_writer as writer
+from tests.formats import torch_writer as writer
 
 LAYOUTS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from gradcam_jax.errors import CheckpointError
-from gradcam_jax.formats.recognise import read_arrays, recognise_format
-
-from .seed_files import BIAS, SEEDS, WEIGHT, seed_bytes
+from gradcam_jax.formats.recognise import READERS, recognise_format
+from tests.formats.seed_files import BIAS, SEEDS, WEIGHT, seed_bytes
 
 WITH_ARRAYS = [name for name in SEEDS if name != "pytorch zip containers"]
 
@@ -19,7 +18,7 @@ def test_recognises_by_content(tmp_path, name):
 def test_reads_any_format_in_one_call(tmp_path, name):
     path = tmp_path / "weights.bin"
     path.write_bytes(seed_bytes(name, tmp_path))
-    arrays = list(read_arrays(path).values())
+    arrays = list(READERS[recognise_format(path)](path).values())
     assert any(np.array_equal(array.reshape(-1), WEIGHT.reshape(-1)) for array in arrays)
     assert any(np.array_equal(array, BIAS) for array in arrays)
 
@@ -32,9 +31,10 @@ def test_recognises_a_file_that_is_cut_off(tmp_path, name):
             8
         )  # Its header's length is compared with the file, so the header must be there.
     (tmp_path / "x").write_bytes(whole[:-5])
-    assert recognise_format(tmp_path / "x") == name.split()[0]
+    format_name = recognise_format(tmp_path / "x")
+    assert format_name == name.split()[0]
     with pytest.raises(CheckpointError):
-        read_arrays(tmp_path / "x")
+        READERS[format_name](tmp_path / "x")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import pytest
 
 from gradcam_jax.formats.torch7 import read_torch7
 from gradcam_jax.formats.torch7_values import LuaFunction, Table, TorchObject
-
-from . import torch7_writer as writer
-from .shared_data import shared_file
+from tests.formats import torch7_writer as writer
+from tests.formats.shared_data import shared_file
+from tests.formats.test_torch7 import values_of
 
 torchfile = pytest.importorskip("torchfile", reason="torchfile (the extra `oracle`) is not installed")
 pytestmark = pytest.mark.oracle
@@ -39,7 +39,7 @@ def assert_same(read, expected, visited):
         np.testing.assert_array_equal(read, expected)
     elif isinstance(expected, list):
         assert len(read) == len(expected)
-        return 1 + sum(assert_same(*pair, visited) for pair in zip(read.as_list(), expected, strict=True))
+        return 1 + sum(assert_same(*pair, visited) for pair in zip(values_of(read), expected, strict=True))
     elif isinstance(expected, dict):
         assert isinstance(read, Table)
         assert len(read) == len(expected)

@@ -1,4 +1,4 @@
-"""Beam search as plain, slow Python: lists, one beginning at a time, every rule of neuraltalk2 spelled out."""
+"""Beam search as plain, slow Python: lists, one beam at a time, with every rule of neuraltalk2."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ def slow_beam_search(step: SlowStep, state: Any, width: int, end: int, steps: in
 
 
 def slow_greedy(step: SlowStep, state: Any, end: int, steps: int):
-    """Returns the likeliest word's path as (words, log-probability)."""
+    """Returns the path of the most probable words as (words, log-probability)."""
     words, total, token = [], 0.0, end
     for _ in range(steps):
         state, log_probs = step(state, token)

@@ -1,4 +1,4 @@
-"""A VGG small enough for exhaustive tests, and the same net as a row of plain functions."""
+"""A VGG small enough for exhaustive tests, and the same net as a sequence of plain functions."""
 
 import functools
 
@@ -14,7 +14,7 @@ SETTINGS = {"convolutions": (1, 1, 1), "channels": (4, 6, 8), "hidden": 16, "cla
 
 
 class SmallVGG(VGG):
-    """A VGG that can also be had as plain functions, written without Flax."""
+    """A VGG that is also a sequence of plain functions, written without Flax."""
 
     @property
     def stage_names(self):

@@ -1,18 +1,21 @@
-"""Exact parameter counts, layer names, sizes taken and refused: every model must be in the table."""
+"""Exact parameter counts, layer names, sizes accepted and refused: every model must be in the table."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import gradcam_jax as gc
 from gradcam_jax.conversion.rules import variable_shapes
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.linen import tapped
+from gradcam_jax.interception.tapped import layer_shapes
 from gradcam_jax.models.vgg import VGG
-from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo import MODELS, example_inputs, find_layer
 from tests.comparison import assert_close, kaiming_variables, random_images
 from tests.models.small_vgg import small_vgg
+from tests.zoo.from_shapes import load_shapes
 
-# Name -> parameters, mapped layer, its shape at the recipe's size. The counts of VGG and AlexNet are those that
+# Name -> parameters, mapped layer, its shape at the entry's size. The counts of VGG and AlexNet are those that
 # torchvision and the Caffe model zoo publish; EfficientNet-Lite0's is its authors' 4.7 M.
 TABLE = {
     "vgg16": (138_357_544, "relu5_3", (14, 14, 512)),
@@ -23,11 +26,15 @@ TABLE = {
     "alexnet_torchvision": (61_100_840, "relu5", (13, 13, 256)),
     "efficientnet_lite0": (4_652_008, "head_relu", (7, 7, 1280)),
 }
-CLASSIFIERS = {name: entry for name, entry in zoo.ZOO.items() if entry.task == "classification"}
+CLASSIFIERS = {name: entry for name, entry in MODELS.items() if entry.task == "classification"}
 
 
 def shapes_of(entry):
-    return variable_shapes(entry.build(), zoo.example_image(entry))
+    return variable_shapes(entry.build(), *example_inputs(entry))
+
+
+def layers_of(entry):
+    return layer_shapes(tapped(entry.build(), shapes_of(entry)), *example_inputs(entry))
 
 
 def test_every_classifier_is_in_the_table():
@@ -42,14 +49,13 @@ def test_exact_parameter_count_and_mapped_layer(name):
     assert sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables["params"])) == parameters
     assert entry.parameters == parameters
     assert entry.layer == layer
-    layers = gc.layer_shapes(entry.build(), variables, zoo.example_image(entry))
+    layers = layers_of(entry)
     assert layers[layer].shape == shape
     assert list(layers.values())[-1].shape == (1000,)
 
 
 def test_vgg16_layers_are_caffes_in_caffes_order():
-    entry = CLASSIFIERS["vgg16"]
-    layers = list(gc.layer_shapes(entry.build(), shapes_of(entry), zoo.example_image(entry)))
+    layers = list(layers_of(CLASSIFIERS["vgg16"]))
     blocks = enumerate((2, 2, 3, 3, 3), 1)
     expected = [
         name
@@ -62,42 +68,39 @@ def test_vgg16_layers_are_caffes_in_caffes_order():
 
 @pytest.mark.parametrize(("name", "number", "layer"), [("vgg16", "30", "relu5_3"), ("vgg19", "36", "relu5_4")])
 def test_layers_by_the_originals_numbers(name, number, layer):
-    entry = CLASSIFIERS[name]
-    assert zoo.find_layer(entry, entry.build(), shapes_of(entry), number) == layer
+    assert find_layer(load_shapes(name), number) == layer
 
 
 def test_alexnets_relu5_is_number_14():
-    entry = CLASSIFIERS["alexnet"]
-    assert zoo.find_layer(entry, entry.build(), shapes_of(entry), "14") == "relu5"
+    assert find_layer(load_shapes("alexnet"), "14") == "relu5"
 
 
 @pytest.mark.parametrize("number", ["0", "32"])
 def test_a_layer_number_out_of_range(number):
-    entry = CLASSIFIERS["vgg16"]
-    with pytest.raises(gc.InputError, match="from 1 to 31"):
-        zoo.find_layer(entry, entry.build(), shapes_of(entry), number)
+    with pytest.raises(InputError, match="from 1 to 31"):
+        find_layer(load_shapes("vgg16"), number)
 
 
 @pytest.mark.parametrize(("name", "size"), [("vgg16", 225), ("vgg19", 320), ("alexnet", 224)])
 def test_caffes_nets_take_their_own_size_only_and_say_so(name, size):
     entry = CLASSIFIERS[name]
     image = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
-    with pytest.raises(gc.InputError, match=rf"only, got {size}x{size} instead"):
+    with pytest.raises(InputError, match=rf"only, got {size}x{size} instead"):
         variable_shapes(entry.build(), image)
 
 
 @pytest.mark.parametrize("name", ["vgg16_torchvision", "alexnet_torchvision"])
 def test_torchvisions_nets_take_other_sizes(name):
     entry = CLASSIFIERS[name]
-    at_recipe = shapes_of(entry)
+    own = shapes_of(entry)
     other = variable_shapes(entry.build(), jax.ShapeDtypeStruct((256, 320, 3), jnp.float32))
-    assert jax.tree.map(lambda leaf: leaf.shape, at_recipe) == jax.tree.map(lambda leaf: leaf.shape, other)
+    assert jax.tree.map(lambda leaf: leaf.shape, own) == jax.tree.map(lambda leaf: leaf.shape, other)
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1), (3, 32, 32)])
 def test_what_is_not_an_rgb_image_is_an_error(shape):
     model, variables = small_vgg()
-    with pytest.raises(gc.InputError, match=r"images \(\.\.\., H, W, 3\)"):
+    with pytest.raises(InputError, match=r"images \(\.\.\., H, W, 3\)"):
         model.apply(variables, jnp.ones(shape))
 
 

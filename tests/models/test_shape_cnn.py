@@ -7,7 +7,8 @@ import pytest
 
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import InputError
-from gradcam_jax.interception.linen import layer_shapes
+from gradcam_jax.interception.linen import tapped
+from gradcam_jax.interception.tapped import layer_shapes
 from gradcam_jax.models.shape_cnn import ShapeCnn, gaussian_blur
 from gradcam_jax.models.vqa import vqa_small
 from tests.comparison import assert_close, kaiming_variables, random_images
@@ -17,7 +18,7 @@ MODEL = ShapeCnn()
 
 def test_layers_are_named_as_in_vgg_and_the_map_is_16_by_16():
     image = jax.ShapeDtypeStruct((64, 64, 3), jnp.float32)
-    layers = layer_shapes(MODEL, variable_shapes(MODEL, image), image)
+    layers = layer_shapes(tapped(MODEL, variable_shapes(MODEL, image)), image)
     assert {name: leaf.shape for name, leaf in layers.items()} == {
         "conv1_1": (64, 64, 8), "relu1_1": (64, 64, 8), "pool1": (32, 32, 8),
         "conv2_1": (32, 32, 16), "relu2_1": (32, 32, 16), "pool2": (16, 16, 16),

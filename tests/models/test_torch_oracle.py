@@ -8,9 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import gradcam_jax as gc
+from gradcam_jax.attribution.gradients import layer_grads
+from gradcam_jax.attribution.maps import grad_cam
+from gradcam_jax.attribution.pixels import input_grad
+from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.experiments.benchmark.peers import import_pytorch_grad_cam
+from gradcam_jax.interception.linen import tapped
+from gradcam_jax.models.alexnet import alexnet, alexnet_torchvision
+from gradcam_jax.models.vgg import vgg16, vgg16_torchvision, vgg19, vgg19_torchvision
 from tests.comparison import assert_close, kaiming_variables, random_images
 
 torch = pytest.importorskip("torch", reason="compares with torch: install the extra `oracle`")
@@ -25,20 +31,20 @@ pytestmark = [
 LABELS = [3, 721]
 VGG16, VGG19 = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
 CASES = {
-    "vgg16": (gc.vgg16, "relu5_3", 7, (224, 224), lambda: _vgg(VGG16, ceil_mode=True, adaptive=False)),
-    "vgg19": (gc.vgg19, "relu5_4", 7, (224, 224), lambda: _vgg(VGG19, ceil_mode=True, adaptive=False)),
+    "vgg16": (vgg16, "relu5_3", 7, (224, 224), lambda: _vgg(VGG16, ceil_mode=True, adaptive=False)),
+    "vgg19": (vgg19, "relu5_4", 7, (224, 224), lambda: _vgg(VGG19, ceil_mode=True, adaptive=False)),
     "vgg16_torchvision": (
-        gc.vgg16_torchvision, "relu5_3", 7, (224, 320), lambda: _vgg(VGG16, ceil_mode=False, adaptive=True)
+        vgg16_torchvision, "relu5_3", 7, (224, 320), lambda: _vgg(VGG16, ceil_mode=False, adaptive=True)
     ),
     "vgg19_torchvision": (
-        gc.vgg19_torchvision, "relu5_4", 7, (224, 320), lambda: _vgg(VGG19, ceil_mode=False, adaptive=True)
+        vgg19_torchvision, "relu5_4", 7, (224, 320), lambda: _vgg(VGG19, ceil_mode=False, adaptive=True)
     ),
-    "alexnet": (gc.alexnet, "relu5", 6, (227, 227), lambda: torch_twins.torch_alexnet_caffe()),
+    "alexnet": (alexnet, "relu5", 6, (227, 227), lambda: torch_twins.torch_alexnet_caffe()),
     "alexnet_torchvision": (
-        gc.alexnet_torchvision, "relu5", 6, (224, 320), lambda: torch_twins.torch_alexnet_torchvision()
+        alexnet_torchvision, "relu5", 6, (224, 320), lambda: torch_twins.torch_alexnet_torchvision()
     ),
     "alexnet_torchvision_square": (
-        gc.alexnet_torchvision, "relu5", 6, (224, 224), lambda: torch_twins.torch_alexnet_torchvision()
+        alexnet_torchvision, "relu5", 6, (224, 224), lambda: torch_twins.torch_alexnet_torchvision()
     ),
 }  # fmt: skip
 
@@ -57,15 +63,15 @@ def test_logits_and_activations(case):
     build, layer, grid, size, build_twin = CASES[case]
     variables = random_weights(build, size)
     images = random_images(2, *size)
-    forward = jax.jit(lambda variables, image: gc.tapped(build(), variables, layer)({}, image))
+    forward = jax.jit(lambda variables, image: tapped(build(), variables, layer)({}, image))
     logits, activations = jax.vmap(forward, in_axes=(None, 0))(variables, images)
     twin = torch_twin(build_twin, variables, grid)
-    seen = {}
-    handle = getattr(twin, layer).register_forward_hook(lambda _, __, output: seen.update(output=output))
+    recorded = {}
+    handle = getattr(twin, layer).register_forward_hook(lambda _, __, output: recorded.update(output=output))
     with torch.no_grad():
         assert_close(logits, twin(torch_twins.channels_first(images)).numpy())
     handle.remove()
-    assert_close(activations[layer], torch_twins.channels_last(seen["output"]))
+    assert_close(activations[layer], torch_twins.channels_last(recorded["output"]))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -80,8 +86,8 @@ def test_grad_cam(case):
         @jax.jit  # the variables are an argument: as constants, the compiler would fold half a gigabyte
         def ours(variables, images, labels):
             def cam(image, label):
-                found = gc.linearize(gc.tapped(build(), variables, layer), lambda y: y[label], image)
-                return gc.grad_cam(found.activations[layer], found.gradients[layer], rectify=False)
+                grads = layer_grads(tapped(build(), variables, layer), lambda y: y[label], image)
+                return grad_cam(grads.activations[layer], grads.gradients[layer], rectify=False)
 
             return jax.vmap(cam)(images, labels)
 
@@ -108,10 +114,8 @@ def test_guided_backprop(case):
 
         @jax.jit
         def ours(variables, images, labels):
-            guided = gc.tapped(build(relu=gc.guided_relu), variables, ())
-            return jax.vmap(lambda image, label: gc.input_gradient(guided, lambda y: y[label], image))(
-                images, labels
-            )
+            forward = tapped(build(relu=guided(jax.nn.relu)), variables)
+            return jax.vmap(lambda image, label: input_grad(forward, lambda y: y[label], image))(images, labels)
 
         pixels = ours(double, images, jnp.array(LABELS))
         assert pixels.dtype == jnp.float64
@@ -139,6 +143,6 @@ def pytorch_grad_cam_map(twin, target_layer, inputs):
 
 def test_the_weights_keep_activations_at_scale():
     # At torchvision's default initialisation logits are 0.03 and any two programs agree.
-    variables = random_weights(gc.alexnet_torchvision, (224, 224))
-    logits = jax.jit(gc.alexnet_torchvision().apply)(variables, random_images(1, 224)[0])
+    variables = random_weights(alexnet_torchvision, (224, 224))
+    logits = jax.jit(alexnet_torchvision().apply)(variables, random_images(1, 224)[0])
     assert np.abs(np.asarray(logits)).max() > 1

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradcam_jax.engine.prepared import prepared
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.models.convolution import PointwiseConv, SameConv, with_prepared_kernels
+from gradcam_jax.models.convolution import PointwiseConv, SameConv
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.winograd import (
     convolve_3x3,
@@ -144,18 +145,20 @@ def test_the_layer_has_the_parameters_of_flax_and_no_others():
 def test_prepared_kernels_change_nothing_but_the_work():
     model, variables = wide_vgg()
     image = jnp.asarray(random_images(1, 16)[0])
-    prepared = with_prepared_kernels(model, variables, image)
-    assert {name: leaf["kernel_0"].shape for name, leaf in prepared["prepared"].items()} == {
+    plain = tapped(model, variables, "relu2_2")
+    ready = prepared(plain, image)
+    kernels = ready.variables["variables"]["prepared"]
+    assert {name: leaf["kernel_0"].shape for name, leaf in kernels.items()} == {
         "conv2_1": (4, 4, 32, 32),
         "conv2_2": (4, 4, 32, 32),
     }
 
-    def run(variables):
-        return tapped(model, variables, "relu2_2")({}, image)
+    def run(forward):
+        return forward({}, image)
 
-    for ours, theirs in zip(jax.tree.leaves(run(prepared)), jax.tree.leaves(run(variables)), strict=True):
+    for ours, theirs in zip(jax.tree.leaves(run(ready)), jax.tree.leaves(run(plain)), strict=True):
         assert_close(ours, theirs, 1e-6)
-    flops = [jax.jit(run).lower(v).compile().cost_analysis()["flops"] for v in (prepared, variables)]
+    flops = [jax.jit(run).lower(forward).compile().cost_analysis()["flops"] for forward in (ready, plain)]
     assert flops[0] < flops[1]
 
 

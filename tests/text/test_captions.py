@@ -1,3 +1,5 @@
+"""Captions: words, unknown words, limits, phrases and masks."""
+
 import numpy as np
 import pytest
 
@@ -49,20 +51,20 @@ def test_sixteen_words_fit_and_seventeen_do_not():
         encode_caption("a " * 16 + "dog", VOCABULARY)
 
 
-def test_strangers_are_read_as_unk_and_named():
+def test_unknown_words_are_read_as_unk_and_named():
     with pytest.warns(UnknownWordsWarning, match=r"'yak', 'emu'; read as UNK"):
         caption = encode_caption("a yak and a emu yak", VOCABULARY)
     assert caption.known == (True, False, True, True, False, False)
     assert caption.tokens[:7].tolist() == [0, 4, 2, 0, 4, 4, 5]
 
 
-def test_a_caption_of_strangers_only_is_read_with_a_warning_that_says_so():
+def test_a_caption_of_unknown_words_only_is_read_with_a_warning_that_says_so():
     with pytest.warns(UnknownWordsWarning, match=r"any word of this caption \(yak, emu\)"):
         caption = encode_caption("yak emu", VOCABULARY)
     assert caption.tokens[:3].tolist() == [4, 4, 5]
 
 
-def test_a_vocabulary_without_unk_has_no_place_for_strangers():
+def test_a_vocabulary_without_unk_refuses_unknown_words():
     with pytest.raises(InputError, match="does not know yak"):
         encode_caption("a yak", Vocabulary(["a"]))
 
@@ -80,11 +82,11 @@ def test_tokens_are_read_back_until_end():
     assert decode_tokens([5, 1, 1], VOCABULARY) == ""
 
 
-def test_a_phrase_is_found_where_it_first_stands():
+def test_a_phrase_is_found_where_it_first_occurs():
     words = ("a", "dog", "and", "a", "dog")
     assert find_phrase("a dog", words) == (0, 2)
     assert find_phrase("Dog and", words) == (1, 3)
-    with pytest.raises(InputError, match="'a cat' does not stand"):
+    with pytest.raises(InputError, match="'a cat' does not occur"):
         find_phrase("a cat", words)
     with pytest.raises(InputError):
         find_phrase("", words)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradcam_jax import InputError
+from gradcam_jax.errors import InputError
 from gradcam_jax.text.ilsvrc import find_class, imagenet_classes
 
 
@@ -18,8 +18,8 @@ def test_there_are_1000_in_order():
     [("233", 232, "Border collie"), ("243", 242, "boxer"), ("282", 281, "tabby"), ("283", 282, "tiger cat")],
 )
 def test_the_originals_1_based_labels(label, index, name):
-    found = find_class(label)
-    assert (found.index, found.name, found.label) == (index, name, int(label))
+    match = find_class(label)
+    assert (match.index, match.name, match.label) == (index, name, int(label))
 
 
 @pytest.mark.parametrize("text", ["tiger cat", "Tiger Cat", "tiger_cat", "tiger-cat", " n02123159 ", "283"])

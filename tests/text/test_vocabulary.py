@@ -1,48 +1,11 @@
-"""Tokens, vocabularies and what a user may type."""
+"""Vocabularies: what a user may type, their files, and how they are counted."""
 
 import json
 
-import numpy as np
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.text.questions import encode_question, question_tokens
-from gradcam_jax.text.vocabulary import Vocabulary, count_words, read_vocabularies, vocabularies_to_json
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("What animal?", ["what", "animal", "?"]),
-        ("What's that?", ["what", "'s", "that", "?"]),
-        ("Don't you see?", ["do", "n't", "you", "see", "?"]),
-        ("I cannot see it.", ["i", "can", "not", "see", "it", "."]),
-        ('Is it a "dog", or no?', ["is", "it", "a", "``", "dog", "''", ",", "or", "no", "?"]),
-        ("A dog. What breed?", ["a", "dog", ".", "what", "breed", "?"]),
-        ("Un café à 3.5 €?", ["un", "café", "à", "3.5", "€", "?"]),
-        ("猫?", ["猫", "?"]),
-    ],
-)
-def test_questions_are_split_as_the_original_splits_them(text, tokens):
-    assert question_tokens(text) == tokens
-
-
-def test_a_question_is_padded_and_its_strangers_marked():
-    question = encode_question("What yak?", Vocabulary(["what", "animal", "?", "UNK"]))
-    assert question.known == (True, False, True)
-    np.testing.assert_array_equal(question.ids, [0, 3, 2] + [0] * 23)
-    assert question.ids.dtype == np.int32
-
-
-def test_a_300_word_question_is_cut_and_says_so():
-    question = encode_question("dog " * 300, Vocabulary(["dog", "UNK"]))
-    assert (question.length, question.dropped, len(question.tokens)) == (26, 274, 26)
-
-
-@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
-def test_an_empty_question_is_an_error(text):
-    with pytest.raises(InputError, match="Expected a question"):
-        encode_question(text, Vocabulary(["UNK"]))
+from gradcam_jax.text.vocabulary import Vocabulary, count_words, read_vocabularies
 
 
 def test_an_answer_may_differ_in_case_but_an_exact_one_wins():
@@ -50,7 +13,7 @@ def test_an_answer_may_differ_in_case_but_an_exact_one_wins():
     assert (answers.find("us"), answers.find("US"), answers.find("DOG "), answers.find("Us")) == (1, 0, 2, 0)
 
 
-def test_a_strange_answer_names_the_nearest():
+def test_an_unknown_answer_lists_the_nearest():
     with pytest.raises(InputError, match=r"'dgo' is none of the 3 answers.*Nearest: dog"):
         Vocabulary(["yes", "dog", "cat"]).find("dgo")
 
@@ -60,12 +23,12 @@ def test_a_repeated_entry_is_named():
         Vocabulary(["dog", "cat", "dog"])
 
 
-def test_vocabularies_survive_a_file(tmp_path):
-    words, answers = Vocabulary(["what", "café", "UNK"]), Vocabulary(["yes", "no"])
+def test_vocabularies_are_read_from_a_file(tmp_path):
+    content = {"ix_to_word": {"2": "café", "1": "what", "3": "UNK"}, "ix_to_ans": {"1": "yes", "2": "no"}}
     path = tmp_path / "data_prepro.json"
-    path.write_text(json.dumps(vocabularies_to_json(words, answers)), encoding="utf-8")
-    read = read_vocabularies(path)
-    assert [vocabulary.entries for vocabulary in read] == [words.entries, answers.entries]
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    words, answers = read_vocabularies(path)
+    assert (words.entries, answers.entries) == (("what", "café", "UNK"), ("yes", "no"))
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,16 @@ import safetensors.numpy
 
 from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
-from gradcam_jax.zoo import checkpoint
-from gradcam_jax.zoo.checkpoint import (
+from gradcam_jax.zoo import (
     Card,
     SourceFile,
     count_parameters,
-    describe_source,
     read_card,
     read_checkpoint,
-    unhashed_source,
     write_checkpoint,
     write_views,
 )
+from gradcam_jax.zoo.checkpoint import describe_source, unhashed_source
 
 CARD = Card(
     model="vgg16",
@@ -99,7 +97,7 @@ def test_a_write_that_breaks_leaves_the_old_file(tmp_path, error):
 
 
 @pytest.mark.parametrize("failing", [1, 2])
-def test_a_disk_that_fails_at_any_flush_is_told(tmp_path, monkeypatch, failing):
+def test_a_disk_that_fails_at_any_flush_is_reported(tmp_path, monkeypatch, failing):
     path, flushes = tmp_path / "net.safetensors", []
     path.write_bytes(b"old")
 
@@ -108,10 +106,10 @@ def test_a_disk_that_fails_at_any_flush_is_told(tmp_path, monkeypatch, failing):
         if len(flushes) == failing:
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(checkpoint, "_FLUSHED_AT_ONCE", 100_000)  # of 157,508 bytes: once early, once at the end
     monkeypatch.setattr(os, "fsync", fsync)
+    large = {"params": {"w": np.zeros(70 << 18, np.float32)}}  # 70 MiB: flushed after 64, and at the end
     with pytest.raises(InputError, match=r"Cannot write .*: Input/output error"):
-        write_checkpoint(path, variables(), CARD)
+        write_checkpoint(path, large, CARD)
     assert len(flushes) == failing
     assert os.listdir(tmp_path) == ["net.safetensors"]
     assert path.read_bytes() == b"old"

@@ -6,24 +6,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from gradcam_jax.conversion.rules import variable_shapes
-from gradcam_jax.engine.image_batches import explain_images, map_targets
-from gradcam_jax.engine.many_classes import map_all_classes, map_classes, summed_head
+from gradcam_jax import zoo
+from gradcam_jax.attribution.pixels import guided_grad_cam
+from gradcam_jax.attribution.resize import resize_corner_aligned
+from gradcam_jax.engine.explanation import explain
+from gradcam_jax.engine.many_classes import with_summed_head
+from gradcam_jax.engine.prepared import prepared
+from gradcam_jax.engine.spec import all_classes
 from gradcam_jax.experiments.benchmark.work import Prepared, Task, class_indices
-from gradcam_jax.models.convolution import with_prepared_kernels
-from gradcam_jax.tasks.classification import class_score
-from gradcam_jax.zoo import classifiers as zoo
-
-_MATRIX = 4096  # side of the matrices whose product measures the device's peak
+from gradcam_jax.interception.linen import tapped
+from gradcam_jax.interception.tapped import Tapped
 
 
 class OwnSide:
-    """Keeps one model's variables on the device from task to task."""
+    """Keeps one model's variables on the device from task to task.
 
-    def __init__(self) -> None:
-        self._model: tuple[str, Any, Any] | None = None
+    Attributes:
+        matrix: Side of the matrices whose product measures the device's peak.
+    """
+
+    def __init__(self, matrix: int = 4096) -> None:
+        self.matrix = matrix
+        self._model: tuple[str, Tapped] | None = None
 
     def about(self) -> dict[str, Any]:
         """Returns the device in words, the version, and the measured peak of a matrix product in GFLOP/s."""
@@ -31,79 +36,76 @@ class OwnSide:
         return {
             "device": f"{device.device_kind} ({device.platform})",
             "version": f"jax {jax.__version__}",
-            "peak_gflops": _matmul_gflops(),
+            "peak_gflops": _matmul_gflops(self.matrix),
         }
 
     def prepare(self, task: Task) -> Prepared:
         """Compiles a task; its facts are seconds of compilation, GFLOP of one call, and MB of temporaries."""
-        entry = zoo.find_entry(task.model)
-        model, variables = self._load(entry)
-        program = _program(task, entry, model, variables)
-        shape = zoo.example_image(entry).shape
-        images = jax.random.normal(jax.random.key(1), (task.batch_size, *shape))
-        count = 10 if task.work == "ten_classes" else 1
-        labels = jnp.array(class_indices(task.batch_size, count))
+        entry = zoo.find(task.model)
+        (image,) = zoo.example_inputs(entry)
+        forward = self._load(entry, image)
+        if task.work in ("ten_classes", "all_classes"):
+            forward = with_summed_head(forward, image)
+        images = jax.random.normal(jax.random.key(1), (task.batch_size, *image.shape))
+        labels = jnp.array(class_indices(task.batch_size, 10 if task.work == "ten_classes" else 1))
+        program = jax.jit(PROGRAMS[task.work])
         start = time.perf_counter()
-        compiled = jax.jit(program).lower(variables, images, labels).compile()
+        compiled = program.lower(forward, images, labels).compile()
         seconds = time.perf_counter() - start
-        single = jax.jit(program).lower(variables, images[:1], labels[:1]).compile()
+        single = program.lower(forward, images[:1], labels[:1]).compile()
         facts = {
             "compile_seconds": seconds,
             # Of one photo: the compiler counts the body of a loop over photos once.
             "gflop": (single.cost_analysis() or {}).get("flops", float("nan")) * task.batch_size / 1e9,
             "temporary_mb": getattr(compiled.memory_analysis(), "temp_size_in_bytes", float("nan")) / 1e6,
         }
-        return Prepared(lambda: jax.block_until_ready(compiled(variables, images, labels)), facts)
+        return Prepared(lambda: jax.block_until_ready(compiled(forward, images, labels)), facts)
 
-    def _load(self, entry: zoo.Entry) -> tuple[Any, Any]:
+    def _load(self, entry: zoo.Entry, image: jax.ShapeDtypeStruct) -> Tapped:
         if self._model is None or self._model[0] != entry.name:
-            self._model = None  # let the last one go first
-            model, image = entry.build(), zoo.example_image(entry)
-            weights = zoo.load_variables(entry) if zoo.weights_path(entry) else random_variables(model, image)
-            variables = jax.device_put(weights)
-            self._model = entry.name, model, jax.block_until_ready(with_prepared_kernels(model, variables, image))
-        return self._model[1], self._model[2]
+            self._model = None  # the last one's memory is freed first
+            model = entry.build()
+            here = zoo.weights_path(entry) is not None
+            variables = zoo.load(entry.name).variables if here else zoo.random_variables(model, image)
+            forward = tapped(model, jax.device_put(variables), entry.layer)
+            self._model = entry.name, jax.block_until_ready(prepared(forward, image))
+        return self._model[1]
 
 
-def random_variables(model: Any, image: jax.ShapeDtypeStruct) -> Any:
-    """Draws He-normal kernels and N(0, .05) biases, at which activations keep their scale."""
-    generator = np.random.default_rng(0)
-
-    def draw(path: Any, leaf: Any) -> np.ndarray:
-        if path[-1].key in ("scale", "var"):
-            return np.ones(leaf.shape, np.float32)
-        spread = np.sqrt(2 / np.prod(leaf.shape[:-1])) if len(leaf.shape) > 1 else 0.05
-        return generator.standard_normal(leaf.shape, np.float32) * np.float32(spread)
-
-    return jax.tree_util.tree_map_with_path(draw, variable_shapes(model, image))
+def _guided_grad_cam(forward: Tapped, images: jax.Array, labels: jax.Array) -> jax.Array:
+    explanation = explain(forward, images, labels, guided=True)
+    assert explanation.guided_backprop is not None
+    heatmaps = resize_corner_aligned(jax.nn.relu(explanation.cam), (images.shape[1], images.shape[2]))
+    return guided_grad_cam(heatmaps, explanation.guided_backprop)
 
 
-def _program(task: Task, entry: zoo.Entry, model: Any, variables: Any) -> Callable[..., Any]:
-    layer = entry.layer
-    if task.work == "forward":
-        return lambda v, images, labels: map_targets(model, v, layer, class_score, images, labels).outputs
-    if task.work == "grad_cam":
-        return lambda v, images, labels: map_targets(model, v, layer, class_score, images, labels).cam
-    if task.work in ("ten_classes", "all_classes"):
-        head = summed_head(model, variables, layer, zoo.example_image(entry))
-        if task.work == "ten_classes":
-            return lambda v, images, labels: map_classes(model, v, head, images, labels).cam
-        return lambda v, images, _: map_all_classes(model, v, head, images).cam
-
-    def explain(variables: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-        explanation = explain_images(model, variables, layer, class_score, images, labels)
-        return getattr(explanation, task.work)
-
-    return explain
+def _guided_backprop(forward: Tapped, images: jax.Array, labels: jax.Array) -> jax.Array | None:
+    return explain(forward, images, labels, guided=True).guided_backprop
 
 
-def _matmul_gflops() -> float:
-    matrix = jnp.ones((_MATRIX, _MATRIX))
+def _cam(forward: Tapped, images: jax.Array, labels: jax.Array) -> jax.Array:
+    return explain(forward, images, labels).cam
+
+
+PROGRAMS: dict[str, Callable[[Tapped, jax.Array, jax.Array], Any]] = {
+    "forward": lambda forward, images, labels: explain(forward, images, labels).outputs,
+    "grad_cam": _cam,
+    "ten_classes": _cam,
+    "all_classes": lambda forward, images, _: explain(forward, images, all_classes).cam,
+    "guided_backprop": lambda forward, images, labels: (
+        explain(forward, images, labels, guided=True).guided_backprop
+    ),
+    "guided_grad_cam": _guided_grad_cam,
+}
+"""What is compiled for each kind of work."""
+
+
+def _matmul_gflops(side: int) -> float:
+    matrix = jnp.ones((side, side))
     multiply = jax.jit(jnp.matmul)
-    jax.block_until_ready(multiply(matrix, matrix))
     times = []
-    for _ in range(5):
+    for _ in range(6):
         start = time.perf_counter()
         jax.block_until_ready(multiply(matrix, matrix))
         times.append(time.perf_counter() - start)
-    return 2 * _MATRIX**3 / min(times) / 1e9
+    return 2 * side**3 / min(times) / 1e9

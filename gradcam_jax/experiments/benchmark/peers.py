@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradcam_jax.experiments.benchmark.torch_nets import torch_alexnet_caffe, torch_vgg
 from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError, class_indices
@@ -67,7 +67,7 @@ class TorchSide:
             images = images.contiguous(memory_format=torch.channels_last).requires_grad_(task.work != "forward")
         labels = class_indices(task.batch_size, 10 if task.work == "ten_classes" else 1)
         by_class = [list(row) for row in zip(*labels, strict=True)]
-        call = calls[task.work](model, getattr(model, layer), images, by_class)
+        call = calls[task.work](_Work(model, getattr(model, layer), images, by_class))
         if task.work.startswith("guided"):
             self._model = None  # its rectifiers may have been swapped for good
 
@@ -101,70 +101,66 @@ def _torch_lite0() -> Any:
     return EfficientNet.from_name("efficientnet-lite0")
 
 
-def _forward(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
-    del layer, labels
+class _Work(NamedTuple):
+    """What a peer is given: a net, its layer, images, and for every class asked about one index an image."""
+
+    model: Any
+    layer: Any
+    images: Any
+    labels: list[list[int]]
+
+
+def _forward(work: _Work) -> Callable[[], Any]:
     import torch
 
-    def run() -> Any:
-        with torch.inference_mode():
-            return model(images)
-
-    return run
+    return torch.inference_mode()(lambda: work.model(work.images))
 
 
-def _captum_maps(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+def _captum_maps(work: _Work) -> Callable[[], Any]:
     from captum.attr import LayerGradCam
 
-    method = LayerGradCam(model, layer)
-    return lambda: [method.attribute(images, target=row, relu_attributions=False) for row in labels]
+    method = LayerGradCam(work.model, work.layer)
+    return lambda: [method.attribute(work.images, target=row, relu_attributions=False) for row in work.labels]
 
 
-def _captum_guided(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
-    del layer
+def _captum_guided(work: _Work) -> Callable[[], Any]:
     from captum.attr import GuidedBackprop
 
-    method = GuidedBackprop(model)
-    return lambda: method.attribute(images, target=labels[0])
+    method = GuidedBackprop(work.model)
+    return lambda: method.attribute(work.images, target=work.labels[0])
 
 
-def _captum_guided_cam(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+def _captum_guided_cam(work: _Work) -> Callable[[], Any]:
     from captum.attr import GuidedGradCam
 
-    method = GuidedGradCam(model, layer)
-    return lambda: method.attribute(images, target=labels[0], interpolate_mode="bilinear")
+    method = GuidedGradCam(work.model, work.layer)
+    return lambda: method.attribute(work.images, target=work.labels[0], interpolate_mode="bilinear")
 
 
-def _torch_cam_maps(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+def _torch_cam_maps(work: _Work) -> Callable[[], Any]:
     from torchcam.methods import GradCAM
 
-    method = GradCAM(model, layer)
+    method, last = GradCAM(work.model, work.layer), len(work.labels) - 1
 
     def run() -> Any:
-        scores = model(images)
-        last = len(labels) - 1
-        return [
-            method(row, scores, normalized=False, retain_graph=index < last) for index, row in enumerate(labels)
-        ]
+        scores, rows = work.model(work.images), enumerate(work.labels)
+        return [method(row, scores, normalized=False, retain_graph=index < last) for index, row in rows]
 
     return run
 
 
-def _pytorch_grad_cam_maps(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
+def _pytorch_grad_cam_maps(work: _Work) -> Callable[[], Any]:
     library = import_pytorch_grad_cam()
-    method = library.GradCAM(model=model, target_layers=[layer])
+    method = library.GradCAM(model=work.model, target_layers=[work.layer])
     target = library.utils.model_targets.ClassifierOutputTarget
-    return lambda: [method(input_tensor=images, targets=[target(label) for label in row]) for row in labels]
+    return lambda: [method(input_tensor=work.images, targets=[*map(target, row)]) for row in work.labels]
 
 
-def _pytorch_grad_cam_guided(model: Any, layer: Any, images: Any, labels: list[list[int]]) -> Callable[[], Any]:
-    del layer
-    library = import_pytorch_grad_cam()
+def _pytorch_grad_cam_guided(work: _Work) -> Callable[[], Any]:
     # It takes one image at a time, and swaps the model's rectifiers for good.
-    method = library.GuidedBackpropReLUModel(model=model, device=images.device)
-    singles = [images[index : index + 1].detach() for index in range(len(images))]
-    return lambda: [
-        method(image.clone(), target_category=label) for image, label in zip(singles, labels[0], strict=True)
-    ]
+    method = import_pytorch_grad_cam().GuidedBackpropReLUModel(model=work.model, device=work.images.device)
+    singles = list(zip(work.images.detach().split(1), work.labels[0], strict=True))
+    return lambda: [method(image.clone(), target_category=label) for image, label in singles]
 
 
 def import_pytorch_grad_cam() -> Any:
@@ -192,7 +188,7 @@ _CAPTUM = {
     "guided_grad_cam": _captum_guided_cam,
 }
 _PYTORCH_GRAD_CAM = {"grad_cam": _pytorch_grad_cam_maps, "ten_classes": _pytorch_grad_cam_maps}
-_CALLS: dict[str, dict[str, Callable[..., Callable[[], Any]]]] = {
+_CALLS: dict[str, dict[str, Callable[[_Work], Callable[[], Any]]]] = {
     "torch": {"forward": _forward},
     "captum": _CAPTUM,
     "torch-cam": {"grad_cam": _torch_cam_maps, "ten_classes": _torch_cam_maps},

@@ -2,53 +2,66 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from gradcam_jax.experiments.benchmark.turns import Timing
 from gradcam_jax.experiments.benchmark.work import WORK
+from gradcam_jax.formats.whole_file import write_whole
 
 COLUMNS = (
     "model", "work", "batch_size", "library", "median_ms", "quartile_1_ms", "quartile_3_ms", "runs",
     "images_per_second", "compile_seconds", "gflop", "gflop_per_second", "share_of_peak", "temporary_mb",
 )  # fmt: skip
+"""Of the table of explanations."""
 
 
-def write_csv(timings: Sequence[Timing], about: Mapping[str, str], peak_gflops: float) -> str:
-    """Returns the CSV: first what the run was, as comments, then one line a timing.
+def write_csv(
+    path: str | Path, about: Mapping[str, str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Writes a table, its head first.
 
     Args:
-        timings: What was timed.
-        about: What the run was, such as device, versions, threads, command.
-        peak_gflops: The measured rate of a matrix product.
-
-    Returns:
-        Text; empty cells where something is not known.
+        path: The file.
+        about: What the run was, such as device, versions, threads, command; as comments.
+        columns: The table's.
+        rows: Of the columns that are known; the cells of the others are empty.
     """
     text = io.StringIO()
-    for key, value in about.items():
-        text.write(f"# {key}: {value}\n")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for timing in timings:
-        gflop, facts = timing.facts.get("gflop"), timing.facts
-        rate = None if gflop is None else gflop / timing.median
-        row = [
-            *timing.task[:3],
-            timing.name,
-            *(f"{1e3 * value:.2f}" for value in (timing.median, timing.low, timing.high)),
-            timing.runs,
-            f"{timing.task.batch_size / timing.median:.2f}",
-            _number(facts.get("compile_seconds"), 1),
-            _number(gflop, 2),
-            _number(rate, 1),
-            _number(None if rate is None else rate / peak_gflops, 3),
-            _number(facts.get("temporary_mb"), 0),
-        ]
-        writer.writerow(row)
-    return text.getvalue()
+    text.writelines(f"# {key}: {value}\n" for key, value in about.items())
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
-def write_markdown(timings: Sequence[Timing], own: str) -> str:
+def timing_row(timing: Timing, peak_gflops: float) -> dict[str, Any]:
+    """Returns a timing as a row of :data:`COLUMNS`.
+
+    Args:
+        timing: What was timed.
+        peak_gflops: The measured rate of a matrix product.
+    """
+    facts = {"gflop": None, "compile_seconds": None, "temporary_mb": None, **timing.facts}
+    rate = None if facts["gflop"] is None else facts["gflop"] / timing.median
+    return {
+        **timing.task._asdict(),
+        "library": timing.name,
+        "median_ms": f"{1e3 * timing.median:.2f}",
+        "quartile_1_ms": f"{1e3 * timing.low:.2f}",
+        "quartile_3_ms": f"{1e3 * timing.high:.2f}",
+        "runs": timing.runs,
+        "images_per_second": f"{timing.task.batch_size / timing.median:.2f}",
+        "compile_seconds": _number(facts["compile_seconds"], 1),
+        "gflop": _number(facts["gflop"], 2),
+        "gflop_per_second": _number(rate, 1),
+        "share_of_peak": _number(None if rate is None else rate / peak_gflops, 3),
+        "temporary_mb": _number(facts["temporary_mb"], 0),
+    }
+
+
+def markdown(timings: Sequence[Timing], own: str) -> str:
     """Returns a table for each model: milliseconds a call, and how many times as long each peer takes.
 
     Args:
@@ -58,24 +71,24 @@ def write_markdown(timings: Sequence[Timing], own: str) -> str:
     parts = []
     for model in dict.fromkeys(timing.task.model for timing in timings):
         here = [timing for timing in timings if timing.task.model == model]
-        names = [own, *dict.fromkeys(timing.name for timing in here if timing.name != own)]
+        names = list(dict.fromkeys([own, *(timing.name for timing in here)]))
         lines = [
             f"| {model} | batch | {' | '.join(names)} |",
             f"| --- | --- | {' | '.join('---' for _ in names)} |",
         ]
         for task in dict.fromkeys(timing.task for timing in here):
             by_name = {timing.name: timing for timing in here if timing.task == task}
-            cells = [_cell(by_name.get(name), by_name.get(own), bold=name == own) for name in names]
+            cells = [_cell(by_name.get(name), by_name.get(own)) for name in names]
             lines.append(f"| {WORK[task.work]} | {task.batch_size} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 
-def _cell(timing: Timing | None, own: Timing | None, *, bold: bool) -> str:
+def _cell(timing: Timing | None, own: Timing | None) -> str:
     if timing is None:
         return ""
     milliseconds = f"{1e3 * timing.median:,.0f}" if timing.median >= 0.1 else f"{1e3 * timing.median:.1f}"
-    if bold:
+    if timing is own:
         return f"**{milliseconds}**"
     return milliseconds if own is None else f"{milliseconds} ({timing.median / own.median:.1f}x)"
 

@@ -1,68 +1,47 @@
-"""The parent's end: starts the competitors' processes, gives them the same task, and lets them take turns."""
+"""Competitors take turns, each once, then each once more, so that all meet the same machine."""
 
-import contextlib
-import json
-import subprocess
-import sys
-import tempfile
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark.work import Task
+from gradcam_jax.experiments.benchmark.worker import Worker
+from gradcam_jax.experiments.reporting import Say, silent
+
+Name = TypeVar("Name", bound=Hashable)
 
 
-class Worker:
-    """A competitor's process (see :mod:`gradcam_jax.experiments.benchmark.worker`)."""
+def in_turns(
+    calls: Mapping[Name, Callable[[], float]], rounds: int, *, most_seconds: float = math.inf, say: Say = silent
+) -> dict[Name, list[float]]:
+    """Measures in rounds, every competitor once a round.
 
-    def __init__(self, name: str, threads: int) -> None:
-        command = [sys.executable, "-m", "gradcam_jax.experiments.benchmark.worker", name, str(threads)]
-        self.name = name
-        # Not a pipe: one that nobody reads would fill up.
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
-        )
+    Args:
+        calls: Competitor -> a function that does the work once and returns what was measured.
+        rounds: How many.
+        most_seconds: No further round is begun after this time, but two are always run.
+        say: Told which round begins.
 
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Sends one request and waits for its answer.
+    Returns:
+        Competitor -> what was measured in each round.
 
-        Raises:
-            InputError: If the process ended; the message ends with its last words.
-        """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended: its last words say why
-            print(json.dumps(request), file=self._process.stdin, flush=True)
-        reply = self._process.stdout.readline()
-        if not reply:
-            self._process.wait()
-            self._errors.seek(0)
-            words = self._errors.read().strip().splitlines()[-3:]
-            raise InputError(f"The process of {self.name} ended: {' | '.join(words)}")
-        return json.loads(reply)
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
-
-
-@contextlib.contextmanager
-def workers(names: Sequence[str], threads: int) -> Iterator[list[Worker]]:
-    """Starts a process for each name; ends them all on leaving."""
-    started: list[Worker] = []
-    try:
-        for name in names:
-            started.append(Worker(name, threads))
-        yield started
-    finally:
-        for worker in started:
-            worker.close()
+    Example:
+        >>> seconds = iter([1.0, 2.0, 3.0, 4.0])
+        >>> in_turns({"a": lambda: next(seconds), "b": lambda: next(seconds)}, 2)
+        {'a': [1.0, 3.0], 'b': [2.0, 4.0]}
+    """
+    measured: dict[Name, list[float]] = {name: [] for name in calls}
+    start = time.perf_counter()
+    for number in range(rounds):
+        if number >= 2 and time.perf_counter() - start > most_seconds:
+            break
+        say(f"round {number + 1} of {rounds}")
+        for name, call in calls.items():
+            measured[name].append(call())
+    return measured
 
 
 class Timing(NamedTuple):
@@ -88,32 +67,25 @@ class Timing(NamedTuple):
 
 
 def time_task(competitors: Sequence[Worker], task: Task, rounds: int, most_seconds: float) -> list[Timing]:
-    """Times a task in turns: every competitor once, then every one again, so that all meet the same machine.
+    """Times a task in every competitor's process, in turns.
 
     Args:
         competitors: The processes; one that does not do this task is left out.
         task: The task.
         rounds: Calls timed of each, after one that is not.
-        most_seconds: No further round is begun after this time, but two are always run.
+        most_seconds: As for :func:`in_turns`.
 
     Returns:
         A :class:`Timing` for each that does the task.
     """
-    ready: dict[str, tuple[Worker, dict[str, float]]] = {}
-    for worker in competitors:
-        facts = worker.ask(prepare=list(task))
-        if "unsupported" not in facts:
-            ready[worker.name] = worker, facts
-    seconds: dict[str, list[float]] = {name: [] for name in ready}
-    start = time.perf_counter()
-    for turn in range(rounds):
-        if turn >= 2 and time.perf_counter() - start > most_seconds:
-            break
-        for name, (worker, _) in ready.items():
-            seconds[name].append(worker.ask(run=1)["seconds"])
-    return [_timing(name, task, seconds[name], facts) for name, (_, facts) in ready.items()]
-
-
-def _timing(name: str, task: Task, seconds: Sequence[float], facts: Mapping[str, float]) -> Timing:
-    low, median, high = (float(value) for value in np.quantile(seconds, (0.25, 0.5, 0.75)))
-    return Timing(name, task, median, low, high, len(seconds), facts)
+    facts = {worker.name: worker.ask(prepare=list(task)) for worker in competitors}
+    calls = {
+        worker.name: lambda worker=worker: worker.ask(run=1)["seconds"]
+        for worker in competitors
+        if "unsupported" not in facts[worker.name]
+    }
+    timings = []
+    for name, seconds in in_turns(calls, rounds, most_seconds=most_seconds).items():
+        low, median, high = (float(value) for value in np.quantile(seconds, (0.25, 0.5, 0.75)))
+        timings.append(Timing(name, task, median, low, high, len(seconds), facts[name]))
+    return timings

@@ -1,7 +1,7 @@
-"""What is timed: one kind of work, on one model, for one size of batch."""
+"""What is timed: one kind of work, on one model, for one size of batch; and what a competitor must do."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 WORK = {
     "forward": "forward pass alone",
@@ -15,7 +15,7 @@ WORK = {
 
 
 class Task(NamedTuple):
-    """One thing to be timed.
+    """One model's work.
 
     Attributes:
         model: A name in the zoo of models.
@@ -42,6 +42,18 @@ class Prepared(NamedTuple):
 
 class UnsupportedError(ValueError):
     """A library does not do this work on this model."""
+
+
+class Side(Protocol):
+    """A competitor."""
+
+    def about(self) -> dict[str, Any]:
+        """Returns what is worth recording of it."""
+        ...
+
+    def prepare(self, task: Task) -> Prepared:
+        """Makes a task ready to run, or raises :class:`UnsupportedError`."""
+        ...
 
 
 def class_indices(batch_size: int, count: int) -> list[list[int]]:

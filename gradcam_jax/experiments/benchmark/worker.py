@@ -1,45 +1,29 @@
-"""One competitor's process: reads requests as lines of JSON, answers each with one line.
+"""One competitor's process, and its end here: requests and answers are lines of JSON.
 
 ``{"about": 1}`` -> versions and device; ``{"prepare": [model, work, batch size]}`` -> facts, or ``unsupported``;
 ``{"run": 1}`` -> the seconds of one run.
-Started as ``python -m gradcam_jax.experiments.benchmark.worker NAME THREADS``.
+The process is started as ``python -m gradcam_jax.experiments.benchmark.worker NAME THREADS``.
 """
 
+import contextlib
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.benchmark.work import Prepared, Side, Task, UnsupportedError
 
 OWN = "gradcam_jax"
 """This project's name among the competitors."""
 
 
-class Side(Protocol):
-    """What a competitor can do."""
-
-    def about(self) -> dict[str, Any]:
-        """Returns what is worth recording of it."""
-        ...
-
-    def prepare(self, task: Task) -> Prepared:
-        """Makes a task ready to run, or raises :class:`UnsupportedError`."""
-        ...
-
-
 def answer(side: Side, requests: Iterable[str]) -> Iterator[str]:
-    """Answers requests, one line for each.
-
-    Args:
-        side: The competitor.
-        requests: Lines of JSON.
-
-    Yields:
-        Lines of JSON.
-    """
+    """Answers requests, lines of JSON, with one line each."""
     prepared: Prepared | None = None
     for line in requests:
         request = json.loads(line)
@@ -62,7 +46,51 @@ def answer(side: Side, requests: Iterable[str]) -> Iterator[str]:
         yield json.dumps(reply)
 
 
-def main() -> None:
+class Worker:
+    """A competitor's process, seen from here."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        command = [sys.executable, "-m", __name__, name, str(threads)]
+        self.name = name
+        # Not a pipe: one that nobody reads would fill up.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Sends one request and waits for its answer.
+
+        Raises:
+            InputError: If the process ended; the message ends with its last words.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it ended: its last words say why
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+        reply = self._process.stdout.readline()
+        if not reply:
+            self._process.wait()
+            self._errors.seek(0)
+            words = self._errors.read().strip().splitlines()[-3:]
+            raise InputError(f"The process of {self.name} ended: {' | '.join(words)}")
+        return json.loads(reply)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+
+@contextlib.contextmanager
+def workers(names: Sequence[str], threads: int) -> Iterator[list[Worker]]:
+    """Starts a process for each name; ends them all on leaving."""
+    with contextlib.ExitStack() as started:
+        yield [started.enter_context(contextlib.closing(Worker(name, threads))) for name in names]
+
+
+def _main() -> None:
     """Answers standard input until it ends. What libraries print goes to standard error."""
     name, threads = sys.argv[1], int(sys.argv[2])
     replies = os.fdopen(os.dup(1), "w")
@@ -80,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

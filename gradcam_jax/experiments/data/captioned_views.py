@@ -1,7 +1,7 @@
-"""What a captioner is trained on: views of photos with what people wrote, and template captions of their things.
+"""What a captioner is trained on: views of photos with what people wrote, and template captions of objects.
 
-Captions written by people teach the language; they rarely name single objects plainly. So photos whose things are
-known (COCO's boxes, labelled folders) and collages of two of them get template captions: "a dog and a cat".
+Captions written by people teach the language; they rarely name single objects plainly. So photos whose objects
+are known (COCO's boxes, labelled folders) and collages of two of them get template captions: "a dog and a cat".
 """
 
 from collections.abc import Collection, Sequence
@@ -11,33 +11,21 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.captions import (
-    CaptionedPhoto,
-    read_caption_table,
-    read_coco_captions,
-    split_of,
-    split_of_things,
-)
-from gradcam_jax.experiments.data.photos import Photo, read_photos
+from gradcam_jax.experiments.data.captions import CaptionedPhoto, read_caption_table, read_coco_captions
+from gradcam_jax.experiments.data.photos import WHOLE, Photo, read_photos, subfolders
+from gradcam_jax.experiments.data.splits import split_of, split_of_boxed
 from gradcam_jax.experiments.data.tfds_captions import PREFIX, read_tfds_captions
 from gradcam_jax.experiments.data.views import LAYOUTS, Part, View, collage, training_views, view_of
 from gradcam_jax.experiments.data.words import ANIMAL, category_of, with_article
 
-_PLAIN = 0.1  # of the view's area: a thing that a caption of one thing may be about
+_PLAIN = 0.1  # of the view's area: an object that a caption of one object may be about
 
 
 class CaptionedView(NamedTuple):
-    """A view and its captions.
-
-    Attributes:
-        view: The picture, as a description.
-        captions: At least one.
-        source: ``"people"`` or ``"template"``.
-    """
+    """A view and its captions: at least one."""
 
     view: View
     captions: tuple[str, ...]
-    source: str
 
 
 def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]:
@@ -58,10 +46,10 @@ def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]
     if str(folder).startswith(PREFIX):
         return read_tfds_captions(str(folder))
     splits: dict[str, list[CaptionedPhoto]] = {"train": [], "validation": [], "test": []}
-    for part in sorted(path for path in Path(folder).glob("*") if path.is_dir()):
+    for part in subfolders(folder):
         if (part / "captions.json").is_file():
             for photo in read_coco_captions(part / "captions.json", part / "images"):
-                splits[split_of_things(photo.key)].append(photo)
+                splits[split_of_boxed(photo.key)].append(photo)
         elif (part / "captions.csv").is_file():
             for photo in read_caption_table(part / "captions.csv", part / "images"):
                 splits[split_of(photo.key)].append(photo)
@@ -76,43 +64,37 @@ def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]
 def people_views(photos: Sequence[CaptionedPhoto]) -> list[CaptionedView]:
     """Returns the photos whole, with people's captions."""
     return [
-        CaptionedView(
-            view_of(Part(Photo(photo.key, photo.path, things=(), complete=False, load=photo.load))),
-            photo.captions,
-            "people",
-        )
-        for photo in photos
+        CaptionedView(view_of(Part(Photo(key, path, objects=(), complete=False, load=load))), captions)
+        for key, path, captions, load in photos
     ]
 
 
 def template_views(
     folder: str | Path, rng: np.random.Generator, *, collages: int, pets: int, named: Collection[str] = ()
 ) -> list[CaptionedView]:
-    """Returns training views of photos whose things are known, alone and in pairs, with template captions.
+    """Returns training views of photos whose objects are known, alone and in pairs, with template captions.
 
     Args:
         folder: As for :func:`read_photos`; without such photos the list is empty.
         rng: Chooses crops and pairs.
         collages: Number of pictures made of two photos.
         pets: Number of pictures made of a dog's and a cat's photo: few pairs drawn at large are of these two.
-        named: Words that people's captions name often; a view of such a thing alone would only teach to say less.
+        named: Words that people's captions name often; a view of such an object alone only teaches to say less.
     """
     try:
-        photos = [photo for photo in read_photos(folder) if split_of_things(photo.key) == "train"]
+        photos = [photo for photo in read_photos(folder) if split_of_boxed(photo.key) == "train"]
     except InputError:
         return []
-    views = [
-        view
-        for view in training_views(photos, rng, collages=collages)
-        if len(view.parts) > 1 or not {subject_of(part) for part in view.parts} & set(named)
-    ]
+    drawn = training_views(photos, rng, collages=collages)
+    enough = set(named)
+    views = [view for view in drawn if len(view.parts) > 1 or not enough & {subject_of(p) for p in view.parts}]
     views += _pairs(photos, "dog", "cat", rng, pets)
-    captioned = [CaptionedView(view, template_captions(view), "template") for view in views]
+    captioned = [CaptionedView(view, template_captions(view)) for view in views]
     return [view for view in captioned if view.captions]
 
 
 def _pairs(photos: Sequence[Photo], first: str, second: str, rng: np.random.Generator, count: int) -> list[View]:
-    """Returns collages of two things of given kinds in both orders and every layout, parts mirrored by chance."""
+    """Returns collages of two objects of given kinds in both orders and every layout, parts mirrored by chance."""
     of_word = {word: [photo for photo in photos if subject_of(Part(photo)) == word] for word in (first, second)}
     if not all(of_word.values()):
         return []
@@ -126,36 +108,31 @@ def _pairs(photos: Sequence[Photo], first: str, second: str, rng: np.random.Gene
 
 
 def template_captions(view: View) -> tuple[str, ...]:
-    """Writes what is on a view of one thing, or of two photos of one thing each.
+    """Writes what is on a view of one object, or of two photos of one object each.
 
     Example:
-        >>> from gradcam_jax.experiments.data.photos import WHOLE, Thing
-        >>> dog, cat = (Photo(word, Path(), (Thing(word, WHOLE),), False) for word in ("dog", "cat"))
-        >>> template_captions(view_of(Part(dog)))
+        >>> from gradcam_jax.experiments.data.photos import LabelledBox
+        >>> template_captions(view_of(Part(Photo("dog", Path(), (LabelledBox("dog", WHOLE),), False))))
         ('a dog', 'a dog posing for a picture')
     """
-    subjects = [subject_of(part) for part in view.parts]
-    if any(subject is None for subject in subjects):
+    subjects = [subject for part in view.parts if (subject := subject_of(part)) is not None]
+    if len(subjects) < len(view.parts):
         return ()
-    names = [with_article(subject) for subject in subjects if subject is not None]
-    alive = all(category_of(subject) == ANIMAL for subject in subjects if subject is not None)
+    names = [with_article(subject) for subject in subjects]
+    alive = all(category_of(subject) == ANIMAL for subject in subjects)
     if len(names) == 1:
         return (names[0], f"{names[0]} posing for a picture") if alive else (names[0],)
     first, second = names
-    joined = (f"{first} and {second}", f"{second} and {first}")
-    return (
-        *joined,
-        f"{first} next to {second}",
-        *([f"{joined[0]} posing for a picture"] if alive else []),
-    )
+    captions = (f"{first} and {second}", f"{second} and {first}", f"{first} next to {second}")
+    return (*captions, f"{captions[0]} posing for a picture") if alive else captions
 
 
 def subject_of(part: Part) -> str | None:
-    """Returns the one kind of thing that a part shows plainly, as if it filled the picture, or None.
+    """Returns the one kind of object that a part shows plainly, as if it filled the picture, or None.
 
     Args:
-        part: A piece of a photo whose things are known.
+        part: A piece of a photo whose objects are known.
     """
-    things = view_of(part._replace(place=Part(part.photo).place)).things
-    plain = {thing.word for thing in things if thing.box.area >= _PLAIN}
+    whole = view_of(part._replace(place=WHOLE))
+    plain = {item.word for item in whole.objects if item.box.area >= _PLAIN}
     return plain.pop() if len(plain) == 1 else None

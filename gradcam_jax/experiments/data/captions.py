@@ -1,8 +1,7 @@
-"""Captioned photos from COCO's JSON and from Flickr-style tables, split by photo, as arrays of words."""
+"""Captioned photos from COCO's JSON and from Flickr-style tables, and captions as arrays of words."""
 
 import collections
 import csv
-import hashlib
 import json
 import string
 from collections.abc import Callable, Iterable, Sequence
@@ -104,32 +103,6 @@ def read_caption_table(table: Path, folder: Path) -> list[CaptionedPhoto]:
     return [CaptionedPhoto(f"{source}/{name}", folder / name, tuple(texts)) for name, texts in captions.items()]
 
 
-def split_of(key: str, *, validation: float = 0.06, test: float = 0.08) -> str:
-    """Returns the split that a photo belongs to, by its name alone: the same on every machine and in every run.
-
-    Args:
-        key: The photo's name, such as ``"flickr8k/1000268201_693b08cb0e.jpg"``.
-        validation: Share of the photos kept for choices between models.
-        test: Share of the photos kept for the figures that are reported.
-
-    Example:
-        >>> keys = [f"{number}.jpg" for number in range(10_000)]
-        >>> [sum(split_of(key) == split for key in keys) for split in ("train", "validation", "test")]
-        [8618, 593, 789]
-    """
-    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
-    return "train" if place < 1 - validation - test else "validation" if place < 1 - test else "test"
-
-
-def split_of_things(key: str) -> str:
-    """Returns the split of a photo whose things are known too, so that captions and templates agree on it.
-
-    Args:
-        key: The photo's name, such as ``"coco/25"``.
-    """
-    return split_of(key, validation=0.1, test=0.2)
-
-
 def training_words(caption: str) -> list[str]:
     """Splits a caption as neuraltalk2's preprocessing did: lower case, punctuation deleted.
 
@@ -168,17 +141,16 @@ def encode_captions(captions: Sequence[Sequence[str]], vocabulary: Vocabulary) -
 
     Args:
         captions: For each photo, its captions.
-        vocabulary: The model's words; strangers become ``UNK``.
+        vocabulary: The model's words; out-of-vocabulary words become ``UNK``.
 
     Example:
         >>> arrays = encode_captions([["A dog."], ["A cat!", "cat"]], Vocabulary(["a", "dog", "UNK"]))
         >>> arrays.tokens[:, :3].tolist(), arrays.lengths.tolist(), arrays.photos.tolist()
         ([[0, 1, 3], [0, 2, 3], [2, 3, 3]], [2, 2, 1], [0, 1, 1])
     """
-    flat = [(photo, training_words(text)) for photo, texts in enumerate(captions) for text in texts]
+    flat = [(photo, training_words(text)[:MAX_WORDS]) for photo, texts in enumerate(captions) for text in texts]
     tokens = np.full((len(flat), MAX_WORDS), len(vocabulary), np.int32)
     for row, (_, words) in enumerate(flat):
-        kept = words[:MAX_WORDS]
-        tokens[row, : len(kept)] = [vocabulary.index(word) for word in kept]
-    lengths = np.array([min(len(words), MAX_WORDS) for _, words in flat], np.int32)
+        tokens[row, : len(words)] = [vocabulary.index(word) for word in words]
+    lengths = np.array([len(words) for _, words in flat], np.int32)
     return CaptionArrays(tokens, lengths, np.array([photo for photo, _ in flat], np.int32))

@@ -62,12 +62,22 @@ def read_easy_vqa(split: EasySplit) -> EasyVqa:
         raise InputError("easy-VQA is not here. Get it with:  pip install easy-vqa") from error
     train = split == "train"
     paths = easy_vqa.get_train_image_paths() if train else easy_vqa.get_test_image_paths()
-    asked = easy_vqa.get_train_questions() if train else easy_vqa.get_test_questions()
+    columns = easy_vqa.get_train_questions() if train else easy_vqa.get_test_questions()
     images = np.stack([read_photo(paths[index]) for index in range(len(paths))])
-    questions = (
-        EasyQuestion(image, text, answer, kind_of(answer)) for text, answer, image in zip(*asked, strict=True)
+    rows = zip(*columns, strict=True)
+    questions = tuple(EasyQuestion(image, text, answer, kind_of(answer)) for text, answer, image in rows)
+    return EasyVqa(images, questions, tuple(easy_vqa.get_answers()))
+
+
+def split_off(data: EasyVqa, count: int) -> tuple[EasyVqa, EasyVqa]:
+    """Splits off the last pictures with their questions; those of the second part are numbered anew."""
+    first = len(data.images) - count
+    parts = data.images[:first], data.images[first:]
+    before = tuple(question for question in data.questions if question.image < first)
+    after = tuple(
+        question._replace(image=question.image - first) for question in data.questions if question.image >= first
     )
-    return EasyVqa(images, tuple(questions), tuple(easy_vqa.get_answers()))
+    return EasyVqa(parts[0], before, data.answers), EasyVqa(parts[1], after, data.answers)
 
 
 def kind_of(answer: str) -> str:

@@ -5,7 +5,6 @@ What ``features.py`` keeps whole, this keeps on disk: 82,783 photos of COCO are 
 """
 
 import concurrent.futures
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -17,6 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.batches import padded
+from gradcam_jax.experiments.data.features import digest_of
+from gradcam_jax.formats.whole_file import write_whole
 
 _NOTED_BATCHES = 32  # batches between two notes: what a break costs
 
@@ -50,43 +52,42 @@ def feature_file(
     """
     if count < 1:
         raise InputError("Expected at least one photo, got none.")
-    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
-    path = Path(folder) / f"features_{digest}.npy"
+    path = Path(folder) / f"features_{digest_of(description)[:16]}.npy"
     done = _rows_done(path)
     if done < count:
         path.parent.mkdir(parents=True, exist_ok=True)
+        compiled = jax.jit(encode)
         with concurrent.futures.ThreadPoolExecutor() as pool:
 
-            def read(start: int) -> np.ndarray:
-                images = np.stack(list(pool.map(image_at, range(start, min(start + batch_size, count)))))
-                padding = [(0, batch_size - len(images))] + [(0, 0)] * (images.ndim - 1)
-                return np.pad(images, padding).astype(np.float32)
+            def features_at(start: int) -> jax.Array:
+                images = list(pool.map(image_at, range(start, min(start + batch_size, count))))
+                return compiled(jnp.asarray(padded(np.asarray(images, np.float32), batch_size)))
 
-            _compute(path, jax.jit(encode), read, count, done, batch_size, report)
+            _write_rows(path, features_at, count, done, batch_size, report)
     report(count)
     return np.load(path, mmap_mode="r")
 
 
-def _compute(
+def _write_rows(
     path: Path,
-    encode: Callable[[jax.Array], jax.Array],
-    read: Callable[[int], np.ndarray],
+    features_at: Callable[[int], jax.Array],
     count: int,
     done: int,
     batch_size: int,
     report: Callable[[int], None],
 ) -> None:
-    rows: np.memmap | None = np.lib.format.open_memmap(path, "r+") if done else None
-    found = jnp.asarray(encode(jnp.asarray(read(done))))
-    if rows is None:
-        rows = np.lib.format.open_memmap(path, "w+", np.float32, (count, found.shape[-1]))
+    features = features_at(done)
+    if done:
+        rows = np.lib.format.open_memmap(path, "r+")
+    else:
+        rows = np.lib.format.open_memmap(path, "w+", np.float32, (count, features.shape[-1]))
     try:
         for batch, start in enumerate(range(done, count, batch_size), 1):
             end = min(start + batch_size, count)
             # The next photos are decoded while the device works on these.
-            coming = jnp.asarray(encode(jnp.asarray(read(end)))) if end < count else found
-            rows[start:end] = np.asarray(found)[: end - start]
-            found, done = coming, end
+            following = features_at(end) if end < count else features
+            rows[start:end] = np.asarray(features)[: end - start]
+            features, done = following, end
             report(end)
             if batch % _NOTED_BATCHES == 0:
                 _note(path, rows, done)
@@ -96,9 +97,7 @@ def _compute(
 
 def _note(path: Path, rows: np.memmap, done: int) -> None:
     rows.flush()
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps({"done": done, "of": len(rows)}), encoding="utf-8")
-    os.replace(temporary, path.with_suffix(".json"))
+    write_whole(path.with_suffix(".json"), json.dumps({"done": done, "of": len(rows)}))
 
 
 def _rows_done(path: Path) -> int:

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import safetensors
 import safetensors.numpy
 
+from gradcam_jax import zoo
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.batches import padded
+from gradcam_jax.formats.whole_file import write_whole
 from gradcam_jax.images.preprocessing import to_network
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.zoo.classifiers import Entry, load_variables
 
 Encode = Callable[[jax.Array], Mapping[str, jax.Array]]
 Arrays = dict[str, np.ndarray]
@@ -24,24 +26,25 @@ Arrays = dict[str, np.ndarray]
 _DESCRIPTION = "description"
 
 
-def image_encoder(entry: Entry, layer: str) -> Encode:
+def image_encoder(name: str, layer: str) -> Encode:
     """Returns a zoo model, with its weights, as a function from images to one layer and the logits.
 
     Args:
-        entry: A classifier of the zoo.
+        name: A classifier of the zoo.
         layer: The layer kept, for example ``"pool"``.
 
     Returns:
-        ``encode(images) -> {"features": (..., k), "logits": (..., classes)}``, images being RGB in [0, 1] of
-        shape ``(..., H, W, 3)``.
+        ``encode(images) -> {"features": (n, ..., k), "logits": (n, classes)}``, images being RGB in [0, 1] of
+        shape ``(n, H, W, 3)``.
     """
-    forward = tapped(entry.build(), load_variables(entry), layer)
+    loaded = zoo.load(name, task="classification")
+    forward = tapped(loaded.model, loaded.variables, layer)
 
-    def encode(images: jax.Array) -> dict[str, jax.Array]:
-        logits, activations = forward({}, to_network(images, entry.recipe))
+    def encode(image: jax.Array) -> dict[str, jax.Array]:
+        logits, activations = forward({}, to_network(image, loaded.entry.preprocessing))
         return {"features": activations[layer], "logits": logits}
 
-    return encode
+    return jax.vmap(encode)
 
 
 def encode_images(
@@ -67,22 +70,27 @@ def encode_images(
     Raises:
         InputError: If there are fewer images than said, or none.
     """
+    if count < 1:
+        raise InputError("Expected at least one image, got none.")
     compiled, waiting = jax.jit(encode), iter(images)
     results: Arrays = {}
     for start in range(0, count, batch_size):
-        rows = list(itertools.islice(waiting, min(batch_size, count - start)))
-        if start + len(rows) < min(start + batch_size, count):
+        end = min(start + batch_size, count)
+        rows = list(itertools.islice(waiting, end - start))
+        if len(rows) < end - start:
             raise InputError(f"Expected {count} images, got {start + len(rows)} instead.")
-        batch = np.zeros((batch_size, *rows[0].shape), np.float32)
-        batch[: len(rows)] = rows
+        batch = padded(np.asarray(rows, np.float32), batch_size)
         for name, values in compiled(jnp.asarray(batch)).items():
             if name not in results:
                 results[name] = np.empty((count, *values.shape[1:]), np.float32)
-            results[name][start : start + len(rows)] = np.asarray(values)[: len(rows)]
-        report(start + len(rows))
-    if not results:
-        raise InputError("Expected at least one image, got none.")
+            results[name][start:end] = np.asarray(values)[: end - start]
+        report(end)
     return results
+
+
+def digest_of(description: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 digest, in hex, of what arrays depend on: plain JSON values."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
 def cached(path: Path, description: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
@@ -100,17 +108,14 @@ def cached(path: Path, description: Mapping[str, Any], compute: Callable[[], Arr
         >>> cached(path, {"of": [1, 2]}, lambda: 1 / 0)["squares"].tolist()
         [1, 4]
     """
-    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+    digest = digest_of(description)
     if path.is_file():
         try:
-            with safetensors.safe_open(path, framework="numpy") as found:
-                if (found.metadata() or {}).get(_DESCRIPTION) == digest:
-                    return {name: found.get_tensor(name) for name in found.keys()}  # noqa: SIM118
+            with safetensors.safe_open(path, framework="numpy") as file:
+                if (file.metadata() or {}).get(_DESCRIPTION) == digest:
+                    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, safetensors.SafetensorError):
             pass  # A file that cannot be read is no cache: it is made again.
     arrays = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    safetensors.numpy.save_file(arrays, temporary, metadata={_DESCRIPTION: digest})
-    os.replace(temporary, path)
+    write_whole(path, safetensors.numpy.save(arrays, metadata={_DESCRIPTION: digest}))
     return arrays

@@ -1,19 +1,15 @@
 """Photos with what is on them, read from standard files: COCO's ``instances.json``, a folder with labels."""
 
-import collections
 import csv
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.words import word_of_coco, word_of_ilsvrc
 from gradcam_jax.formats.json_file import read_json
-
-Split = Literal["train", "validation", "test"]
 
 
 class Box(NamedTuple):
@@ -34,8 +30,8 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 """The whole picture."""
 
 
-class Thing(NamedTuple):
-    """Something on a picture: its word and where it is."""
+class LabelledBox(NamedTuple):
+    """An object on a picture: its word and where it is."""
 
     word: str
     box: Box
@@ -47,43 +43,23 @@ class Photo(NamedTuple):
     Attributes:
         key: A name that stays the same wherever the data lies, such as ``"coco/25"``.
         path: The file.
-        things: What is on it.
-        complete: Whether ``things`` lists everything of COCO's 80 kinds, with boxes; else it is one label.
+        objects: What is on it.
+        complete: Whether ``objects`` lists everything of COCO's 80 kinds, with boxes; else it is one label.
         class_index: 0-based ILSVRC class of a labelled photo, else None.
         load: For a photo that is no file: returns its pixels, uint8 RGB ``(H, W, 3)``.
     """
 
     key: str
     path: Path
-    things: tuple[Thing, ...]
+    objects: tuple[LabelledBox, ...]
     complete: bool
     class_index: int | None = None
     load: Callable[[], np.ndarray] | None = None
 
 
-def photos_of(photos: Sequence[Photo], split: Split) -> list[Photo]:
-    """Returns one part of some photos: 70 % to train with, 10 % to choose settings by, 20 % to test with.
-
-    Photos are dealt out within each word (a photo of several counts for the rarest), in the order of a hash of
-    their keys: so every part has some of every word, and the same photos are always dealt out in the same way.
-    """
-    counts = collections.Counter(word for photo in photos for word in {thing.word for thing in photo.things})
-    groups: dict[str, list[Photo]] = {}
-    for photo in photos:
-        words = sorted({thing.word for thing in photo.things}, key=lambda word: (counts[word], word))
-        groups.setdefault(words[0] if words else "", []).append(photo)
-    chosen = set()
-    for group in groups.values():
-        for place, photo in enumerate(sorted(group, key=_hash)):
-            fraction = (place + 0.5) / len(group)
-            part = "train" if fraction < 0.7 else "validation" if fraction < 0.8 else "test"
-            if part == split:
-                chosen.add(photo.key)
-    return [photo for photo in photos if photo.key in chosen]
-
-
-def _hash(photo: Photo) -> str:
-    return hashlib.sha256(photo.key.encode()).hexdigest()
+def subfolders(folder: str | Path) -> list[Path]:
+    """Returns the folders in a folder, in the order of their names: each is a set of photos."""
+    return sorted(path for path in Path(folder).glob("*") if path.is_dir())
 
 
 def read_coco(folder: str | Path) -> list[Photo]:
@@ -93,7 +69,7 @@ def read_coco(folder: str | Path) -> list[Photo]:
         folder: Holds ``instances.json`` in COCO's format and the photos in ``images``.
 
     Returns:
-        The photos in the file's order; a crowd is one thing.
+        The photos in the file's order; a crowd is one object.
 
     Raises:
         InputError: If a file is missing or is not in COCO's format.
@@ -102,20 +78,20 @@ def read_coco(folder: str | Path) -> list[Photo]:
     content = read_json(folder / "instances.json", "images", "annotations", "categories")
     words = {category["id"]: word_of_coco(category["name"]) for category in content["categories"]}
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    things: dict[int, list[Thing]] = {image_id: [] for image_id in sizes}
+    objects: dict[int, list[LabelledBox]] = {image_id: [] for image_id in sizes}
     for annotation in content["annotations"]:
         width, height = sizes[annotation["image_id"]]
         left, top, wide, high = annotation["bbox"]
         box = Box(left / width, top / height, (left + wide) / width, (top + high) / height)
-        things[annotation["image_id"]].append(Thing(words[annotation["category_id"]], box))
+        objects[annotation["image_id"]].append(LabelledBox(words[annotation["category_id"]], box))
     return [
-        Photo(f"coco/{image['id']}", folder / "images" / image["file_name"], tuple(things[image["id"]]), True)
+        Photo(f"coco/{image['id']}", folder / "images" / image["file_name"], tuple(objects[image["id"]]), True)
         for image in content["images"]
     ]
 
 
 def read_labelled_folder(folder: str | Path, words: Callable[[int], str | None]) -> list[Photo]:
-    """Reads photos of one labelled thing each.
+    """Reads photos of one labelled object each.
 
     Args:
         folder: Holds the photos in ``images`` and ``labels.csv`` with the columns ``file`` and
@@ -138,8 +114,10 @@ def read_labelled_folder(folder: str | Path, words: Callable[[int], str | None])
     for row in rows:
         index = int(row["class_index"])
         word = words(index)
-        things = () if word is None else (Thing(word, WHOLE),)
-        photos.append(Photo(f"{folder.name}/{row['file']}", folder / "images" / row["file"], things, False, index))
+        objects = () if word is None else (LabelledBox(word, WHOLE),)
+        photos.append(
+            Photo(f"{folder.name}/{row['file']}", folder / "images" / row["file"], objects, False, index)
+        )
     return photos
 
 
@@ -149,9 +127,8 @@ def read_photos(folder: str | Path) -> list[Photo]:
     Raises:
         InputError: If there is none.
     """
-    folder = Path(folder)
     photos: list[Photo] = []
-    for part in sorted(path for path in folder.glob("*") if path.is_dir()):
+    for part in subfolders(folder):
         if (part / "instances.json").is_file():
             photos += read_coco(part)
         elif (part / "labels.csv").is_file():

@@ -9,7 +9,7 @@ import numpy as np
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, image_file, most_frequent_answers, read_vqa
 from gradcam_jax.formats.json_file import read_json
-from gradcam_jax.text.questions import MAX_QUESTION_TOKENS, encode_question, question_tokens
+from gradcam_jax.text.questions import encode_question, question_tokens
 from gradcam_jax.text.vocabulary import Vocabulary, count_words
 
 Files = Sequence[str | Path]
@@ -36,13 +36,13 @@ class QuestionArrays(NamedTuple):
     """Questions as a head reads them.
 
     Attributes:
-        photo: Index of each question's photo, ``(n,)`` int32.
+        image: Index of each question's photo, ``(n,)`` int32.
         ids: Word indices, ``(n, 26)`` int32, left-aligned.
         length: Number of words, ``(n,)`` int32.
         answer: Index of each right answer, ``(n,)`` int32; ``NO_ANSWER`` outside the vocabulary.
     """
 
-    photo: np.ndarray
+    image: np.ndarray
     ids: np.ndarray
     length: np.ndarray
     answer: np.ndarray
@@ -65,17 +65,17 @@ def read_question_set(questions: Files, annotations: Files, images: Files) -> Qu
             "Expected one folder of images, and one or no file of annotations, for each file of questions; got "
             f"{len(questions)} of questions, {len(annotations)} of annotations, {len(images)} folders."
         )
-    asked: list[HumanQuestion] = []
+    joined: list[HumanQuestion] = []
     places: dict[Path, int] = {}
     photo_of: list[int] = []
     for index, (file, folder) in enumerate(zip(questions, images, strict=True)):
         part = read_vqa(Path(file), Path(annotations[index]) if annotations else None)
         # Excerpts of the official files may not say which part of COCO they are of; its folder's name does.
         subtype = read_json(Path(file)).get("data_subtype") or Path(folder).resolve().name
-        found = {image_id: image_file(folder, subtype, image_id) for image_id in {q.image_id for q in part}}
-        photo_of += [places.setdefault(found[question.image_id], len(places)) for question in part]
-        asked += part
-    return QuestionSet(tuple(asked), tuple(places), np.array(photo_of, np.int32))
+        files = {image_id: image_file(folder, subtype, image_id) for image_id in {q.image_id for q in part}}
+        photo_of += [places.setdefault(files[question.image_id], len(places)) for question in part]
+        joined += part
+    return QuestionSet(tuple(joined), tuple(places), np.array(photo_of, np.int32))
 
 
 def trainable(questions: QuestionSet, answers: int = 1000) -> tuple[QuestionSet, Vocabulary, Vocabulary]:
@@ -101,19 +101,21 @@ def trainable(questions: QuestionSet, answers: int = 1000) -> tuple[QuestionSet,
         raise InputError("Expected training questions with answers; name the files of annotations too.")
     chosen = Vocabulary(most_frequent_answers(questions.questions, answers))
     rows = [row for row, question in enumerate(questions.questions) if question.answer in chosen]
-    kept = tuple(questions.questions[row] for row in rows)
-    words = count_words(question_tokens(question.text) for question in kept)
-    return questions._replace(questions=kept, photo_of=questions.photo_of[rows]), words, chosen
+    answerable = tuple(questions.questions[row] for row in rows)
+    words = count_words(question_tokens(question.text) for question in answerable)
+    return questions._replace(questions=answerable, photo_of=questions.photo_of[rows]), words, chosen
 
 
 def encode_question_set(questions: QuestionSet, words: Vocabulary, answers: Vocabulary) -> QuestionArrays:
-    """Turns questions into arrays; of a longer one the first 26 words are read, strangers as ``UNK``."""
-    count = len(questions.questions)
-    ids, length = np.zeros((count, MAX_QUESTION_TOKENS), np.int32), np.zeros(count, np.int32)
-    answer = np.full(count, NO_ANSWER, np.int32)
-    for row, question in enumerate(questions.questions):
-        encoded = encode_question(question.text, words)
-        ids[row], length[row] = encoded.ids, encoded.length
-        if question.answers and question.answer in answers:
-            answer[row] = answers.index(question.answer)
-    return QuestionArrays(questions.photo_of, ids, length, answer)
+    """Turns questions into arrays; of a longer one the first 26 words are read, unknown words as ``UNK``."""
+    encoded = [encode_question(question.text, words) for question in questions.questions]
+    answer = [
+        answers.index(question.answer) if question.answers and question.answer in answers else NO_ANSWER
+        for question in questions.questions
+    ]
+    return QuestionArrays(
+        questions.photo_of,
+        np.stack([question.ids for question in encoded]),
+        np.array([question.length for question in encoded], np.int32),
+        np.array(answer, np.int32),
+    )

@@ -4,13 +4,14 @@ The kinds: what animal (vehicle, food, furniture), the same where there is none 
 this, is there a ... (as many yes as no), how many. Nothing is asked that the annotations do not decide.
 """
 
+import collections
 import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from gradcam_jax.experiments.data.photos import Photo
+from gradcam_jax.experiments.data.photos import LabelledBox, Photo
 from gradcam_jax.experiments.data.views import View
 from gradcam_jax.experiments.data.words import (
     ANIMAL,
@@ -29,7 +30,7 @@ NONE, YES, NO = "none", "yes", "no"
 
 FALSE_PREMISE, WHAT_IS_THIS, IS_THERE, HOW_MANY = "false premise", "what is this", "is there", "how many"
 
-_MOST = 5  # things counted
+_MOST = 5  # objects counted
 _NAMEABLE = 0.02  # of the view's area: large enough for "what animal is this?"
 _DOMINANT = 0.3  # of the view's area: large enough for "what is this?"
 
@@ -92,9 +93,9 @@ class TemplateQuestion(NamedTuple):
     Attributes:
         view: Index of the view it is about.
         text: The question.
-        answers: Every right answer, the largest thing first.
+        answers: Every right answer, the largest object first.
         kind: ``"what animal"``, ``"false premise"``, ``"what is this"``, ``"is there"``, ``"how many"``, ...
-        about: What the question names: a thing's word or a category; empty if it names nothing.
+        about: What the question names: an object's word or a category; empty if it names nothing.
     """
 
     view: int
@@ -109,7 +110,7 @@ def ask(views: Sequence[View], rng: np.random.Generator, *, pairs: int = 3) -> l
 
     Args:
         views: The views.
-        rng: Chooses the words and their paraphrases: another draw asks otherwise, and other things.
+        rng: Chooses the words and their paraphrases: another draw asks otherwise, about other objects.
         pairs: Largest number of yes-and-no pairs a view.
     """
     questions: list[TemplateQuestion] = []
@@ -142,9 +143,9 @@ def _filled(template: str, word: str) -> str:
 def _what(index: int, view: View, rng: np.random.Generator) -> list[TemplateQuestion]:
     questions = []
     for category in CATEGORIES:
-        found = [thing for thing in view.things if category_of(thing.word) == category]
-        if found and max(thing.box.area for thing in found) >= _NAMEABLE:
-            words = dict.fromkeys(thing.word for thing in sorted(found, key=lambda thing: -thing.box.area))
+        by_area = [item for item in _by_area(view) if category_of(item.word) == category]
+        if by_area and by_area[0].box.area >= _NAMEABLE:
+            words = dict.fromkeys(item.word for item in by_area)
             kind = f"what {category}"
             questions.append(TemplateQuestion(index, phrase(kind, category, rng), tuple(words), kind, category))
     absent = sorted(absent_categories(view))
@@ -156,33 +157,35 @@ def _what(index: int, view: View, rng: np.random.Generator) -> list[TemplateQues
 
 
 def _what_is_this(index: int, view: View, rng: np.random.Generator) -> list[TemplateQuestion]:
-    by_area = sorted(view.things, key=lambda thing: -thing.box.area)
+    by_area = _by_area(view)
     if len(view.parts) > 1 or not by_area or by_area[0].box.area < _DOMINANT:
         return []
-    others = [thing for thing in by_area if thing.word != by_area[0].word]
+    others = [item for item in by_area if item.word != by_area[0].word]
     if others and others[0].box.area > 0.5 * by_area[0].box.area:
         return []
     return [TemplateQuestion(index, phrase(WHAT_IS_THIS, "", rng), (by_area[0].word,), WHAT_IS_THIS)]
 
 
+def _by_area(view: View) -> list[LabelledBox]:
+    return sorted(view.objects, key=lambda item: -item.box.area)
+
+
 def _is_there(index: int, view: View, rng: np.random.Generator, pairs: int) -> list[TemplateQuestion]:
-    present = list(dict.fromkeys(thing.word for thing in view.things))
+    present = list(dict.fromkeys(item.word for item in view.objects))
     present += sorted({category_of(word) for word in present} & set(CATEGORIES))
     absent = sorted(absent_words(view))
     count = min(len(present), len(absent), pairs)
     if not count:
         return []
-    asked = [(present[i], YES) for i in rng.choice(len(present), count, replace=False)]
-    asked += [(absent[i], NO) for i in rng.choice(len(absent), count, replace=False)]
+    chosen = [(present[i], YES) for i in rng.choice(len(present), count, replace=False)]
+    chosen += [(absent[i], NO) for i in rng.choice(len(absent), count, replace=False)]
     return [
-        TemplateQuestion(index, phrase(IS_THERE, word, rng), (answer,), IS_THERE, word) for word, answer in asked
+        TemplateQuestion(index, phrase(IS_THERE, word, rng), (answer,), IS_THERE, word) for word, answer in chosen
     ]
 
 
 def _how_many(index: int, view: View, rng: np.random.Generator) -> list[TemplateQuestion]:
-    counts: dict[str, int] = {}
-    for thing in view.things:
-        counts[thing.word] = counts.get(thing.word, 0) + 1
+    counts = collections.Counter(item.word for item in view.objects)
     sure = sorted(word for word, count in counts.items() if count <= _MOST and word not in view.unsure)
     if not view.complete or len(view.parts) > 1 or not sure:
         return []
@@ -195,7 +198,7 @@ def absent_categories(view: View) -> set[str]:
     absent: set[str] = set(CATEGORIES)
     for part in view.parts:
         absent &= _absent_from(part.photo)
-    seen = {category_of(word) for word in (*(thing.word for thing in view.things), *view.unsure)}
+    seen = {category_of(word) for word in (*(item.word for item in view.objects), *view.unsure)}
     return absent - seen
 
 
@@ -204,12 +207,12 @@ def absent_words(view: View) -> set[str]:
     categories = absent_categories(view)
     absent = {*categories, *(word for category in CATEGORIES for word in words_in(category))}
     if view.complete:
-        absent |= set(_COCO_THINGS)
+        absent |= set(_COCO_OBJECTS)
     else:
-        labelled = {category_of(thing.word) for thing in view.things}
+        labelled = {category_of(item.word) for item in view.objects}
         # One label a photo: what is of another category may still be there, what is of the same is hardly.
         absent = {word for word in absent if category_of(word) in categories | labelled | {ANIMAL}} | categories
-    absent -= {thing.word for thing in view.things} | view.unsure
+    absent -= {item.word for item in view.objects} | view.unsure
     return absent - {category for category in CATEGORIES if category not in categories}
 
 
@@ -219,12 +222,12 @@ def _absent_from(photo: Photo) -> set[str]:
     if photo.class_index is not None and is_animal_class(photo.class_index):
         return set(_SURELY_ABSENT[ANIMAL])
     surely: set[str] = {ANIMAL}
-    for thing in photo.things:
-        surely |= set(_SURELY_ABSENT.get(category_of(thing.word), ()))
+    for item in photo.objects:
+        surely |= set(_SURELY_ABSENT.get(category_of(item.word), ()))
     return surely
 
 
-_COCO_THINGS = (
+_COCO_OBJECTS = (
     *("person", "traffic light", "fire hydrant", "stop sign", "parking meter", "backpack", "umbrella", "handbag"),
     *("tie", "suitcase", "frisbee", "skis", "snowboard", "ball", "kite", "baseball bat", "baseball glove"),
     *("skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl"),
@@ -237,4 +240,4 @@ _COCO_THINGS = (
 def askable_words() -> tuple[str, ...]:
     """Returns every word that a question may name."""
     named = [word for category in CATEGORIES for word in words_in(category)]
-    return tuple(dict.fromkeys([*named, *_COCO_THINGS]))
+    return tuple(dict.fromkeys([*named, *_COCO_OBJECTS]))

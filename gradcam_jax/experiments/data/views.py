@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import PIL.Image
 
-from gradcam_jax.experiments.data.photos import WHOLE, Box, Photo, Thing
+from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
+from gradcam_jax.experiments.data.splits import Split, photos_of
 from gradcam_jax.experiments.data.words import category_of
 from gradcam_jax.images.photos import read_photo
 
-_MOSTLY, _HARDLY = 0.6, 0.15  # of a thing's area inside a crop: there, or gone; in between nobody can say
+_MOSTLY, _HARDLY = 0.6, 0.15  # of an object's area inside a crop: on it, or not; in between is undecided
 _SMALL = 0.02  # of the view's area: too small to be asked about
+_SEED = 123  # of the crops and pairs of a split
 
 LAYOUTS = ("beside", "above", "inset")
 """How two photos go onto one picture."""
@@ -42,13 +44,13 @@ class View(NamedTuple):
 
     Attributes:
         parts: Pasted in this order.
-        things: What is on it, large enough to be seen, in fractions of the view.
+        objects: What is on it, large enough to be seen, in fractions of the view.
         unsure: Words that may or may not be there: cut off, too small, or not annotated.
         complete: Whether a COCO word that is in neither is surely absent.
     """
 
     parts: tuple[Part, ...]
-    things: tuple[Thing, ...]
+    objects: tuple[LabelledBox, ...]
     unsure: frozenset[str]
     complete: bool
 
@@ -65,21 +67,21 @@ class View(NamedTuple):
 
 def view_of(*parts: Part) -> View:
     """Returns the view that these parts make; a later part hides what it covers."""
-    things: list[Thing] = []
+    objects: list[LabelledBox] = []
     unsure: set[str] = set()
     for part in parts:
-        things = [thing for thing in things if _covered(thing.box, part.place) < 1 - _MOSTLY]
-        for thing in part.photo.things:
-            inside = _covered(thing.box, part.crop)
-            box = _moved(thing.box, part)
+        objects = [item for item in objects if _covered(item.box, part.place) < 1 - _MOSTLY]
+        for item in part.photo.objects:
+            inside = _covered(item.box, part.crop)
+            box = _moved(item.box, part)
             if inside >= _MOSTLY and box.area >= _SMALL:
-                things.append(Thing(thing.word, box))
+                objects.append(LabelledBox(item.word, box))
             elif inside > _HARDLY or not part.photo.complete:
-                unsure.add(thing.word)
+                unsure.add(item.word)
     return View(
         parts,
-        tuple(things),
-        frozenset(unsure - {thing.word for thing in things}),
+        tuple(objects),
+        frozenset(unsure - {item.word for item in objects}),
         all(part.photo.complete for part in parts),
     )
 
@@ -107,13 +109,13 @@ def collage_views(photos: Sequence[Photo], rng: np.random.Generator, count: int)
     that follows the eye.
     """
     animals = [photo for photo in photos if _main_animal(photo)]
-    others = [photo for photo in photos if photo.things]
+    others = [photo for photo in photos if photo.objects]
     views: list[View] = []
     for index in range(count if animals and others else 0):
         first = animals[rng.integers(len(animals))]
         pool = animals if index % 3 else others
         second = pool[rng.integers(len(pool))]
-        if {thing.word for thing in first.things} & {thing.word for thing in second.things}:
+        if {item.word for item in first.objects} & {item.word for item in second.objects}:
             continue
         pair = (first, second) if rng.integers(2) else (second, first)
         views.append(collage(*pair, layout=LAYOUTS[rng.choice(3, p=(0.45, 0.3, 0.25))]))
@@ -136,11 +138,30 @@ def two_animal_collages(photos: Sequence[Photo], rng: np.random.Generator, count
     views: list[View] = []
     while len(views) < count and len({_main_animal(photo) for photo in animals}) > 1:
         first, second = (animals[index] for index in rng.integers(len(animals), size=2))
-        if _main_animal(first) not in {thing.word for thing in second.things} and (
-            _main_animal(second) not in {thing.word for thing in first.things}
+        if _main_animal(first) not in {item.word for item in second.objects} and (
+            _main_animal(second) not in {item.word for item in first.objects}
         ):
             views.append(collage(first, second, layout="beside"))
     return views
+
+
+def split_views(photos: Sequence[Photo], split: Split, *, collages: int = 2000) -> list[View]:
+    """Returns the views of one of VQA's splits: many of each training photo, each other photo as it is.
+
+    Args:
+        photos: Photos of all splits.
+        split: Which is taken.
+        collages: Number of training pictures made of two photos.
+    """
+    chosen = photos_of(photos, split)
+    if split == "train":
+        return training_views(chosen, np.random.default_rng(_SEED), collages=collages)
+    return [view_of(Part(photo)) for photo in chosen]
+
+
+def held_out_collages(photos: Sequence[Photo], split: Split, *, count: int = 120) -> list[View]:
+    """Returns pictures of two animals side by side, from photos of a split that is not trained on."""
+    return two_animal_collages(photos_of(photos, split), np.random.default_rng(_SEED), count)
 
 
 def render(view: View, size: int) -> np.ndarray:
@@ -169,8 +190,8 @@ def rendered(views: Iterable[View], size: int) -> Iterable[np.ndarray]:
 
 
 def _object_crops(photo: Photo, rng: np.random.Generator) -> list[Box]:
-    """Returns crops around the larger things of a photo, with some of what is around them, at most six."""
-    large = [thing.box for thing in photo.things if photo.complete and 0.02 <= thing.box.area <= 0.7]
+    """Returns crops around the larger objects of a photo, with some of what is around them, at most six."""
+    large = [item.box for item in photo.objects if photo.complete and 0.02 <= item.box.area <= 0.7]
     crops = []
     for box in sorted(large, key=lambda box: -box.area)[:6]:
         width, height = box.right - box.left, box.bottom - box.top
@@ -188,8 +209,8 @@ def _random_crop(rng: np.random.Generator) -> Box:
 
 def _main_animal(photo: Photo) -> str | None:
     """Returns the one kind of animal on a photo, if it is large."""
-    animals = {thing.word for thing in photo.things if category_of(thing.word) == "animal"}
-    area = max((thing.box.area for thing in photo.things if thing.word in animals), default=0.0)
+    animals = {item.word for item in photo.objects if category_of(item.word) == "animal"}
+    area = max((item.box.area for item in photo.objects if item.word in animals), default=0.0)
     return next(iter(animals)) if len(animals) == 1 and area >= 0.1 else None
 
 

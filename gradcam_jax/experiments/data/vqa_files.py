@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.photos import subfolders
 from gradcam_jax.formats.json_file import read_json
 
 
@@ -49,18 +50,27 @@ def read_vqa(questions: str | Path, annotations: str | Path | None = None) -> li
     Raises:
         InputError: If a file is missing or not of this format, or a question has no annotation.
     """
-    asked = read_json(Path(questions), "questions")["questions"]
-    answered = read_json(Path(annotations), "annotations")["annotations"] if annotations else []
-    by_question = {annotation["question_id"]: annotation for annotation in answered}
-    missing = [
-        question["question_id"] for question in asked if annotations and question["question_id"] not in by_question
-    ]
-    if missing:
+    records = read_json(Path(questions), "questions")["questions"]
+    answers = read_json(Path(annotations), "annotations")["annotations"] if annotations else []
+    by_question = {annotation["question_id"]: annotation for annotation in answers}
+    missing = [record["question_id"] for record in records if record["question_id"] not in by_question]
+    if missing and annotations:
         raise InputError(
             f"{len(missing)} questions of {str(questions)!r} have no annotation in {str(annotations)!r}, such as "
             f"{missing[0]}. Do the two files belong together?"
         )
-    return [_question(question, by_question.get(question["question_id"], {})) for question in asked]
+    return [_question(record, by_question.get(record["question_id"], {})) for record in records]
+
+
+def read_human_questions(data: str | Path) -> list[HumanQuestion]:
+    """Returns people's questions from every subfolder that has ``vqa_questions.json``, or none.
+
+    Args:
+        data: The folder; ``vqa_annotations.json`` lies beside each file of questions.
+    """
+    folders = [folder for folder in subfolders(data) if (folder / "vqa_questions.json").is_file()]
+    files = [(folder / "vqa_questions.json", folder / "vqa_annotations.json") for folder in folders]
+    return [question for pair in files for question in read_vqa(*pair)]
 
 
 def image_file(folder: str | Path, subtype: str, image_id: int) -> Path:

@@ -1,4 +1,4 @@
-"""The everyday words that template questions ask for, and what ILSVRC and COCO call the same things.
+"""The everyday words that template questions ask for, and what ILSVRC and COCO call the same objects.
 
 ILSVRC's classes are finer than everyday words ("boxer", "tabby") and are grouped; a class whose group would have
 fewer than three members is left out, since a word seen on one photo cannot be learnt. COCO's names are used as
@@ -7,10 +7,10 @@ they are, apart from a few that nobody says ("dining table").
 
 import functools
 
-ANIMAL, VEHICLE, FOOD, FURNITURE, THING = "animal", "vehicle", "food", "furniture", "thing"
+ANIMAL, VEHICLE, FOOD, FURNITURE, OTHER = "animal", "vehicle", "food", "furniture", "other"
 
 CATEGORIES = (ANIMAL, VEHICLE, FOOD, FURNITURE)
-"""The kinds of things that "what ... is this?" can ask for."""
+"""The kinds of objects that "what ... is this?" can ask for."""
 
 # Word -> 0-based ILSVRC classes, as closed ranges.
 _ILSVRC: dict[str, tuple[tuple[int, int], ...]] = {
@@ -142,8 +142,8 @@ def word_of_coco(name: str) -> str:
 
 @functools.cache
 def category_of(word: str) -> str:
-    """Returns a word's category: animal, vehicle, food, furniture or thing."""
-    return next((category for category, words in _BY_CATEGORY.items() if word in words), THING)
+    """Returns a word's category: animal, vehicle, food, furniture or other."""
+    return next((category for category, words in _BY_CATEGORY.items() if word in words), OTHER)
 
 
 def words_in(category: str) -> tuple[str, ...]:

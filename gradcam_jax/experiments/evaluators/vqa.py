@@ -1,235 +1,177 @@
 """Measures a VQA model on photos that it was not trained on: its answers, and where its maps point."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.app import output
-from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, accuracy_by_kind, vqa_accuracy
+from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, table_by_kind, vqa_accuracy
 from gradcam_jax.evaluation.pointing import CENTRE, lies_in, points_at
-from gradcam_jax.experiments.data.features import encode_images
-from gradcam_jax.experiments.data.photos import Photo, read_photos
-from gradcam_jax.experiments.data.questions import FALSE_PREMISE, TemplateQuestion, ask
-from gradcam_jax.experiments.data.views import View, render, rendered
-from gradcam_jax.experiments.data.vqa_files import HumanQuestion
-from gradcam_jax.experiments.training.run_vqa import plain_views, questions_of_photos, read_human_questions
-from gradcam_jax.experiments.training.vqa import predict
-from gradcam_jax.experiments.training.vqa_examples import HUMAN, as_templates, encode
-from gradcam_jax.experiments.training.vqa_features import Progress, held_out_collages, split_views
+from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.experiments.data.photos import Box, read_photos
+from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
+from gradcam_jax.experiments.data.views import View, held_out_collages, render, split_views
+from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
+from gradcam_jax.experiments.evaluators.findings import Finding
+from gradcam_jax.experiments.evaluators.maps import maps_of
+from gradcam_jax.experiments.reporting import Progress
+from gradcam_jax.experiments.training.vqa_examples import (
+    HUMAN,
+    as_templates,
+    encode,
+    plain_views,
+    questions_of_photos,
+)
+from gradcam_jax.experiments.training.vqa_head import best_answers
 from gradcam_jax.images.preprocessing import to_network
-from gradcam_jax.tasks.vqa import explain_answers
-from gradcam_jax.text.questions import MAX_QUESTION_TOKENS, encode_question
-from gradcam_jax.zoo.question_models import QuestionModel, load_question_model
+from gradcam_jax.tasks.vqa import vqa
+from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
+from gradcam_jax.zoo import Loaded
 
 _SEED = 123
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the user asked for; the names are the command line's.
-
-    Attributes:
-        data: A folder with photo sets, as for training; photos are taken from its test part.
-        model: A VQA model's name in the zoo, or its file.
-        out_path: Where ``evaluation.json`` goes.
-    """
-
-    data: str
-    model: str = "vqa_lite0"
-    out_path: str = "output"
-
-
-def run(
-    options: Options, say: Callable[[str], None] = lambda _: None, progress: Progress = lambda *_: None
-) -> Path:
-    """Measures a model and writes ``evaluation.json``.
+def evaluate(loaded: Loaded, data: str, progress: Progress) -> Iterator[Finding]:
+    """Yields what is measured on the test photos of a folder.
 
     Args:
-        options: What the user asked for.
-        say: Takes each line of the report.
-        progress: Called while something long is done: its name, how much is done, and of how much.
+        loaded: A VQA model.
+        data: A folder with photo sets, as for training.
+        progress: Called as photos are encoded and maps are made.
 
-    Returns:
-        The file written.
+    Raises:
+        InputError: If there are no photos.
     """
-    folder = output.make_folder(options.out_path)
-    model = load_question_model(options.model)
-    photos = read_photos(options.data)
+    photos = read_photos(data)
     training, views = split_views(photos, "train"), split_views(photos, "test")
-    human = read_human_questions(options.data)
-    features = _features(model, views, progress)
-
     rng = np.random.default_rng(_SEED)
-    baseline = QuestionOnlyBaseline((q.kind, q.text, q.answers) for q in ask(training, rng))
-    questions = ask(views, rng)
-    coco = [question for question in questions if views[question.view].complete]
-    record: dict[str, Any] = {
-        "model": options.model,
-        "image_size": model.entry.size,
-        "test_photos": len(views),
-        "templates": _templates(model, features, questions, baseline),
-        "templates_on_coco": _templates(model, features, coco, baseline),
-        "human": _human(
-            model, features, views, questions_of_photos(human, views), questions_of_photos(human, training)
-        ),
-        "pointing_game": _pointing(model, views, coco, progress),
-        "collages": _collages(model, held_out_collages(photos, "test"), progress),
-    }
-    for line in _report(record):
-        say(line)
-    return output.save_record(folder / "evaluation.json", record)
+    asked_in_training, questions = ask(training, rng), ask(views, rng)
+    human = read_human_questions(data)
+    features = _features(loaded, views, progress)
+    yield "image_size", loaded.entry.size
+    yield "test_photos", len(views)
+    yield from template_scores(loaded, features, views, questions, asked_in_training)
+    in_test, in_training = (questions_of_photos(human, part) for part in (views, training))
+    yield "human", human_scores(loaded, features, views, in_test, in_training)
+    yield "pointing_game", pointing_game(loaded, views, questions, progress)
+    yield "collages", collage_scores(loaded, held_out_collages(photos, "test"), progress)
 
 
-def _features(model: QuestionModel, views: Sequence[View], progress: Progress) -> np.ndarray:
-    def run_cnn(images: jax.Array) -> dict[str, jax.Array]:
-        pixels = to_network(images, model.entry.recipe)
-        return {"features": jnp.asarray(model.model.apply(model.variables, pixels, method="features"))}
-
-    return encode_images(
-        run_cnn,
-        rendered(views, model.entry.size),
-        len(views),
-        report=lambda done: progress("test photos", done, len(views)),
-    )["features"]
-
-
-def _answers(model: QuestionModel, features: np.ndarray, questions: Sequence[TemplateQuestion]) -> list[str]:
-    examples = encode(questions, model.words, model.answers, MAX_QUESTION_TOKENS)
-    scores = predict(model.model, model.variables["params"], features, examples)
-    return [model.answers.entries[index] for index in scores.argmax(axis=-1)]
-
-
-def _templates(
-    model: QuestionModel,
-    features: np.ndarray,
-    questions: Sequence[TemplateQuestion],
-    baseline: QuestionOnlyBaseline,
-) -> dict[str, Any]:
-    kinds = [question.kind for question in questions]
-    given = _answers(model, features, questions)
-    blind = [baseline.answer(question.kind, question.text) for question in questions]
-    rights = [
-        accuracy_by_kind(kinds, [answer in q.answers for answer, q in zip(answers, questions, strict=True)])
-        for answers in (given, blind)
-    ]
-    counts = {kind: kinds.count(kind) for kind in kinds} | {"all": len(kinds)}
-    return {
-        kind: {"accuracy": rights[0][kind], "question_only": rights[1][kind], "questions": counts[kind]}
-        for kind in rights[0]
-    }
-
-
-def _human(
-    model: QuestionModel,
+def template_scores(
+    loaded: Loaded,
     features: np.ndarray,
     views: Sequence[View],
-    asked: Sequence[HumanQuestion],
+    questions: Sequence[TemplateQuestion],
+    training: Sequence[TemplateQuestion],
+) -> Iterator[Finding]:
+    """Yields the accuracy by kind of question, beside that of the question alone; of all photos, and of COCO's."""
+    baseline = QuestionOnlyBaseline((question.kind, question.text, question.answers) for question in training)
+    rows = [
+        (question, answer in question.answers, baseline.answer(question.kind, question.text) in question.answers)
+        for question, answer in zip(questions, _answers(loaded, features, questions), strict=True)
+    ]
+    coco = [row for row in rows if views[row[0].view].complete]
+    for name, part in (("templates", rows), ("templates_on_coco", coco)):
+        scores = {"accuracy": [row[1] for row in part], "question_only": [row[2] for row in part]}
+        yield name, table_by_kind([question.kind for question, *_ in part], scores, counted="questions")
+
+
+def human_scores(
+    loaded: Loaded,
+    features: np.ndarray,
+    views: Sequence[View],
+    questions: Sequence[HumanQuestion],
     training: Sequence[HumanQuestion],
 ) -> dict[str, float]:
-    if not asked:
+    """Returns the VQA accuracy on people's questions, beside answers that need no photo, or nothing."""
+    if not questions:
         return {}
     prior = QuestionOnlyBaseline((question.question_type, "", (question.answer,)) for question in training)
-    given = _answers(model, features, as_templates(asked, plain_views(views)))
-    by_type = [prior.answer(question.question_type, HUMAN) or "yes" for question in asked]
-
-    def mean_accuracy(answers: Sequence[str]) -> float:
-        return float(
-            np.mean([vqa_accuracy(a, question.answers) for a, question in zip(answers, asked, strict=True)])
-        )
-
-    return {
-        "vqa_accuracy": mean_accuracy(given),
-        "always_yes": mean_accuracy(["yes"] * len(asked)),
-        "question_type_prior": mean_accuracy(by_type),
-        "questions": len(asked),
+    answers = {
+        "vqa_accuracy": _answers(loaded, features, as_templates(questions, plain_views(views))),
+        "always_yes": ["yes"] * len(questions),
+        "question_type_prior": [prior.answer(question.question_type, HUMAN) or "yes" for question in questions],
     }
+    means = {
+        name: float(
+            np.mean([vqa_accuracy(a, question.answers) for a, question in zip(texts, questions, strict=True)])
+        )
+        for name, texts in answers.items()
+    }
+    return means | {"questions": len(questions)}
 
 
-def _pointing(
-    model: QuestionModel, views: Sequence[View], questions: Sequence[TemplateQuestion], progress: Progress
+def pointing_game(
+    loaded: Loaded, views: Sequence[View], questions: Sequence[TemplateQuestion], progress: Progress
 ) -> dict[str, float]:
-    """Explains the right answers to "what X" on COCO photos and looks where their maps are highest."""
-    explain, hits, central, small = _map_of(model), [], [], []
+    """Explains the right answers to "what X" on COCO photos, and looks where their maps are highest."""
     asked = [
         (question, word)
         for question in questions
-        if question.kind.startswith("what ") and len(views[question.view].parts) == 1
+        if question.kind.startswith("what ") and question.kind != "what is this"
+        if views[question.view].complete and len(views[question.view].parts) == 1
         for word in question.answers
-        if question.kind != FALSE_PREMISE and word in model.answers and question.kind != "what is this"
+        if word in loaded.labels
     ]
-    for done, (question, word) in enumerate(asked, 1):
-        boxes = _boxes(views[question.view].parts[0].photo, word)
-        cam = explain(render(views[question.view], model.entry.size), question.text, word)
-        hits.append(points_at(cam, boxes))
-        central.append(lies_in(CENTRE, boxes))
-        small.append(sum(box.area for box in boxes) < 0.5)
-        progress("pointing game", done, len(asked))
-    chosen = np.array(small, bool)
+    cams = maps_of(
+        vqa(loaded),
+        lambda row: render(views[asked[row][0].view], loaded.entry.size),
+        [{"question": question.text, "answer": word} for question, word in asked],
+        report=lambda done: progress("pointing game", done, len(asked)),
+    )
+    boxes = [_boxes(views[question.view], word) for question, word in asked]
+    hits = np.array([points_at(cam, places) for (cam,), places in zip(cams, boxes, strict=True)], bool)
+    central = np.array([lies_in(CENTRE, places) for places in boxes], bool)
+    small = np.array([sum(box.area for box in places) < 0.5 for places in boxes], bool)
     return {
         "accuracy": float(np.mean(hits)),
         "centre": float(np.mean(central)),
         "maps": len(hits),
-        "accuracy_small": float(np.mean(np.array(hits)[chosen])),
-        "centre_small": float(np.mean(np.array(central)[chosen])),
-        "maps_small": int(chosen.sum()),
+        "accuracy_small": float(np.mean(hits[small])),
+        "centre_small": float(np.mean(central[small])),
+        "maps_small": int(small.sum()),
     }
 
 
-def _collages(model: QuestionModel, views: Sequence[View], progress: Progress) -> dict[str, float]:
+def collage_scores(loaded: Loaded, views: Sequence[View], progress: Progress) -> dict[str, float]:
     """Asks "What animal?" about two animals side by side; each one's map must point into its own half."""
-    explain, hits = _map_of(model), []
-    for done, view in enumerate(views, 1):
+    asked: list[tuple[View, str, Box]] = []
+    for view in views:
         for part in view.parts:
-            own = [thing.word for thing in view.things if _centre_in(thing.box, part.place)]
-            animal = max(set(own), key=own.count)
-            if animal in model.answers:
-                hits.append(
-                    points_at(explain(render(view, model.entry.size), "What animal?", animal), [part.place])
-                )
-        progress("collages", done, len(views))
+            words = [item.word for item in view.objects if lies_in(_centre(item.box), [part.place])]
+            asked.append((view, max(set(words), key=words.count), part.place))
+    asked = [row for row in asked if row[1] in loaded.labels]
+    cams = maps_of(
+        vqa(loaded),
+        lambda row: render(asked[row][0], loaded.entry.size),
+        [{"question": "What animal?", "answer": animal} for _, animal, _ in asked],
+        report=lambda done: progress("collages", done, len(asked)),
+    )
+    hits = [points_at(cam, [place]) for (cam,), (_, _, place) in zip(cams, asked, strict=True)]
     return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)}
 
 
-def _map_of(model: QuestionModel) -> Callable[[np.ndarray, str, str], np.ndarray]:
-    compiled = jax.jit(functools.partial(_cam, model))
+def _features(loaded: Loaded, views: Sequence[View], progress: Progress) -> np.ndarray:
+    encode = jax.jit(functools.partial(loaded.model.apply, method="features"))
 
-    def explain(image: np.ndarray, text: str, answer: str) -> np.ndarray:
-        question = encode_question(text, model.words)
-        index = jnp.array([model.answers.index(answer)], jnp.int32)
-        return np.asarray(compiled(model.variables, image, question.ids, jnp.int32(question.length), index))[0]
+    def run(rows: np.ndarray) -> jax.Array:
+        images = np.stack([render(views[row], loaded.entry.size) for row in rows.tolist()])
+        progress("test photos", int(rows[-1]) + 1, len(views))
+        return encode(loaded.variables, to_network(images, loaded.entry.preprocessing))
 
-    return explain
-
-
-def _cam(model: QuestionModel, variables: Any, image: jax.Array, *question: jax.Array) -> jax.Array:
-    pixels = to_network(image, model.entry.recipe)
-    return explain_answers(model.model, variables, model.entry.layer, pixels, *question).image.cam
+    return in_batches(run, np.arange(len(views)), batch_size=16)
 
 
-def _boxes(photo: Photo, word: str) -> list[Any]:
-    return [thing.box for thing in photo.things if thing.word == word]
+def _answers(loaded: Loaded, features: np.ndarray, questions: Sequence[TemplateQuestion]) -> list[str]:
+    examples = encode(questions, loaded.words, loaded.labels, MAX_QUESTION_TOKENS)
+    best = best_answers(loaded.model, loaded.variables["params"], features, examples)
+    return [loaded.labels.entries[index] for index in best]
 
 
-def _centre_in(box: Any, place: Any) -> bool:
-    return lies_in(((box.left + box.right) / 2, (box.top + box.bottom) / 2), [place])
+def _boxes(view: View, word: str) -> list[Box]:
+    return [item.box for item in view.parts[0].photo.objects if item.word == word]
 
 
-def _report(record: dict[str, Any]) -> list[str]:
-    lines = [f"{'test photos':<28}{'accuracy':>9}{'question only':>15}{'questions':>11}"]
-    for name in ("templates", "templates_on_coco"):
-        for kind, row in record[name].items():
-            label = f"{kind} (COCO)" if name.endswith("coco") else kind
-            lines.append(f"{label:<28}{row['accuracy']:>9.3f}{row['question_only']:>15.3f}{row['questions']:>11}")
-    for name in ("human", "pointing_game", "collages"):
-        numbers = ", ".join(
-            f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in record[name].items()
-        )
-        lines.append(f"{name}: {numbers}")
-    return lines
+def _centre(box: Box) -> tuple[float, float]:
+    return (box.left + box.right) / 2, (box.top + box.bottom) / 2

@@ -1,22 +1,56 @@
 """Runs a captioner's head over many photos' features: what it writes, how likely it finds what people wrote."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.experiments.data.captions import CaptionArrays
-from gradcam_jax.models.captioner import Captioner
-from gradcam_jax.tasks.captioning import captions_from_vector
+from gradcam_jax.evaluation.captions import caption_scores, perplexity
+from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.experiments.data.captioned_views import CaptionedView
+from gradcam_jax.experiments.data.captions import CaptionArrays, encode_captions, training_words
+from gradcam_jax.models.captioner import MAX_WORDS, Captioner
+from gradcam_jax.models.decoding import beam_search
 from gradcam_jax.text.captions import decode_tokens
 from gradcam_jax.text.vocabulary import Vocabulary
 
 Params = Mapping[str, Any]
 
 _ROWS_AT_ONCE = 128
+
+
+def validation_scores(
+    model: Captioner,
+    params: Params,
+    features: np.ndarray,
+    views: Sequence[CaptionedView],
+    vocabulary: Vocabulary,
+) -> dict[str, float]:
+    """Returns perplexity, CIDEr and BLEU-4 (greedy) on views kept apart.
+
+    Args:
+        model: The captioner.
+        params: The head's parameters.
+        features: What the CNN says of each view, ``(views, F)``.
+        views: With people's captions.
+        vocabulary: The model's words.
+    """
+    captions = encode_captions([view.captions for view in views], vocabulary)
+    log_probs, counted = token_log_probs(model, params, features, captions)
+    scores = caption_scores(written_captions(model, params, features, vocabulary, width=1), references(views))
+    return {
+        "validation_perplexity": perplexity(log_probs, counted),
+        "validation_cider": scores["cider"],
+        "validation_bleu_4": scores["bleu_4"],
+    }
+
+
+def references(views: Sequence[CaptionedView]) -> list[list[str]]:
+    """Returns each view's captions as the scorer compares them: lower case, without punctuation."""
+    return [[" ".join(training_words(caption)) for caption in view.captions] for view in views]
 
 
 def written_captions(
@@ -35,10 +69,11 @@ def written_captions(
         params: The head's parameters; the CNN's are not needed.
         features: What the CNN says of each photo, ``(photos, F)``.
         vocabulary: The model's words.
-        width: Number of beginnings kept.
+        width: Number of beams.
         length_exponent: See :func:`gradcam_jax.models.decoding.beam_search`.
     """
-    tokens = _in_batches(functools.partial(_write, model, width, length_exponent, params), features)
+    write = functools.partial(_write, model, width, length_exponent, params)
+    tokens = in_batches(write, features, batch_size=_ROWS_AT_ONCE)
     return [decode_tokens(row, vocabulary) for row in tokens]
 
 
@@ -56,18 +91,37 @@ def token_log_probs(
     Returns:
         The log-probabilities and which of them count, two ``(captions, MAX_WORDS + 1)``.
     """
-    values = _in_batches(functools.partial(_say, model, params), features[captions.photos], captions.tokens)
+    say = functools.partial(_say, model, params)
+    values = in_batches(say, features[captions.photos], captions.tokens, batch_size=_ROWS_AT_ONCE)
     return values, np.arange(values.shape[1])[np.newaxis] <= captions.lengths[:, np.newaxis]
+
+
+def spoken_log_probs(log_probs: jax.Array, tokens: jax.Array, end: int) -> jax.Array:
+    """Picks what a caption says at each step: its words, then END.
+
+    Args:
+        log_probs: Of all words at each step, ``(..., T + 1, words + 1)``.
+        tokens: The caption, ``(..., T)`` int.
+        end: The index of END, which pads too.
+
+    Returns:
+        ``(..., T + 1)``.
+    """
+    spoken = jnp.concatenate([tokens, jnp.full((*tokens.shape[:-1], 1), end, tokens.dtype)], axis=-1)
+    return jnp.take_along_axis(log_probs, spoken[..., jnp.newaxis], axis=-1)[..., 0]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _write(model: Captioner, width: int, length_exponent: float, params: Params, features: jax.Array) -> jax.Array:
     variables = {"params": params}
+    step: Any = functools.partial(model.apply, variables, method="advance")
 
     def write(features: jax.Array) -> jax.Array:
         vector = model.apply(variables, features, method="embed_features")
-        found = captions_from_vector(model, variables, vector, width=width, length_exponent=length_exponent)
-        return found.tokens[0]
+        state: Any = model.apply(variables, vector, method="begin")
+        return beam_search(
+            step, state, width=width, end=model.words, steps=MAX_WORDS, length_exponent=length_exponent
+        ).tokens[0]
 
     return jax.vmap(write)(features)
 
@@ -76,17 +130,4 @@ def _write(model: Captioner, width: int, length_exponent: float, params: Params,
 def _say(model: Captioner, params: Params, features: jax.Array, tokens: jax.Array) -> jax.Array:
     vector = model.apply({"params": params}, features, method="embed_features")
     log_probs: Any = model.apply({"params": params}, vector, tokens, method="continuations")
-    ends = jnp.full((tokens.shape[0], 1), model.words, tokens.dtype)
-    said = jnp.concatenate([tokens, ends], axis=-1)
-    return jnp.take_along_axis(log_probs, said[..., jnp.newaxis], axis=-1)[..., 0]
-
-
-def _in_batches(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
-    """Runs a compiled function over rows, the last batch padded so that nothing is compiled twice."""
-    results = []
-    for start in range(0, len(arrays[0]), _ROWS_AT_ONCE):
-        rows = [array[start : start + _ROWS_AT_ONCE] for array in arrays]
-        count = len(rows[0])
-        padded = [np.concatenate([row, np.repeat(row[-1:], _ROWS_AT_ONCE - count, axis=0)]) for row in rows]
-        results.append(np.asarray(function(*padded))[:count])
-    return np.concatenate(results)
+    return spoken_log_probs(log_probs, tokens, model.words)

@@ -15,10 +15,11 @@ import numpy as np
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captions import CaptionArrays
+from gradcam_jax.experiments.training.caption_head import spoken_log_probs
 from gradcam_jax.experiments.training.loop import Loss
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 
-_SMALLEST_VARIANCE = 1e-4  # of a feature: a dead one must not be blown up
+_SMALLEST_VARIANCE = 1e-4  # of a feature: one that is always 0 is not divided by 0
 _TRIMMED = (8, 10, 12, MAX_WORDS)  # the lengths that batches are padded to, each of which is compiled once
 _SORTED_TOGETHER = 32  # batches
 
@@ -32,8 +33,8 @@ class Statistics(NamedTuple):
     logit_deviation: np.ndarray
 
 
-class HeadRecipe(NamedTuple):
-    """What is done in training only.
+class HeadRegularization(NamedTuple):
+    """What keeps a head from learning the captions without the photos; in training only.
 
     Attributes:
         feature_dropout: Share of the standardised features hidden.
@@ -48,7 +49,7 @@ class HeadRecipe(NamedTuple):
     bag_weight: float = 0.3
 
 
-NEURALTALK2_HEAD = HeadRecipe(0.0, 0.0, 0.0, 0.0)
+NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0)
 """neuraltalk2 has none of it."""
 
 
@@ -58,19 +59,19 @@ class ImageBranches(nn.Module):
     Attributes:
         size: Length of the vector.
         words: Number of tokens that the auxiliary loss asks for.
-        recipe: The dropouts.
+        regularization: The dropouts.
     """
 
     size: int
     words: int
-    recipe: HeadRecipe
+    regularization: HeadRegularization
 
     def setup(self) -> None:
         """Declares the branches and the auxiliary decoder."""
         self.from_features = nn.Dense(self.size)
         self.from_logits = nn.Dense(self.size, use_bias=False)
-        self.feature_dropout = nn.Dropout(self.recipe.feature_dropout, deterministic=False)
-        self.logit_dropout = nn.Dropout(self.recipe.logit_dropout, deterministic=False)
+        self.feature_dropout = nn.Dropout(self.regularization.feature_dropout, deterministic=False)
+        self.logit_dropout = nn.Dropout(self.regularization.logit_dropout, deterministic=False)
         self.bag = nn.Dense(self.words)
 
     def __call__(self, features: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -89,9 +90,11 @@ def statistics_of(features: np.ndarray, logits: np.ndarray) -> Statistics:
     return Statistics(features.mean(axis=0), deviation(features), logits.mean(axis=0), deviation(logits))
 
 
-def initial_params(model: Captioner, statistics: Statistics, recipe: HeadRecipe, key: jax.Array) -> dict[str, Any]:
+def initial_params(
+    model: Captioner, statistics: Statistics, regularization: HeadRegularization, key: jax.Array
+) -> dict[str, Any]:
     """Returns the parameters to train: ``branches`` and ``captioner`` (without CNN and image embedding)."""
-    branches = _branches(model, recipe)
+    branches = _branches(model, regularization)
     features, logits = jnp.asarray(statistics.feature_mean), jnp.asarray(statistics.logit_mean)
     branch_key, dropout_key = jax.random.split(key)
     vector = jnp.zeros(model.embedding_size)
@@ -102,14 +105,14 @@ def initial_params(model: Captioner, statistics: Statistics, recipe: HeadRecipe,
     }
 
 
-def caption_loss(model: Captioner, statistics: Statistics, recipe: HeadRecipe) -> Loss:
+def caption_loss(model: Captioner, statistics: Statistics, regularization: HeadRegularization) -> Loss:
     """Returns the loss of a batch: what :func:`gradcam_jax.experiments.training.loop.train` takes.
 
     The batch holds ``features (n, F)``, ``logits (n, classes)``, ``tokens (n, T)`` and ``lengths (n,)``. The loss
     is the mean cross-entropy of the words and of END, plus the auxiliary loss: the mean cross-entropy of the
     caption's words under one softmax from the image's vector.
     """
-    branches = _branches(model, recipe)
+    branches = _branches(model, regularization)
     s = jax.tree.map(jnp.asarray, statistics)
 
     def loss(params: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Mapping[str, jax.Array]]:
@@ -129,15 +132,14 @@ def caption_loss(model: Captioner, statistics: Statistics, recipe: HeadRecipe) -
             rngs={"dropout": word_key},
         )
         counted = word_mask(batch["lengths"], log_probs.shape[-2])
-        said = with_end(batch["tokens"], model.words)[..., jnp.newaxis]
-        picked = jnp.take_along_axis(log_probs, said, axis=-1)[..., 0]
-        words = -jnp.sum(picked * counted) / jnp.sum(counted)
+        spoken = spoken_log_probs(log_probs, batch["tokens"], model.words)
+        words = -jnp.sum(spoken * counted) / jnp.sum(counted)
         smooth = -jnp.sum(jnp.mean(log_probs, axis=-1) * counted) / jnp.sum(counted)
         bag_words = jnp.take_along_axis(jax.nn.log_softmax(bag), batch["tokens"], axis=-1)
-        spoken = counted[:, 1:]  # a caption of n words has n + 1 steps, so that these are its n words
-        auxiliary = -jnp.sum(bag_words * spoken) / jnp.sum(spoken)
-        total = (1 - recipe.label_smoothing) * words + recipe.label_smoothing * smooth
-        return total + recipe.bag_weight * auxiliary, {"words": words, "bag": auxiliary}
+        steps = counted[:, 1:]  # a caption of n words has n + 1 steps, so that these are its n words
+        auxiliary = -jnp.sum(bag_words * steps) / jnp.sum(steps)
+        total = (1 - regularization.label_smoothing) * words + regularization.label_smoothing * smooth
+        return total + regularization.bag_weight * auxiliary, {"words": words, "bag": auxiliary}
 
     return loss
 
@@ -178,7 +180,7 @@ def caption_batches(
 ) -> Callable[[int], dict[str, np.ndarray]]:
     """Returns ``batch_at(step)``: every caption once an epoch, in an order that the epoch's number decides.
 
-    Captions of like length go together, so that a third less padding is computed.
+    Captions of similar length share a batch, so that a third less padding is computed.
 
     Args:
         features: ``(views, F)``.
@@ -225,15 +227,10 @@ def _epoch_order(lengths: np.ndarray, batch_size: int, rng: np.random.Generator)
     return rng.permutation(np.concatenate(by_length).reshape(-1, batch_size))
 
 
-def with_end(tokens: jax.Array, end: int) -> jax.Array:
-    """Returns what the model should say at each step: the words, END after them, ``(..., T + 1)``."""
-    return jnp.concatenate([tokens, jnp.full((*tokens.shape[:-1], 1), end, tokens.dtype)], axis=-1)
-
-
 def word_mask(lengths: jax.Array, steps: int) -> jax.Array:
     """Marks the steps that count, ``(n, steps)`` float32: one a word, and one for END."""
     return (jnp.arange(steps)[jnp.newaxis] <= lengths[:, jnp.newaxis]).astype(jnp.float32)
 
 
-def _branches(model: Captioner, recipe: HeadRecipe) -> ImageBranches:
-    return ImageBranches(model.embedding_size, model.words + 1, recipe)
+def _branches(model: Captioner, regularization: HeadRegularization) -> ImageBranches:
+    return ImageBranches(model.embedding_size, model.words + 1, regularization)

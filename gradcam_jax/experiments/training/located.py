@@ -1,6 +1,6 @@
-r"""Teaches a VQA head where to look: the map of a right answer should lie on the thing that it is about.
+r"""Teaches a VQA head where to look: the map of a right answer should lie on the object that it is about.
 
-Boxes say where the things of a training view are. With :math:`y^a` an answer's score, :math:`x` what the head
+Boxes say where the objects of a training view are. With :math:`y^a` an answer's score, :math:`x` what the head
 reads and :math:`x_p` what position p of the last convolution contributes to it, to first order, the class
 activation map is :math:`L_p = x_p \cdot \partial y^a / \partial x`, and the term of the loss is
 
@@ -13,13 +13,14 @@ References:
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradcam_jax.evaluation.pointing import inside_boxes
 from gradcam_jax.experiments.data.photos import Box
 from gradcam_jax.experiments.data.questions import IS_THERE, YES, TemplateQuestion
 from gradcam_jax.experiments.data.views import View
@@ -30,62 +31,40 @@ from gradcam_jax.text.vocabulary import Vocabulary
 LOCATED = 64
 """Located examples of a batch, at most."""
 
-_LARGEST = 0.7  # of the map: on a thing that fills the view every map lies
+_LARGEST = 0.7  # of the map: on an object that fills the view every map lies
 _OUTSIDE = -30.0  # a logarithm of nothing that has a gradient
 
 
 def is_located(view: View) -> bool:
-    """Tells whether a view has a thing with a box that is smaller than the view."""
+    """Tells whether a view has an object with a box that is smaller than the view."""
     boxed = len(view.parts) > 1 or view.complete
-    return boxed and any(thing.box.area < _LARGEST for thing in view.things)
+    return boxed and any(item.box.area < _LARGEST for item in view.objects)
 
 
 def regions(question: TemplateQuestion, view: View) -> dict[str, list[Box]]:
-    """Returns, for each right answer that is about things on the view, where these are.
+    """Returns, for each right answer that is about objects on the view, where these are.
 
     "What animal?" is about every animal that it may be answered with, "Is there a dog?", if so, about the dogs.
 
     Example:
         >>> from pathlib import Path
-        >>> from gradcam_jax.experiments.data.photos import Photo, Thing
+        >>> from gradcam_jax.experiments.data.photos import Photo, LabelledBox
         >>> from gradcam_jax.experiments.data.views import Part, view_of
-        >>> cat = Thing("cat", Box(0.5, 0.0, 1.0, 1.0))
+        >>> cat = LabelledBox("cat", Box(0.5, 0.0, 1.0, 1.0))
         >>> view = view_of(Part(Photo("coco/1", Path(), (cat,), True)))
         >>> regions(TemplateQuestion(0, "Is there an animal?", ("yes",), "is there", "animal"), view)
         {'yes': [Box(left=0.5, top=0.0, right=1.0, bottom=1.0)]}
     """
     if question.kind == IS_THERE:
-        about = [thing.box for thing in view.things if question.about in (thing.word, category_of(thing.word))]
+        about = [item.box for item in view.objects if question.about in (item.word, category_of(item.word))]
         return {YES: about} if YES in question.answers else {}
     if question.kind not in [f"what {category}" for category in CATEGORIES]:
         return {}
-    return {word: [thing.box for thing in view.things if thing.word == word] for word in question.answers}
-
-
-def cells_inside(boxes: Iterable[Box], size: int) -> np.ndarray:
-    """Tells which cells of a map have their centre in any of the boxes.
-
-    Args:
-        boxes: In fractions of the picture.
-        size: The map's height and width, in cells.
-
-    Returns:
-        ``(size * size,)`` bool, row by row.
-
-    Example:
-        >>> cells_inside([Box(0.0, 0.0, 0.5, 1.0)], 2)
-        array([ True, False,  True, False])
-    """
-    centres = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid(centres, centres)
-    inside = np.zeros((size, size), bool)
-    for left, top, right, bottom in boxes:
-        inside |= (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
-    return inside.reshape(-1)
+    return {word: [item.box for item in view.objects if item.word == word] for word in question.answers}
 
 
 class Locations:
-    """What a batch's located examples are scored by: each position's contribution, and where the thing is."""
+    """What a batch's located examples are scored by: each position's contribution, and where the object is."""
 
     def __init__(self, views: Sequence[View], positions: Mapping[int, np.ndarray], answers: Vocabulary) -> None:
         """Takes the views, the positions ``(h * w, axes)`` of those that have any, by the view's index."""
@@ -112,13 +91,13 @@ class Locations:
             "inside": np.ones((LOCATED, cells), bool),
             "weight": np.zeros(LOCATED, np.float32),
         }
-        for place, (row, answer, inside) in enumerate(itertools.islice(self._found(questions, rng), LOCATED)):
+        for place, (row, answer, inside) in enumerate(itertools.islice(self._located(questions, rng), LOCATED)):
             batch["row"][place], batch["answer"][place], batch["weight"][place] = row, answer, 1
             batch["inside"][place] = inside
             batch["positions"][place] = self._positions[questions[row].view]
         return batch
 
-    def _found(
+    def _located(
         self, questions: Sequence[TemplateQuestion], rng: np.random.Generator
     ) -> Iterator[tuple[int, int, np.ndarray]]:
         for row in rng.permutation(len(questions)).tolist():
@@ -128,11 +107,11 @@ class Locations:
                     yield row, *region
 
     def _region(self, question: TemplateQuestion, rng: np.random.Generator) -> tuple[int, np.ndarray] | None:
-        """Returns one right answer and the cells of its things, if they are some but not most of the map."""
+        """Returns one right answer and the cells of its objects, if they are some but not most of the map."""
         size = round(self._shape[0] ** 0.5)
         choices = []
         for answer, boxes in regions(question, self._views[question.view]).items():
-            inside = cells_inside(boxes, size)
+            inside = inside_boxes(boxes, (size, size)).reshape(-1)
             if answer in self._answers and 0 < inside.mean() < _LARGEST:
                 choices.append((self._answers.index(answer), inside))
         return choices[rng.integers(len(choices))] if choices else None
@@ -141,7 +120,7 @@ class Locations:
 def location_loss(
     model: VQA, params: Any, batch: Mapping[str, jax.Array], questions: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns how little of the right answers' maps lies on their things, and how often the highest point does.
+    """Returns how little of the right answers' maps lies on their objects, and how often the highest point does.
 
     Args:
         model: The model; its CNN is not run.

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from gradcam_jax.experiments.training.snapshots import read_snapshot, write_snapshot
+from gradcam_jax.formats.whole_file import write_whole
 
 Params = Any
 Batch = Any
@@ -134,8 +135,8 @@ def _append(path: Path, numbers: Mapping[str, float]) -> None:
 
 
 def _forget_after(path: Path, step: int) -> None:
-    """Drops what an interrupted run wrote after its last snapshot: it will be done, and written, again."""
+    """Drops what an interrupted run wrote after its last snapshot: these steps are taken, and written, again."""
     if path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        path.write_text("".join(kept), encoding="utf-8")
+        whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        write_whole(path, "".join(whole))

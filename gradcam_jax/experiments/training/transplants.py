@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradcam_jax.experiments.data.photos import WHOLE, Photo, Thing
+from gradcam_jax.experiments.data.photos import WHOLE, LabelledBox, Photo
 from gradcam_jax.experiments.data.views import Part, View, view_of
 from gradcam_jax.experiments.data.words import word_of_ilsvrc
 
@@ -25,7 +25,7 @@ def transplanted_views(count: int, classes: int = 1000) -> list[View]:
     for index in range(classes):
         word = word_of_ilsvrc(index)
         if word is not None:
-            photo = Photo(f"class/{index}", Path(), (Thing(word, WHOLE),), False, index)
+            photo = Photo(f"class/{index}", Path(), (LabelledBox(word, WHOLE),), False, index)
             views += [view_of(Part(photo))] * count
     return views
 
@@ -58,10 +58,10 @@ def transplant(
     predicted = directions[classes]
     # Least squares for k, over the photos whose class is known.
     scale = (centred * predicted).sum() / (predicted**2).sum()
-    wanted = np.array([_class_of(view) for view in targets])
+    target_classes = np.array([_class_of(view) for view in targets])
     sources = rng.integers(len(labelled), size=len(targets))
     strengths = scale * rng.uniform(*_STRENGTHS, size=(len(targets), 1))
-    moved = pooled[labelled][sources] + strengths * (directions[wanted] - directions[classes[sources]])
+    moved = pooled[labelled][sources] + strengths * (directions[target_classes] - directions[classes[sources]])
     return np.maximum(moved, 0).astype(np.float32)
 
 

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gradcam_jax.experiments.data.easy_vqa import YES_OR_NO, EasyQuestion
-from gradcam_jax.experiments.training.vqa import initial_params
+from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.experiments.data.easy_vqa import YES_OR_NO, EasyQuestion, EasyVqa
+from gradcam_jax.experiments.training.vqa_head import initial_params
 from gradcam_jax.images.preprocessing import Preprocessing, to_network
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.text.questions import encode_question, question_tokens
+from gradcam_jax.text.questions import encode_question
 from gradcam_jax.text.vocabulary import Vocabulary
 
 Params = Any
@@ -46,15 +47,15 @@ class Pairs(NamedTuple):
 def pair_up(questions: Sequence[EasyQuestion], words: Vocabulary, answers: Vocabulary) -> Pairs:
     """Turns questions into pairs; every distinct text is encoded once, padded to the longest one."""
     places = {text: place for place, text in enumerate(dict.fromkeys(question.text for question in questions))}
-    time = max(len(question_tokens(text)) for text in places)
-    encoded = [encode_question(text, words, time) for text in places]
+    encoded = [encode_question(text, words) for text in places]
+    length = np.array([question.length for question in encoded], np.int32)
     return Pairs(
         np.array([question.image for question in questions], np.int32),
         np.array([places[question.text] for question in questions], np.int32),
         np.array([answers.index(question.answer) for question in questions], np.int32),
         np.array([question.kind != YES_OR_NO for question in questions], bool),
-        np.stack([question.ids for question in encoded]),
-        np.array([question.length for question in encoded], np.int32),
+        np.stack([question.ids for question in encoded])[:, : length.max()],
+        length,
     )
 
 
@@ -68,10 +69,12 @@ class EpochsOfPictures:
         steps: Steps of an epoch.
     """
 
-    def __init__(self, images: np.ndarray, pairs: Pairs, *, batch_size: int, asked: int, seed: int) -> None:
-        """Takes uint8 pictures and their questions; a batch asks ``asked`` of each of ``batch_size`` pictures."""
+    def __init__(
+        self, images: np.ndarray, pairs: Pairs, *, batch_size: int, questions_each: int, seed: int
+    ) -> None:
+        """Takes uint8 pictures and their questions; a batch asks so many of each of ``batch_size`` pictures."""
         self._images, self._pairs = images, pairs
-        self._batch_size, self._asked, self._seed = batch_size, asked, seed
+        self._batch_size, self._questions_each, self._seed = batch_size, questions_each, seed
         self._open_ended, self._others = (
             _rows_of_images(np.flatnonzero(chosen), pairs.image, len(images))
             for chosen in (pairs.open_ended, ~pairs.open_ended)
@@ -81,7 +84,7 @@ class EpochsOfPictures:
     def batch_at(self, step: int) -> dict[str, np.ndarray]:
         """Returns a step's batch: pictures, half of them mirrored, every text, and which goes with which.
 
-        ``images`` is ``(b, H, W, 3)`` float32 in [0, 1]; ``text`` and ``answer`` are ``(b * asked,)``, the
+        ``images`` is ``(b, H, W, 3)`` float32 in [0, 1]; ``text`` and ``answer`` are ``(b * n,)``, the n
         questions of one picture next to each other.
         """
         epoch, place = divmod(step, self.steps)
@@ -102,7 +105,7 @@ class EpochsOfPictures:
     def _drawn(self, image: int, rng: np.random.Generator) -> np.ndarray:
         """Draws a picture's questions; where it has too few of a kind, some are asked twice."""
         kinds = [rng.permutation(rows[image]) for rows in (self._open_ended, self._others) if len(rows[image])]
-        shares = np.array_split(np.arange(self._asked), len(kinds))
+        shares = np.array_split(np.arange(self._questions_each), len(kinds))
         return np.concatenate([np.resize(rows, len(share)) for rows, share in zip(kinds, shares, strict=True)])
 
 
@@ -127,23 +130,23 @@ def initial_model_params(model: VQA, image: jax.Array, key: jax.Array) -> Params
 
 
 def end_to_end_loss(
-    model: VQA, recipe: Preprocessing, params: Params, batch: Mapping[str, jax.Array], key: jax.Array
+    model: VQA, preprocessing: Preprocessing, params: Params, batch: Mapping[str, jax.Array], key: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the mean cross-entropy with the right answers, and the fraction of questions answered rightly.
 
     Args:
         model: The model.
-        recipe: Its preprocessing.
+        preprocessing: Of its images.
         params: The whole model's.
         batch: As :meth:`EpochsOfPictures.batch_at` gives it.
         key: For dropout.
     """
 
     def answer(model: VQA) -> jax.Array:
-        features = model.features(to_network(batch["images"], recipe))
+        features = model.features(to_network(batch["images"], preprocessing))
         texts = model.question(batch["ids"], batch["length"], train=True)
-        asked = batch["text"].shape[0] // features.shape[0]
-        return model.fuse(jnp.repeat(features, asked, axis=0), texts[batch["text"]], train=True)
+        repeated = jnp.repeat(features, batch["text"].shape[0] // features.shape[0], axis=0)
+        return model.fuse(repeated, texts[batch["text"]], train=True)
 
     scores = jnp.asarray(model.apply({"params": params}, method=answer, rngs={"dropout": key}))
     right = (jnp.argmax(scores, axis=-1) == batch["answer"]).astype(jnp.float32)
@@ -152,13 +155,19 @@ def end_to_end_loss(
 
 
 def predict_pairs(
-    model: VQA, recipe: Preprocessing, params: Params, images: np.ndarray, pairs: Pairs, *, batch_size: int = 125
+    model: VQA,
+    preprocessing: Preprocessing,
+    params: Params,
+    images: np.ndarray,
+    pairs: Pairs,
+    *,
+    batch_size: int = 125,
 ) -> np.ndarray:
     """Returns the index of the most probable answer to each question, ``(n,)``.
 
     Args:
         model: The model.
-        recipe: Its preprocessing.
+        preprocessing: Of its images.
         params: The whole model's.
         images: ``(images, H, W, 3)`` uint8.
         pairs: The questions.
@@ -169,11 +178,25 @@ def predict_pairs(
     def apply(params: Params, *arguments: jax.Array, method: str) -> jax.Array:
         return jnp.asarray(model.apply({"params": params}, *arguments, method=method))
 
-    parts = []
-    for start in range(0, len(images), batch_size):
-        rows = np.arange(start, start + batch_size).clip(max=len(images) - 1)
-        pixels = to_network(images[rows].astype(np.float32) / np.float32(255), recipe)
-        parts.append(np.asarray(apply(params, pixels, method="features"))[: len(images) - start])
-    features, texts = np.concatenate(parts), np.asarray(apply(params, pairs.ids, pairs.length, method="question"))
+    def features_of(images: np.ndarray) -> jax.Array:
+        pixels = to_network(images.astype(np.float32) / np.float32(255), preprocessing)
+        return apply(params, pixels, method="features")
+
+    features = in_batches(features_of, images, batch_size=batch_size)
+    texts = np.asarray(apply(params, pairs.ids, pairs.length, method="question"))
     scores = apply(params, features[pairs.image], texts[pairs.text], method="fuse")
     return np.argmax(np.asarray(scores), axis=-1)
+
+
+def predictions(
+    model: VQA,
+    preprocessing: Preprocessing,
+    params: Params,
+    data: EasyVqa,
+    *,
+    words: Vocabulary,
+    answers: Vocabulary,
+) -> list[str]:
+    """Returns the most probable answer to each question of a split."""
+    pairs = pair_up(data.questions, words, answers)
+    return [answers.entries[best] for best in predict_pairs(model, preprocessing, params, data.images, pairs)]

@@ -1,5 +1,6 @@
 """Questions about views as the arrays that a VQA head is trained on, redrawn every epoch."""
 
+import collections
 import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,10 +16,10 @@ from gradcam_jax.experiments.data.questions import (
     ask,
     askable_words,
 )
-from gradcam_jax.experiments.data.views import View
+from gradcam_jax.experiments.data.views import Part, View
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion
 from gradcam_jax.experiments.training.located import Locations
-from gradcam_jax.text.questions import encode_question, question_tokens
+from gradcam_jax.text.questions import Question, encode_question, question_tokens
 from gradcam_jax.text.vocabulary import Vocabulary, count_words
 
 TOKENS = 12
@@ -35,7 +36,7 @@ class Examples(NamedTuple):
     """Questions as arrays.
 
     Attributes:
-        view: Index of each question's view, ``(n,)`` int32.
+        image: Index of each question's view, ``(n,)`` int32.
         ids: Word indices, ``(n, TOKENS)`` int32.
         length: Number of words, ``(n,)`` int32.
         targets: How right each answer is, ``(n, answers)`` float32; rows sum to 1, or to 0 if no answer that is
@@ -43,7 +44,7 @@ class Examples(NamedTuple):
         questions: The questions themselves.
     """
 
-    view: np.ndarray
+    image: np.ndarray
     ids: np.ndarray
     length: np.ndarray
     targets: np.ndarray
@@ -54,16 +55,31 @@ def vocabularies(views: Sequence[View], human: Sequence[HumanQuestion]) -> tuple
     """Returns the words and answers of the bundled model, from its training views and questions alone.
 
     Args:
-        views: Training views: their things' words are answers.
+        views: Training views: their objects' words are answers.
         human: Training questions of people: an answer given to two of them is an answer too.
     """
-    things = sorted({thing.word for view in views for thing in view.things})
-    given = [question.answer for question in human]
-    often = sorted({answer for answer in given if given.count(answer) > 1})
+    objects = sorted({item.word for view in views for item in view.objects})
+    uses = collections.Counter(question.answer for question in human)
+    often = sorted(answer for answer, count in uses.items() if count > 1)
     counts = [str(count) for count in range(1, 6)]
-    answers = Vocabulary(dict.fromkeys([YES, NO, NONE, *counts, *things, *often]))
-    texts = [*all_phrasings(sorted({*askable_words(), *things})), *(question.text for question in human)]
+    answers = Vocabulary(dict.fromkeys([YES, NO, NONE, *counts, *objects, *often]))
+    texts = [*all_phrasings(sorted({*askable_words(), *objects})), *(question.text for question in human)]
     return count_words(question_tokens(text) for text in texts), answers
+
+
+def plain_views(views: Sequence[View]) -> dict[int, int]:
+    """Returns, for every COCO photo that is shown whole and as it is, its number and its view's index."""
+    return {
+        int(view.parts[0].photo.key.removeprefix("coco/")): index
+        for index, view in enumerate(views)
+        if view.parts == (Part(view.parts[0].photo),) and view.parts[0].photo.key.startswith("coco/")
+    }
+
+
+def questions_of_photos(human: Sequence[HumanQuestion], views: Sequence[View]) -> list[HumanQuestion]:
+    """Returns people's questions about the photos among these views."""
+    images = plain_views(views)
+    return [question for question in human if question.image_id in images]
 
 
 def as_templates(human: Sequence[HumanQuestion], view_of_image: Mapping[int, int]) -> list[TemplateQuestion]:
@@ -83,13 +99,12 @@ def encode(
     ids, length = np.zeros((size, tokens), np.int32), np.zeros(size, np.int32)
     targets = np.zeros((size, len(answers)), np.float32)
     for row, question in enumerate(questions):
-        read_ids, read_length = _read(question.text, words, tokens)
-        ids[row], length[row] = read_ids, read_length
+        encoded = _encoded(question.text, words)
+        ids[row], length[row] = encoded.ids[:tokens], min(encoded.length, tokens)
         for answer in question.answers:
             if answer in answers:
                 targets[row, answers.index(answer)] += 1
-    sums = targets.sum(axis=1, keepdims=True)
-    targets /= np.where(sums > 0, sums, 1)
+    targets /= np.maximum(targets.sum(axis=1, keepdims=True), 1)
     return Examples(np.array([question.view for question in questions], np.int32), ids, length, targets, questions)
 
 
@@ -131,7 +146,7 @@ class EpochsOfQuestions:
         chosen = np.take(runs, range(place * count, (place + 1) * count), axis=0, mode="wrap")
         rows = chosen.reshape(-1)
         batch = {
-            "features": self._features[examples.view[rows]],
+            "features": self._features[examples.image[rows]],
             "ids": examples.ids[chosen[:, 0]],
             "length": examples.length[chosen[:, 0]],
             "targets": examples.targets[rows],
@@ -160,6 +175,5 @@ def _runs(questions: Sequence[TemplateQuestion], rng: np.random.Generator) -> np
 
 
 @functools.lru_cache(maxsize=8192)
-def _read(text: str, words: Vocabulary, tokens: int) -> tuple[np.ndarray, int]:
-    question = encode_question(text, words, tokens)
-    return question.ids, question.length
+def _encoded(text: str, words: Vocabulary) -> Question:
+    return encode_question(text, words)

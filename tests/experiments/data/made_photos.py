@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-# Photo -> its things: (COCO category, box in pixels) on a picture of 100x80.
+# Photo -> its objects: (COCO category, box in pixels) on a picture of 100x80.
 COCO = {
     1: [("dog", (10, 10, 50, 60))],
     2: [("cat", (40, 20, 40, 40)), ("dining table", (0, 50, 100, 30))],
@@ -18,14 +18,14 @@ LABELLED = {"boxer.jpg": 242, "tabby.jpg": 281, "abacus.jpg": 398, "jeep.jpg": 6
 
 
 def make_data(folder: Path) -> Path:
-    names = sorted({name for things in COCO.values() for name, _ in things})
+    names = sorted({name for objects in COCO.values() for name, _ in objects})
     content = {
         "images": [{"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 80} for i in COCO],
         "categories": [{"id": index, "name": name} for index, name in enumerate(names)],
         "annotations": [
             {"image_id": i, "category_id": names.index(name), "bbox": box, "iscrowd": 0}
-            for i, things in COCO.items()
-            for name, box in things
+            for i, objects in COCO.items()
+            for name, box in objects
         ],
     }
     for part, files in (("coco", [f"{i}.jpg" for i in COCO]), ("samples", list(LABELLED))):

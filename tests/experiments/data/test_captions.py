@@ -15,17 +15,17 @@ from gradcam_jax.experiments.data.captions import (
     encode_captions,
     read_caption_table,
     read_coco_captions,
-    split_of_things,
     training_words,
 )
-from gradcam_jax.experiments.data.photos import WHOLE, Box, Photo, Thing
+from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
+from gradcam_jax.experiments.data.splits import split_of_boxed
 from gradcam_jax.experiments.data.views import Part, collage, view_of
 from gradcam_jax.text.vocabulary import Vocabulary
 from tests.comparison import SHARED_DATA, needs_shared_data
 
 
 def photo_of(word, box=WHOLE, complete=False):
-    return Photo(word, f"{word}.jpg", (Thing(word, box),), complete)
+    return Photo(word, f"{word}.jpg", (LabelledBox(word, box),), complete)
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def test_rare_words_become_unk_and_long_captions_are_cut():
     assert arrays.lengths.tolist() == [16, 1]
 
 
-def test_a_thing_that_people_name_often_needs_no_template_of_its_own(tmp_path):
-    folder = tmp_path / "things"
+def test_an_object_that_people_name_often_needs_no_template_of_its_own(tmp_path):
+    folder = tmp_path / "objects"
     (folder / "images").mkdir(parents=True)
     rows = [(f"{name}{number}.jpg", index) for name, index in (("dog", 242), ("cat", 281)) for number in range(9)]
     (folder / "labels.csv").write_text("file,class_index\n" + "".join(f"{file},{index}\n" for file, index in rows))
@@ -134,7 +134,7 @@ def test_collages_name_both_and_only_what_is_plainly_there():
 @needs_shared_data
 def test_template_views_are_drawn_from_training_photos_alone():
     views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50, pets=5)
-    assert {split_of_things(part.photo.key) for view in views for part in view.view.parts} == {"train"}
+    assert {split_of_boxed(part.photo.key) for view in views for part in view.view.parts} == {"train"}
     assert any(len(view.view.parts) == 2 for view in views)
 
 
@@ -143,6 +143,6 @@ def test_without_labelled_photos_there_are_no_templates(tmp_path):
     assert template_views(tmp_path, np.random.default_rng(0), collages=5, pets=5) == []
 
 
-def test_a_vocabulary_without_unk_cannot_encode_strangers():
+def test_a_vocabulary_without_unk_cannot_encode_unknown_words():
     with pytest.raises(KeyError):
         encode_captions([["a dog"]], Vocabulary(["a"]))

@@ -19,30 +19,30 @@ from gradcam_jax.text.vocabulary import Vocabulary
 from tests.experiments.data.made_vqa import make_official_vqa
 
 
-def _set(*asked: tuple[str, str]) -> QuestionSet:
+def _set(*texts: tuple[str, str]) -> QuestionSet:
     questions = tuple(
         HumanQuestion(index, index, text, (answer,) * 10, "", "", answer)
-        for index, (text, answer) in enumerate(asked)
+        for index, (text, answer) in enumerate(texts)
     )
     return QuestionSet(
-        questions, tuple(Path(str(q.image_id)) for q in questions), np.arange(len(asked), dtype=np.int32)
+        questions, tuple(Path(str(q.image_id)) for q in questions), np.arange(len(texts), dtype=np.int32)
     )
 
 
 # Two of "ant" and of "bee", one of "cow" and of "dog": of two answers tied, the later in the alphabet comes first.
-ASKED = _set(
+QUESTIONS = _set(
     ("What is it?", "ant"), ("Is it an ant?", "bee"), ("Why?", "cow"), ("What now?", "dog"), ("What is?", "ant"),
     ("It is what?", "bee"),
 )  # fmt: skip
 
 
 def test_the_most_frequent_answers_ties_in_reverse_alphabetical_order():
-    assert trainable(ASKED, 4)[2].entries == ("bee", "ant", "dog", "cow")
-    assert trainable(ASKED, 3)[2].entries == ("bee", "ant", "dog")
+    assert trainable(QUESTIONS, 4)[2].entries == ("bee", "ant", "dog", "cow")
+    assert trainable(QUESTIONS, 3)[2].entries == ("bee", "ant", "dog")
 
 
 def test_questions_with_other_answers_are_dropped_before_words_are_counted():
-    kept, words, answers = trainable(ASKED, 2)
+    kept, words, answers = trainable(QUESTIONS, 2)
     assert [question.question_id for question in kept.questions] == [0, 1, 4, 5]
     np.testing.assert_array_equal(kept.photo_of, [0, 1, 4, 5])
     assert answers.entries == ("bee", "ant")
@@ -51,12 +51,12 @@ def test_questions_with_other_answers_are_dropped_before_words_are_counted():
 
 
 def test_every_word_seen_once_is_kept_and_unk_is_last():
-    words = trainable(ASKED, 4)[1]
+    words = trainable(QUESTIONS, 4)[1]
     assert {"why", "now"} < set(words.entries)
     assert words.entries[-1] == "UNK"
 
 
-def test_strangers_are_read_as_unk_and_strange_answers_have_no_index():
+def test_unknown_words_are_read_as_unk_and_unknown_answers_have_no_index():
     words, answers = Vocabulary(["what", "?", "UNK"]), Vocabulary(["ant"])
     arrays = encode_question_set(_set(("What yak?", "ant"), ("What?", "yak")), words, answers)
     np.testing.assert_array_equal(arrays.ids[:, :4], [[0, 2, 1, 0], [0, 1, 0, 0]])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcam_jax.experiments.data.photos import WHOLE, Box, Photo, Thing
+from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
 from gradcam_jax.experiments.data.questions import (
     FALSE_PREMISE,
     HOW_MANY,
@@ -18,8 +18,10 @@ from gradcam_jax.experiments.data.questions import (
 )
 from gradcam_jax.experiments.data.views import Part, view_of
 
-TWO_DOGS = Photo("coco/1", Path(), (Thing("dog", Box(0, 0, 0.6, 0.6)), Thing("dog", Box(0.6, 0, 1, 0.5))), True)
-BOXER = Photo("x/boxer", Path(), (Thing("dog", WHOLE),), False, 242)
+TWO_DOGS = Photo(
+    "coco/1", Path(), (LabelledBox("dog", Box(0, 0, 0.6, 0.6)), LabelledBox("dog", Box(0.6, 0, 1, 0.5))), True
+)
+BOXER = Photo("x/boxer", Path(), (LabelledBox("dog", WHOLE),), False, 242)
 ABACUS = Photo("x/abacus", Path(), (), False, 398)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from gradcam_jax.experiments.data.captions import split_of
+from gradcam_jax.experiments.data.splits import split_of
 
 
 def make_captioned_photos(folder: Path, *, train: int, validation: int, test: int = 1, captions: int = 5) -> Path:

@@ -6,7 +6,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captions import CaptionArrays
 from gradcam_jax.experiments.training.captioning import (
     NEURALTALK2_HEAD,
-    HeadRecipe,
+    HeadRegularization,
     ImageBranches,
     caption_batches,
     caption_loss,
@@ -47,11 +47,11 @@ def small_model():
 def test_folding_changes_nothing():
     features, logits, _, classifier = small_data()
     statistics = statistics_of(features, logits)
-    recipe = HeadRecipe(0.0, 0.0)
-    params = initial_params(small_model(), statistics, recipe, jax.random.key(0))
+    regularization = HeadRegularization(0.0, 0.0)
+    params = initial_params(small_model(), statistics, regularization, jax.random.key(0))
     standardised = (features - statistics.feature_mean) / statistics.feature_deviation
     logits = (logits - statistics.logit_mean) / statistics.logit_deviation
-    branches = ImageBranches(8, WORDS + 1, recipe)
+    branches = ImageBranches(8, WORDS + 1, regularization)
     with jax.numpy_rank_promotion("allow"):
         vector, _ = branches.apply({"params": params["branches"]}, standardised, logits)
     head = folded(params, statistics, classifier)
@@ -61,13 +61,13 @@ def test_folding_changes_nothing():
 
 def test_a_head_learns_to_look_at_the_photo():
     features, logits, captions, classifier = small_data()
-    model, recipe = small_model(), HeadRecipe(0.1, 0.1, 0.0, 0.3)
+    model, regularization = small_model(), HeadRegularization(0.1, 0.1, 0.0, 0.3)
     statistics = statistics_of(features, logits)
     batch_at = caption_batches(features, logits, captions, batch_size=32, seed=0)
     with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic
         state = train(
-            caption_loss(model, statistics, recipe),
-            initial_params(model, statistics, recipe, jax.random.key(0)),
+            caption_loss(model, statistics, regularization),
+            initial_params(model, statistics, regularization, jax.random.key(0)),
             batch_at,
             modern(2e-2, 150),
             150,
@@ -82,7 +82,7 @@ def test_a_head_learns_to_look_at_the_photo():
     assert ends.all()
 
 
-def test_neuraltalk2s_loss_is_the_mean_surprise_of_words_and_end():
+def test_neuraltalk2s_loss_is_the_mean_negative_log_likelihood_of_words_and_end():
     features, logits, captions, _ = small_data()
     model = captioner_lite0(WORDS, embedding_size=8, hidden_size=12, dropout=0.0)
     statistics = statistics_of(features, logits)

@@ -1,4 +1,4 @@
-"""The map that training scores is the one that explaining shows; it is pulled onto the thing."""
+"""The map that training scores is the one that explaining shows; it is pulled onto the object."""
 
 import functools
 from pathlib import Path
@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 
 from gradcam_jax.attribution.maps import grad_cam
-from gradcam_jax.experiments.data.photos import WHOLE, Box, Photo, Thing
+from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
 from gradcam_jax.experiments.data.questions import TemplateQuestion
 from gradcam_jax.experiments.data.views import Part, collage, view_of
 from gradcam_jax.experiments.training.located import (
     LOCATED,
     Locations,
-    cells_inside,
     is_located,
     location_loss,
     regions,
 )
-from gradcam_jax.experiments.training.vqa import fold, initial_params, whitening
+from gradcam_jax.experiments.training.principal_axes import fold, principal_axes
+from gradcam_jax.experiments.training.vqa_head import initial_params
 from gradcam_jax.models.vqa import VQA, l2_normalize
 from gradcam_jax.text.vocabulary import Vocabulary
 
 RNG = np.random.default_rng(0)
 LEFT, RIGHT = Box(0.0, 0.0, 0.5, 1.0), Box(0.5, 0.0, 1.0, 1.0)
-DOG_AND_CUP = view_of(Part(Photo("coco/1", Path(), (Thing("dog", LEFT), Thing("cup", RIGHT)), True)))
-BOXER = Photo("x/boxer", Path(), (Thing("dog", WHOLE),), False, 242)
-TABBY = Photo("x/tabby", Path(), (Thing("cat", WHOLE),), False, 281)
+DOG_AND_CUP = view_of(Part(Photo("coco/1", Path(), (LabelledBox("dog", LEFT), LabelledBox("cup", RIGHT)), True)))
+BOXER = Photo("x/boxer", Path(), (LabelledBox("dog", WHOLE),), False, 242)
+TABBY = Photo("x/tabby", Path(), (LabelledBox("cat", WHOLE),), False, 281)
 ANSWERS = Vocabulary(["yes", "no", "none", "dog", "cat"])
 AXES = 6
 
@@ -41,7 +41,7 @@ def test_only_views_with_a_box_smaller_than_themselves_are_located():
     assert is_located(DOG_AND_CUP)
     assert is_located(collage(BOXER, TABBY, layout="beside"))
     assert not is_located(view_of(Part(BOXER)))
-    assert not is_located(view_of(Part(Photo("coco/2", Path(), (Thing("dog", WHOLE),), True))))
+    assert not is_located(view_of(Part(Photo("coco/2", Path(), (LabelledBox("dog", WHOLE),), True))))
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,8 @@ def test_only_views_with_a_box_smaller_than_themselves_are_located():
         (_question("Who?", ("me", "you"), "human"), {}),
     ],
 )
-def test_an_answer_is_about_the_things_that_it_names(question, expected):
+def test_an_answer_is_about_the_objects_that_it_names(question, expected):
     assert regions(question, DOG_AND_CUP) == expected
-
-
-def test_cells_count_by_their_centres():
-    np.testing.assert_array_equal(
-        cells_inside([Box(0.0, 0.0, 0.4, 0.4), Box(0.6, 0.6, 1.0, 1.0)], 2), [True, False, False, True]
-    )
-    assert not cells_inside([], 3).any()
 
 
 def test_a_batchs_located_examples_are_picked_and_padded():
@@ -90,22 +83,23 @@ def test_a_batchs_located_examples_are_picked_and_padded():
     assert seen == {(1, "yes"), (3, "dog"), (3, "cat")}
 
 
-def _scored_map(params, model, activations, whiten, question, answer):
+def _scored_map(params, model, activations, axes, question, answer):
     """Returns the map of the loss, read off its gradient with respect to each position's logit."""
-    features = whiten(activations.mean(axis=0)[np.newaxis])
+    features = axes(activations.mean(axis=0)[np.newaxis])
     gradient = jax.grad(
         lambda x: model.apply({"params": params}, x, question[jnp.newaxis], method="fuse")[0, answer]
     )(jnp.asarray(features))
-    return np.asarray(whiten.contributions(jnp.asarray(activations)) @ gradient[0])
+    return np.asarray(axes.contributions(jnp.asarray(activations)) @ gradient[0])
 
 
 def test_the_map_scored_in_training_is_the_folded_heads_grad_cam():
     model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8)
     activations = np.abs(RNG.normal(size=(9, 12))).astype(np.float32)
-    whiten = whitening(np.abs(RNG.normal(size=(60, 12))), RNG.normal(size=(12, 7)).astype(np.float32), axes=AXES)
+    classifier = RNG.normal(size=(12, 7)).astype(np.float32)
+    axes = principal_axes(np.abs(RNG.normal(size=(60, 12))), classifier, count=AXES)
     params = initial_params(model, jax.random.key(0), AXES)
     question = jax.random.normal(jax.random.key(1), (24,))
-    folded = fold(params, whiten)
+    folded = fold(params, axes)
 
     def score(activations: jax.Array) -> jax.Array:
         features = l2_normalize(jnp.mean(activations, axis=(0, 1)))
@@ -113,12 +107,12 @@ def test_the_map_scored_in_training_is_the_folded_heads_grad_cam():
 
     grid = jnp.asarray(activations.reshape(3, 3, 12))
     explained = grad_cam(grid, jax.grad(score)(grid), rectify=False)
-    scored = _scored_map(params, model, activations, whiten, question, 3)
+    scored = _scored_map(params, model, activations, axes, question, 3)
     # The mean over 9 positions: training's map is 9 times the explanation's. Float32 sums cancel to about 0.
     np.testing.assert_allclose(scored.reshape(3, 3) / 9, explained, atol=2e-5 * np.abs(explained).max())
 
 
-def test_descending_the_loss_moves_the_highest_point_onto_the_thing():
+def test_descending_the_loss_moves_the_highest_point_onto_the_object():
     model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8)
     params = initial_params(model, jax.random.key(0), AXES)
     batch = {

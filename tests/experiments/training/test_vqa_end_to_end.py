@@ -25,7 +25,7 @@ ANSWERS = Vocabulary(["yes", "no", "circle", "red", "blue"])
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3)).astype(np.uint8)
 
 
-def _asked() -> list[EasyQuestion]:
+def _questions() -> list[EasyQuestion]:
     texts = [("what shape?", "circle"), ("is it red?", "yes"), ("what color is it?", "red"), ("is it blue?", "no")]
     return [
         EasyQuestion(image, text, answer, kind_of(answer))
@@ -34,7 +34,7 @@ def _asked() -> list[EasyQuestion]:
     ]
 
 
-QUESTIONS = _asked()
+QUESTIONS = _questions()
 WORDS = count_words(question_tokens(question.text) for question in QUESTIONS)
 PAIRS = pair_up(QUESTIONS, WORDS, ANSWERS)
 
@@ -51,7 +51,7 @@ def params():
 
 
 def _epochs(**options) -> EpochsOfPictures:
-    return EpochsOfPictures(IMAGES, PAIRS, **{"batch_size": 3, "asked": 4, "seed": 1} | options)
+    return EpochsOfPictures(IMAGES, PAIRS, **{"batch_size": 3, "questions_each": 4, "seed": 1} | options)
 
 
 def _picture_of(image: np.ndarray) -> tuple[int, bool]:
@@ -97,7 +97,9 @@ def test_an_epoch_shows_every_picture_once_and_a_batch_is_a_function_of_its_step
 
 def test_pictures_without_one_kind_of_question_are_asked_the_other():
     only = pair_up([q for q in QUESTIONS if q.image != 2 or q.kind != "yes or no"], WORDS, ANSWERS)
-    batches = [EpochsOfPictures(IMAGES, only, batch_size=3, asked=4, seed=1).batch_at(step) for step in range(2)]
+    batches = [
+        EpochsOfPictures(IMAGES, only, batch_size=3, questions_each=4, seed=1).batch_at(step) for step in range(2)
+    ]
     assert all(batch["answer"].shape == (12,) for batch in batches)
 
 

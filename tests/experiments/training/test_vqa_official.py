@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from gradcam_jax.experiments.data.question_sets import QuestionArrays
-from gradcam_jax.experiments.training.vqa_official import PUBLISHED, best_answers, drawn_batches, uniform_params
+from gradcam_jax.experiments.training.configs.vqa_official import PUBLISHED, drawn_batches
+from gradcam_jax.experiments.training.vqa_head import best_answers, uniform_params
 from gradcam_jax.models.vqa import VQA
 
 MODEL = VQA(cnn=None, words=30, answers=7, embedding=8, hidden=16, common=24)
 RNG = np.random.default_rng(0)
 FEATURES = RNG.random((9, 12)).astype(np.float32)
 QUESTIONS = QuestionArrays(
-    photo=RNG.integers(9, size=40).astype(np.int32),
+    image=RNG.integers(9, size=40).astype(np.int32),
     ids=RNG.integers(30, size=(40, 26)).astype(np.int32),
     length=RNG.integers(1, 27, size=40).astype(np.int32),
     answer=RNG.integers(7, size=40).astype(np.int32),
@@ -49,7 +50,7 @@ def test_a_batch_is_drawn_with_replacement_and_is_a_function_of_its_step():
     assert first["features"].shape == (500, 12)
     np.testing.assert_array_equal(first["targets"].sum(axis=1), 1)
     rows = [np.flatnonzero((QUESTIONS.ids == ids).all(axis=1))[0] for ids in first["ids"]]
-    np.testing.assert_array_equal(first["features"], FEATURES[QUESTIONS.photo[rows]])
+    np.testing.assert_array_equal(first["features"], FEATURES[QUESTIONS.image[rows]])
     np.testing.assert_array_equal(np.argmax(first["targets"], axis=1), QUESTIONS.answer[rows])
     counts = np.bincount(rows, minlength=40)
     assert counts.min() >= 1
@@ -60,6 +61,6 @@ def test_a_batch_is_drawn_with_replacement_and_is_a_function_of_its_step():
 def test_answers_do_not_depend_on_the_batch(batch_size):
     params = uniform_params(MODEL, jax.random.key(0), 12)
     found = best_answers(MODEL, params, FEATURES, QUESTIONS, batch_size=batch_size)
-    inputs = FEATURES[QUESTIONS.photo], QUESTIONS.ids, QUESTIONS.length
+    inputs = FEATURES[QUESTIONS.image], QUESTIONS.ids, QUESTIONS.length
     scores = MODEL.apply({"params": params}, *inputs, method="answer")
     np.testing.assert_array_equal(found, np.argmax(np.asarray(scores), axis=-1))

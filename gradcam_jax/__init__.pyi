@@ -1,0 +1,49 @@
+# The verb, and what it takes and returns.
+from .engine.explanation import Explanation as Explanation
+from .engine.explanation import explain as explain
+from .engine.many_classes import with_summed_head as with_summed_head
+from .engine.prepared import prepared as prepared
+from .engine.spec import all_classes as all_classes
+from .engine.spec import class_score as class_score
+from .engine.spec import top_k as top_k
+
+# Ways into a model.
+from .interception.functions import tapped_functions as tapped_functions
+from .interception.linen import tapped as tapped
+from .interception.tapped import Tapped as Tapped
+from .interception.tapped import layer_shapes as layer_shapes
+
+# What explain is made of: gradients of one score of one example, and backward rules of rectifiers.
+from .attribution.gradients import LayerGrads as LayerGrads
+from .attribution.gradients import layer_grads as layer_grads
+from .attribution.gradients import layer_vjp as layer_vjp
+from .attribution.pixels import input_grad as input_grad
+from .attribution.relu_rules import deconvolved as deconvolved
+from .attribution.relu_rules import guided as guided
+
+# From activations and gradients to maps.
+from .attribution.maps import all_negative as all_negative
+from .attribution.maps import counterfactual_grad_cam as counterfactual_grad_cam
+from .attribution.maps import grad_cam as grad_cam
+from .attribution.pixels import guided_grad_cam as guided_grad_cam
+
+# From raw maps to pictures' values.
+from .attribution.resize import normalize_max as normalize_max
+from .attribution.resize import normalize_min_max as normalize_min_max
+from .attribution.resize import normalize_symmetric as normalize_symmetric
+from .attribution.resize import resize_corner_aligned as resize_corner_aligned
+from .attribution.resize import resize_half_pixel as resize_half_pixel
+
+# Errors that a message tells how to mend.
+from .errors import CheckpointError as CheckpointError
+from .errors import InputError as InputError
+from .errors import LayerError as LayerError
+
+# Rooms: models, photos, known checkpoints, tasks, pictures, runs over many photos.
+from . import images as images
+from . import models as models
+from . import pictures as pictures
+from . import pipeline as pipeline
+from . import tasks as tasks
+from . import text as text
+from . import zoo as zoo

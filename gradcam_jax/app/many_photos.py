@@ -1,0 +1,170 @@
+"""Explains many photos: one command for a folder, a list or a data set, that can be stopped and resumed."""
+
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import tqdm
+
+from gradcam_jax.app.machine import decoding_threads
+from gradcam_jax.app.options import Options, make_task
+from gradcam_jax.errors import InputError
+from gradcam_jax.pictures import KINDS, View, save_run_pictures
+from gradcam_jax.pipeline import (
+    Progress,
+    device_function,
+    explain_items,
+    fitting_batch_size,
+    open_store,
+    read_items,
+)
+from gradcam_jax.pipeline.decoding import Decoded
+from gradcam_jax.pipeline.items import share_of
+from gradcam_jax.tasks.rows import Description
+
+OK, SOME_FAILED, INTERRUPTED = 0, 2, 130
+"""What the command exits with; 1 is an error that stopped it."""
+
+
+def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) -> int:
+    """Explains many photos, shows a bar, and says at the end where the time went.
+
+    Args:
+        options: What the user asked for.
+        say: Takes each line of the report.
+
+    Returns:
+        The exit code: 0, 2 if photos failed, 130 if it was interrupted.
+
+    Raises:
+        InputError: If something that was asked for cannot be had, or results cannot be written.
+    """
+    options.check()
+    source = read_items(options.images)  # What is wrong with its name is said before a model is loaded.
+    task, devices, computation = make_task(options), jax.local_devices(), options.computation
+    batch_size = options.batch_size or fitting_batch_size(task, devices, computation)
+    if batch_size % len(devices):
+        raise InputError(
+            f"Expected --batch_size to be a multiple of the {len(devices)} devices, got {batch_size}."
+        )
+    workers = options.workers or decoding_threads()
+    folder, place = Path(options.out_path), (options.process_id, options.num_processes)
+    kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
+    label = "counterfactual" if options.counterfactual else "Grad-CAM"
+    draw = functools.partial(_draw, folder, kinds, label) if kinds else None
+    store = open_store(
+        task, folder, computation, process=place[0], processes=place[1], retry_failed=options.retry_failed
+    )
+    with store, _stopped_by_signals() as stop, tqdm.tqdm(unit=" images", smoothing=0.05) as bar:
+        _count_aside(options, bar)
+        what = f"{task.loaded.name} ({task.layer}, {task.size}x{task.size})"
+        where = f"{len(devices)} x {devices[0].device_kind}"
+        say(f"explaining {options.images} with {what} on {where}, {batch_size} at once")
+        progress = explain_items(
+            task,
+            device_function(task, devices, computation),
+            share_of(source, *place),
+            store,
+            batch_size=batch_size,
+            workers=workers,
+            scaled=options.scaled_decoding,
+            draw=draw,
+            report=functools.partial(_show, bar),
+            stop=stop,
+        )
+    for line in summary(progress, workers):
+        say(line)
+    say(f"results: {folder / 'manifest*.jsonl'}; gradcam_jax.pipeline.open_run({str(folder)!r}) reads them")
+    if not progress.explained + progress.failed + progress.skipped:
+        raise InputError(f"There is no image in {options.images!r}.")
+    if stop.is_set():
+        say("interrupted; the same command goes on from here")
+        return INTERRUPTED
+    failed_before = store.done.failed and not options.retry_failed
+    return SOME_FAILED if progress.failed or failed_before else OK
+
+
+def summary(progress: Progress, workers: int) -> list[str]:
+    """Says how fast a run was, where its time went, and what would make it faster.
+
+    Args:
+        progress: The run's.
+        workers: Threads that decoded.
+    """
+    done = progress.explained + progress.failed
+    seconds = max(progress.seconds, 1e-9)
+    busy = {
+        "decode": progress.decode_seconds / workers / seconds,
+        "transfer": progress.transfer_seconds / seconds,
+        "compute": progress.compute_seconds / seconds,
+        "write": progress.write_seconds / seconds,
+    }
+    advice = {
+        "decode": "more cores (or --scaled_decoding, for JPEGs much larger than the network's image)",
+        "transfer": "a faster way to the device",
+        "compute": "a faster device, or more of them",
+        "write": "a faster disk, or fewer pictures",
+    }
+    slowest = max(busy, key=lambda stage: busy[stage])
+    lines = [
+        f"{progress.explained} explained, {progress.failed} failed, {progress.skipped} done before; "
+        f"{seconds:.1f} s, {done / seconds:.1f} images/s, first map after {progress.first_map_seconds:.1f} s"
+    ]
+    if progress.explained:
+        shares = ", ".join(f"{stage} {share:.0%}" for stage, share in busy.items())
+        # Where nothing was busy for half the time, the run was mostly its own start.
+        lines.append(f"busy: {shares}." + (f" Faster with {advice[slowest]}." if busy[slowest] > 0.5 else ""))
+    return lines
+
+
+def _draw(folder: Path, kinds: tuple[str, ...], label: str, decoded: Decoded, description: Description) -> None:
+    if decoded.photo is None:
+        raise ValueError("expected a photo that was kept to be drawn on")
+    view = View(decoded.photo, decoded.box, map_label=label)
+    save_run_pictures(folder, decoded.item.id, description, view, kinds=kinds)
+
+
+def _show(bar: tqdm.tqdm, progress: Progress) -> None:
+    done = progress.explained + progress.failed + progress.skipped
+    bar.set_postfix({"failed": progress.failed}, refresh=False)
+    bar.update(done - bar.n)
+
+
+def _count_aside(options: Options, bar: tqdm.tqdm) -> None:
+    """Counts the photos in a thread of its own, so that the bar can tell what is left."""
+
+    def count() -> None:
+        try:
+            items = share_of(read_items(options.images), options.process_id, options.num_processes)
+            bar.total = sum(1 for _ in items)
+        except InputError:
+            return  # The run itself meets it and says so.
+
+    threading.Thread(target=count, name="count", daemon=True).start()
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Lets the first interrupt finish what was begun; the second is an ordinary one."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before: dict[int, Any] = {}
+
+    def ask(number: int, _frame: Any) -> None:
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,175 @@
+"""The one function that computes a batch's maps, and the one that computes its guided gradients.
+
+The model is cut at the mapped layer. The trunk, everything up to the layer, runs as the platform likes it; the
+head, everything after it, is batched everywhere: its fully connected layers are read from memory once a batch. One
+forward pass serves all targets, all maps and, since guided rectifiers change only the backward pass, the guided
+gradients too.
+
+References:
+    Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradcam_jax.attribution.gradients import score_and_cotangent
+from gradcam_jax.engine.batches import over_examples
+from gradcam_jax.engine.dependence import depends_on
+from gradcam_jax.engine.many_classes import can_be_summed, explain_classes
+from gradcam_jax.engine.spec import Spec
+from gradcam_jax.interception.tapped import Tapped, layer_shapes
+
+
+class Parts(NamedTuple):
+    """What is computed of a batch, each with a leading axis n.
+
+    Attributes:
+        outputs: The model's outputs.
+        scores: The targets' scores, ``(n, targets)``.
+        targets: The targets, leading axes ``(n, targets)``.
+        maps: Name -> signed map of each target, ``(n, targets, h, w)`` float32.
+        guided_backprop: ``(n, guided targets, H, W, 3)`` in the model's order of channels, or None.
+    """
+
+    outputs: Any
+    scores: jax.Array
+    targets: Any
+    maps: dict[str, jax.Array]
+    guided_backprop: jax.Array | None
+
+
+def explain_batch(
+    forward: Tapped,
+    guided_forward: Tapped | None,
+    images: jax.Array,
+    targets: Any,
+    inputs: tuple[Any, ...],
+    spec: Spec,
+) -> Parts:
+    """Explains several targets of each image of a batch, from one forward pass an image.
+
+    Args:
+        forward: The model tapped at the mapped layers.
+        guided_forward: The same with guided rectifiers, if guided backpropagation is computed.
+        images: What the model takes, ``(n, H, W, 3)``.
+        targets: Tree with leading axes ``(n, targets)``, or an empty one where the spec chooses them.
+        inputs: Further inputs of the model with a leading axis n, such as questions' tokens.
+        spec: What is computed.
+
+    Returns:
+        The parts.
+    """
+    if forward.trunk_dtype:
+        images = images.astype(forward.trunk_dtype)
+    # Flax's batch normalisation mixes bfloat16 values with its float32 statistics, on purpose.
+    with jax.numpy_dtype_promotion("standard" if forward.trunk_dtype else _promotion()):
+        layer = _first_layer(forward, images, inputs)
+        trunk = (guided_forward or forward).at(layer)
+        run_trunk = functools.partial(_run_trunk, trunk, layer, inputs)
+        if not spec.guided:
+            activations = run_trunk(images)
+            if can_be_summed(forward, layer, spec):
+                return Parts(*explain_classes(forward, layer, spec, activations, images, targets), None)
+            return Parts(*_maps(forward, layer, spec, activations, images, targets, inputs), None)
+        activations, trunk_vjp = jax.vjp(run_trunk, images)
+        outputs, scores, targets, maps = _maps(forward, layer, spec, activations, images, targets, inputs)
+        assert guided_forward is not None
+        pixels = _guided_gradients(guided_forward, layer, spec, activations, trunk_vjp, images, targets, inputs)
+        return Parts(outputs, scores, targets, maps, pixels.astype(scores.dtype))
+
+
+def _maps(
+    forward: Tapped,
+    layer: str,
+    spec: Spec,
+    activations: jax.Array,
+    images: jax.Array,
+    targets: Any,
+    inputs: tuple[Any, ...],
+) -> tuple[Any, jax.Array, Any, dict[str, jax.Array]]:
+    """Returns outputs, scores, targets and maps of a batch whose trunk has been run."""
+    others = tuple(dict.fromkeys(name for _, name, _ in spec.maps if name != layer))
+    head = forward.at((layer, *others)).resumed(layer)
+
+    def explain_example(activation: jax.Array, image: jax.Array, targets: Any, *inputs: Any) -> Any:
+        def run(activation: jax.Array, taps: Any) -> Any:
+            return head(taps, activation, image, *inputs)
+
+        taps = {}
+        if others:
+            _, shapes = jax.eval_shape(run, activation, taps)
+            taps = {name: jnp.zeros(shapes[name].shape, shapes[name].dtype) for name in others}
+        outputs, head_vjp, tapped = jax.vjp(run, activation, taps, has_aux=True)
+        chosen = spec.choose(outputs, targets)
+
+        def explain_target(target: Any) -> Any:
+            score, cotangent = score_and_cotangent(lambda outputs: spec.score(outputs, target), outputs)
+            at_layer, at_others = head_vjp(cotangent)
+            gradients = {**at_others, layer: at_layer}
+            maps = {name: method(tapped[at], gradients[at], rectify=False) for name, at, method in spec.maps}
+            return score, maps
+
+        scores, maps = jax.vmap(explain_target)(chosen)
+        return outputs, scores, chosen, maps
+
+    return jax.vmap(explain_example)(activations, images, targets, *inputs)
+
+
+def _guided_gradients(
+    forward: Tapped,
+    layer: str,
+    spec: Spec,
+    activations: jax.Array,
+    trunk_vjp: Callable[[jax.Array], tuple[jax.Array]],
+    images: jax.Array,
+    targets: Any,
+    inputs: tuple[Any, ...],
+) -> jax.Array:
+    """Returns guided backpropagation, ``(n, targets, H, W, 3)``, in the model's order of channels."""
+    head, whole = forward.at(()).resumed(layer), forward.at(())
+    targets = jax.tree.map(lambda leaf: leaf[:, slice(*spec.guided_targets)], targets)
+
+    def scores_of(outputs: Any, targets: Any) -> jax.Array:
+        return jax.vmap(lambda target: spec.score(outputs, target))(targets)
+
+    def scores_of_head(activation: jax.Array, image: jax.Array, targets: Any, *inputs: Any) -> jax.Array:
+        return scores_of(head({}, activation, image, *inputs)[0], targets)
+
+    def scores_of_whole(image: jax.Array, targets: Any, *inputs: Any) -> jax.Array:
+        return scores_of(whole({}, image, *inputs)[0], targets)
+
+    if depends_on(scores_of_head, 1, *_of_one((activations, images, targets, *inputs))):
+        # What passes the layer by meets what went through it again below, and guided rectifiers gate their sum.
+        return over_examples(jax.jacrev(scores_of_whole), images, targets, *inputs)
+    gradients = jax.vmap(jax.jacrev(scores_of_head))(activations, images, targets, *inputs)
+    pixels = over_examples(lambda gradient: trunk_vjp(gradient)[0], jnp.moveaxis(gradients, 1, 0))
+    return jnp.moveaxis(pixels, 0, 1)
+
+
+def _run_trunk(trunk: Tapped, layer: str, inputs: tuple[Any, ...], images: jax.Array) -> jax.Array:
+    def run(*example: Any) -> jax.Array:
+        activation = trunk({}, *example)[1][layer]
+        # Head, gradients and maps are float32, whatever the trunk is.
+        return activation.astype(jnp.float32) if activation.dtype == jnp.bfloat16 else activation
+
+    return over_examples(run, images, *inputs)
+
+
+def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) -> str:
+    """Returns the mapped layer that is called first: the model is cut there, and the others lie behind."""
+    if len(forward.layers) == 1:
+        return forward.layers[0]
+    order = list(layer_shapes(forward, *_of_one((images, *inputs))))
+    return min(forward.layers, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def _of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)
+
+
+def _promotion() -> Any:
+    return jax.config.jax_numpy_dtype_promotion  # type: ignore[attr-defined]

@@ -1,0 +1,82 @@
+"""Times every kind of explanation here, and in the peers on request, and writes what was seen into the tree."""
+
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tqdm
+
+from gradcam_jax import zoo
+from gradcam_jax.app.machine import processor, usable_cores
+from gradcam_jax.errors import lookup
+from gradcam_jax.experiments.benchmark.table import COLUMNS, markdown, timing_row, write_csv
+from gradcam_jax.experiments.benchmark.turns import Timing, time_task
+from gradcam_jax.experiments.benchmark.work import WORK, Task
+from gradcam_jax.experiments.benchmark.worker import OWN, workers
+from gradcam_jax.experiments.reporting import Say
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to time.
+
+    Attributes:
+        models: Names of models.
+        work: Kinds of work, of :data:`gradcam_jax.experiments.benchmark.work.WORK`.
+        batch_sizes: Photos a call.
+        peers: Names of the peers that do the same work beside it.
+        rounds: Calls timed of each competitor.
+        most_seconds: After this time a task gets no further round.
+        out_path: The CSV file to write.
+    """
+
+    models: Sequence[str] = ("vgg16", "vgg19", "alexnet", "efficientnet_lite0")
+    work: Sequence[str] = tuple(WORK)
+    batch_sizes: Sequence[int] = (1, 8)
+    peers: Sequence[str] = ()
+    rounds: int = 7
+    most_seconds: float = 60.0
+    out_path: str = "docs/benchmarks/benchmark.csv"
+
+
+def run(options: Options, say: Say) -> list[Timing]:
+    """Times, writes the CSV, and reports the tables in Markdown.
+
+    Args:
+        options: What to time.
+        say: Takes lines for people.
+
+    Returns:
+        What was timed.
+
+    Raises:
+        InputError: If there is no such model or work, or a competitor's process ended.
+    """
+    tasks = [
+        Task(zoo.find(model).name, work, size)
+        for model in options.models
+        for size in options.batch_sizes
+        for work in options.work
+        if lookup(WORK, work, "kind of work")
+    ]
+    threads, timings = usable_cores(), []
+    with workers([OWN, *options.peers], threads) as competitors, tqdm.tqdm(tasks, disable=None) as bar:
+        said = {worker.name: worker.ask(about=1) for worker in competitors}
+        peak = said[OWN]["peak_gflops"]
+        about = {
+            "device": said[OWN]["device"],
+            "processor": f"{processor()}, {threads} threads for everyone",
+            "versions": "; ".join([f"Python {platform.python_version()}", *(s["version"] for s in said.values())]),
+            "matrix product (float32)": f"{peak:.0f} GFLOP/s",
+            "command": " ".join(["python", *sys.argv]),
+        }
+        for task in bar:
+            bar.set_description(f"{task.model} {task.work} {task.batch_size}")
+            timings += time_task(competitors, task, options.rounds, options.most_seconds)
+            # After every task: a run that is stopped has its results.
+            write_csv(options.out_path, about, COLUMNS, (timing_row(timing, peak) for timing in timings))
+    say("\n".join(f"{key}: {value}" for key, value in about.items()) + "\n")
+    say(markdown(timings, OWN))
+    say(f"Written: {options.out_path}")
+    return timings

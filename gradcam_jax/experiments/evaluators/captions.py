@@ -1,0 +1,106 @@
+"""Measures what a captioner says of photos kept out of training, and how probable it finds what people said."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.evaluation.captions import caption_scores, nearest_neighbour_captions, perplexity
+from gradcam_jax.experiments.data.captioned_views import CaptionedView, people_views, read_captioned_photos
+from gradcam_jax.experiments.data.captions import encode_captions
+from gradcam_jax.experiments.evaluators.findings import Finding
+from gradcam_jax.experiments.reporting import Progress
+from gradcam_jax.experiments.training.caption_head import references, token_log_probs, written_captions
+from gradcam_jax.experiments.training.frozen_features import view_features
+from gradcam_jax.tasks.captioning import BEAM_SIZE, LENGTH_EXPONENT
+from gradcam_jax.zoo import Loaded
+
+
+def evaluate(
+    loaded: Loaded,
+    data: str,
+    work: Path,
+    progress: Progress,
+    *,
+    beam_size: int = BEAM_SIZE,
+    enough: int = 100,
+) -> Iterator[Finding]:
+    """Yields the scores of captions written in several ways beside those of baselines, and the perplexity.
+
+    Args:
+        loaded: A captioner whose head reads the bundled CNN's features.
+        data: A folder with captioned photos.
+        work: Where features are cached; that of a training run spares computing them again.
+        progress: Called as photos are encoded.
+        beam_size: Beams kept while captions are generated.
+        enough: A source of so many photos is also measured by itself: CIDEr's weights of words need many photos.
+
+    Raises:
+        InputError: If the captioner is another one, or no photo is kept for tests.
+    """
+    if loaded.entry.cnn is None or "mean_features" not in loaded.statistics:
+        raise InputError(f"Expected a captioner on the bundled CNN's features, got {loaded.name} instead.")
+    splits = read_captioned_photos(data)
+    views, known = people_views(splits["test"]), people_views(splits["train"])
+    if not views:
+        raise InputError(f"None of the captioned photos in {data!r} is kept for tests: there are too few.")
+    features, known_features = (
+        view_features(
+            [view.view for view in part], loaded.entry.size, work / f"{name}.safetensors", progress
+        ).features
+        for part, name in ((views, "people_test"), (known, "people_train"))
+    )
+    head = {name: leaf for name, leaf in loaded.variables["params"].items() if name != "cnn"}
+    write = functools.partial(written_captions, loaded.model, head, vocabulary=loaded.words)
+    best = write(features=features, width=beam_size, length_exponent=LENGTH_EXPONENT)
+    captions = {
+        "greedy": write(features=features, width=1),
+        f"beam_{beam_size}": write(features=features, width=beam_size),
+        f"beam_{beam_size}_by_length": best,
+        "nearest_neighbour": nearest_neighbour_captions(features, known_features, references(known)),
+        "constant": write(features=known_features.mean(axis=0, keepdims=True), width=beam_size) * len(views),
+    }
+    encoded = encode_captions([view.captions for view in views], loaded.words)
+    log_probs = {
+        "with_photo": token_log_probs(loaded.model, head, features, encoded),
+        "with_mean_features": token_log_probs(
+            loaded.model, head, np.broadcast_to(loaded.statistics["mean_features"], features.shape), encoded
+        ),
+    }
+    people = references(views)
+    yield "beam_size", beam_size
+    yield "length_exponent", LENGTH_EXPONENT
+    for name, photos in _photo_sets(views, enough).items():
+        scores = {
+            way: caption_scores([texts[photo] for photo in photos], [people[photo] for photo in photos])
+            for way, texts in captions.items()
+        }
+        one_person = [people[photo][0] for photo in photos], [people[photo][1:] for photo in photos]
+        rows = np.isin(encoded.photos, photos)
+        yield f"test_photos/{name}/photos", len(photos)
+        yield f"test_photos/{name}/scores", scores | {"one_person": caption_scores(*one_person)}
+        yield (
+            f"test_photos/{name}/perplexity",
+            {way: perplexity(values[rows], counted[rows]) for way, (values, counted) in log_probs.items()},
+        )
+    yield "distinct_captions", len(set(best))
+    examples = range(0, len(views), max(len(views) // 20, 1))
+    yield (
+        "examples",
+        [{"photo": _photo(views[index]), "caption": best[index], "people": people[index]} for index in examples],
+    )
+
+
+def _photo_sets(views: Sequence[CaptionedView], enough: int) -> dict[str, list[int]]:
+    """Returns the numbers of all photos, and of each large source's."""
+    sources: dict[str, list[int]] = {}
+    for index, view in enumerate(views):
+        sources.setdefault(_photo(view).split("/")[0], []).append(index)
+    large = {name: photos for name, photos in sorted(sources.items()) if enough <= len(photos) < len(views)}
+    return {"all": list(range(len(views))), **large}
+
+
+def _photo(view: CaptionedView) -> str:
+    return view.view.parts[0].photo.key

@@ -1,0 +1,141 @@
+"""Measures where a captioner's words look: on collages of two animals, and in the boxes of COCO's objects."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax.attribution.resize import resize_corner_aligned
+from gradcam_jax.errors import InputError
+from gradcam_jax.evaluation.captions import inside_over_outside
+from gradcam_jax.evaluation.pointing import inside_boxes, points_at
+from gradcam_jax.experiments.data.captioned_views import read_captioned_photos, subject_of
+from gradcam_jax.experiments.data.captions import training_words
+from gradcam_jax.experiments.data.photos import Box, Photo, read_photos
+from gradcam_jax.experiments.data.splits import split_of_boxed
+from gradcam_jax.experiments.data.views import Part, render, two_animal_collages, view_of
+from gradcam_jax.experiments.data.words import plural, with_article
+from gradcam_jax.experiments.evaluators.findings import Finding
+from gradcam_jax.experiments.evaluators.maps import maps_of, word_maps
+from gradcam_jax.models.captioner import MAX_WORDS
+from gradcam_jax.tasks.captioning import captioning
+from gradcam_jax.text.captions import decode_tokens
+from gradcam_jax.zoo import Loaded
+
+_COLLAGES = 120
+_SEED = 123
+
+
+def word_pointing(loaded: Loaded, data: str) -> Iterator[Finding]:
+    """Yields how often an animal's word points at its half of a collage of two animals.
+
+    Args:
+        loaded: The captioner.
+        data: The folder with photos whose objects are known; those kept for tests are used.
+
+    Raises:
+        InputError: If no such photos show two animals that the captioner knows.
+    """
+    collages = [
+        (view, [str(subject_of(part)) for part in view.parts])
+        for view in two_animal_collages(_test_photos(data), np.random.default_rng(_SEED), _COLLAGES)
+        if all(_is_known(word, loaded) for word in map(subject_of, view.parts))
+    ]
+    if not collages:
+        raise InputError(f"There are no two animals in the test photos of {data!r} that the captioner knows.")
+    asked = [
+        (view, {words[half]: view.parts[half].place for half in order})
+        for view, words in collages
+        for order in ((0, 1), (1, 0))
+    ]
+    task = captioning(loaded)
+    cams = word_maps(
+        task,
+        lambda row: render(asked[row][0], task.size),
+        [(" and ".join(map(with_article, places)), places) for _, places in asked],
+    )
+    hits = [
+        points_at(cam, [place])
+        for cams_of_caption, (_, places) in zip(cams, asked, strict=True)
+        for cam, place in zip(cams_of_caption, places.values(), strict=True)
+    ]
+    tokens = maps_of(task, lambda row: render(collages[row][0], task.size), [{}] * len(collages), result="tokens")
+    named = [
+        set(" ".join(words).split()) <= set(decode_tokens(row, loaded.words).split())
+        for row, (_, words) in zip(tokens, collages, strict=True)
+    ]
+    yield (
+        "word_pointing",
+        {
+            "collages": len(collages),
+            "words": len(hits),
+            "size": task.size,
+            "words_on_their_half": float(np.mean(hits)),
+            "chance": 0.5,
+            "generated_caption_names_both": float(np.mean(named)),
+        },
+    )
+
+
+def inside_over_outside_of_boxes(loaded: Loaded, data: str) -> Iterator[Finding]:
+    """Yields a word's map inside the boxes of what it names over its map outside: the paper's caption test.
+
+    The paper has boxes with a caption each (DenseCap's); here the words are those of people's captions that name
+    a kind of object of which the photo has boxes. Found are the numbers of photos and words, the mean and the
+    median of the ratio (1 for a flat map), and the share of words over 1; no ratio where no photo has both
+    captions and boxes.
+
+    Args:
+        loaded: The captioner.
+        data: The folder; photos kept for tests that have both captions and boxes are used.
+    """
+    task = captioning(loaded)
+    grid = task.size, task.size
+    boxed = {photo.key: photo for photo in _test_photos(data) if photo.complete}
+    captioned = [
+        (boxed[photo.key], " ".join(training_words(text)[:MAX_WORDS]))
+        for photo in read_captioned_photos(data)["test"]
+        if photo.key in boxed
+        for text in photo.captions
+    ]
+    masks = [_named_masks(photo, caption, loaded, grid) for photo, caption in captioned]
+    asked = [(photo, caption, inside) for (photo, caption), inside in zip(captioned, masks, strict=True) if inside]
+    cams = word_maps(
+        task,
+        lambda row: render(view_of(Part(asked[row][0])), task.size),
+        [(caption, inside) for _, caption, inside in asked],
+    )
+    ratios = [
+        inside_over_outside(np.asarray(resize_corner_aligned(jnp.maximum(cam, 0), grid)), mask)
+        for cams_of_caption, (*_, inside) in zip(cams, asked, strict=True)
+        for cam, mask in zip(cams_of_caption, inside.values(), strict=True)
+    ]
+    figures: dict[str, Any] = {"photos": len({photo.key for photo, *_ in asked}), "words": len(ratios)}
+    figures["flat_map"] = 1.0
+    if ratios:
+        figures |= {
+            "mean": float(np.mean([ratio for ratio in ratios if np.isfinite(ratio)])),
+            "median": float(np.median(ratios)),
+            "over_one": float(np.mean(np.array(ratios) > 1)),
+        }
+    yield "inside_over_outside", figures
+
+
+def _named_masks(photo: Photo, caption: str, loaded: Loaded, grid: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Returns the words of a caption that name objects of a photo, and where these lie; not if everywhere."""
+    boxes: dict[str, list[Box]] = {}
+    for item in photo.objects:
+        for word in {item.word, plural(item.word)} & set(caption.split()):
+            if _is_known(word, loaded):
+                boxes.setdefault(word, []).append(item.box)
+    masks = {word: inside_boxes(places, grid) for word, places in boxes.items()}
+    return {word: mask for word, mask in masks.items() if mask.any() and not mask.all()}
+
+
+def _test_photos(data: str) -> list[Photo]:
+    return [photo for photo in read_photos(data) if split_of_boxed(photo.key) == "test"]
+
+
+def _is_known(word: str | None, loaded: Loaded) -> bool:
+    return word is not None and all(part in loaded.words for part in word.split())

@@ -1,0 +1,173 @@
+"""The bundled captioner: a head on a frozen CNN, from people's captions and template captions of objects."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from gradcam_jax import zoo
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data import splits
+from gradcam_jax.experiments.data.captioned_views import (
+    CaptionedView,
+    people_views,
+    read_captioned_photos,
+    template_views,
+)
+from gradcam_jax.experiments.data.captions import caption_vocabulary, encode_captions, often_named
+from gradcam_jax.experiments.reporting import Progress, Say
+from gradcam_jax.experiments.training.caption_head import validation_scores
+from gradcam_jax.experiments.training.captioning import (
+    NEURALTALK2_HEAD,
+    HeadRegularization,
+    caption_batches,
+    caption_loss,
+    folded,
+    initial_params,
+    statistics_of,
+)
+from gradcam_jax.experiments.training.frozen_features import CNN, ViewFeatures, view_features
+from gradcam_jax.experiments.training.optimizers import modern, published_captioning
+from gradcam_jax.experiments.training.program import Configuration, Experiment, Options, blank_card
+
+_ENTRY = zoo.find("captioner_lite0")
+
+_OFTEN = 0.005  # of people's captions: a word that they teach well enough
+
+LIMITS = (
+    "It knows dogs, people outdoors and sports best; it guesses the colours of clothes and the number of people, "
+    "and takes unfamiliar scenes for familiar ones. Not for any use that matters."
+)
+"""What the card says that the captioner cannot do."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CaptionerHead(Configuration):
+    """A captioner's head; what writes best on validation photos is kept.
+
+    Attributes:
+        optimizer: From the number of steps to an optimiser.
+        regularization: What is done in training only.
+        embedding_size: Length of the image's and the words' vectors.
+        hidden_size: Length of the LSTM's vectors.
+        dropout: Share of the hidden vector hidden from the decoder in training.
+        batch_size: Captions a batch.
+        min_count: How often a word must occur to be in the vocabulary.
+        collages: Pictures of two objects each that are drawn for training; those without one plain object on both
+            halves drop out.
+        pets: Pictures of a dog and a cat.
+    """
+
+    work: str = "output/captioner"
+    checkpoint: str = "checkpoints/captioner_lite0.safetensors"
+    snapshots: str = "run"
+    every: int = 400
+    optimizer: Callable[[int], optax.GradientTransformation]
+    regularization: HeadRegularization
+    embedding_size: int
+    hidden_size: int = 512
+    dropout: float = 0.5
+    batch_size: int
+    min_count: int
+    collages: int = 1500
+    pets: int = 500
+
+    def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
+        """Reads the captions and computes the CNN's features; see :meth:`Configuration.prepare`."""
+        photos = read_captioned_photos(options.data)
+        texts = [text for photo in photos["train"] for text in photo.captions]
+        templates = template_views(
+            options.data,
+            np.random.default_rng(options.seed),
+            collages=self.collages,
+            pets=self.pets,
+            named=often_named(texts, _OFTEN),
+        )
+        facts = {
+            "trained_by": _ENTRY.trained_by,
+            "photos": len(photos["train"]),
+            "captions": len(texts),
+            "template_views": len(templates),
+            "collages": sum(len(view.view.parts) == 2 for view in templates),
+        }
+        say(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in list(facts.items())[1:]))
+        texts += [text for view in templates for text in view.captions]
+        vocabulary = caption_vocabulary(texts, min_count=self.min_count)
+        people, checked = people_views(photos["train"]), people_views(photos["validation"])
+        if not people or not checked:
+            raise InputError(f"There are too few photos in {options.data!r} for training and validation.")
+
+        def features_of(name: str, views: Sequence[CaptionedView]) -> ViewFeatures:
+            cache = Path(options.work) / f"{name}.safetensors"
+            return view_features([view.view for view in views], _ENTRY.size, cache, progress)
+
+        parts = [features_of("people_train", people)]
+        parts += [features_of("templates", templates)] if templates else []
+        checked_features = features_of("people_validation", checked).features
+        features = np.concatenate([part.features for part in parts])
+        logits = np.concatenate([part.logits for part in parts])
+        captions = encode_captions([view.captions for view in people + templates], vocabulary)
+        statistics = statistics_of(features, logits)
+        classifier = zoo.load(CNN).variables["params"]["classifier"]
+        model = _ENTRY.build(
+            words=len(vocabulary),
+            embedding_size=self.embedding_size,
+            hidden_size=self.hidden_size,
+            dropout=self.dropout,
+        )
+
+        def evaluate(params: Any) -> Mapping[str, float]:
+            head = folded(jax.device_get(params), statistics, classifier)
+            return validation_scores(model, head, checked_features, checked, vocabulary)
+
+        def variables(params: Any) -> dict[str, Any]:
+            head = folded(params, statistics, classifier)
+            return {
+                "params": jax.tree.map(lambda leaf: np.asarray(leaf).astype(np.float16), head),
+                "statistics": {"mean_features": statistics.feature_mean.astype(np.float32)},
+            }
+
+        return Experiment(
+            params=initial_params(model, statistics, self.regularization, jax.random.key(options.seed)),
+            loss=caption_loss(model, statistics, self.regularization),
+            batch_at=caption_batches(features, logits, captions, batch_size=self.batch_size, seed=options.seed),
+            epoch=len(captions.photos) // self.batch_size,
+            optimizer=self.optimizer,
+            card=blank_card(_ENTRY, words=vocabulary.entries),
+            facts={**facts, "words": len(vocabulary), "limits": LIMITS, "splits": splits.NOTE},
+            variables=variables,
+            evaluate=evaluate,
+            monitor="validation_cider",
+        )
+
+
+LITE0 = CaptionerHead(
+    preset="lite0",
+    embedding_size=256,
+    regularization=HeadRegularization(),
+    optimizer=functools.partial(modern, 2e-3, weight_decay=0.05),
+    batch_size=128,
+    steps=2600,
+    min_count=5,
+)
+"""The bundled captioner's."""
+
+NEURALTALK2 = CaptionerHead(
+    preset="neuraltalk2",
+    embedding_size=512,
+    regularization=NEURALTALK2_HEAD,
+    optimizer=lambda _steps: published_captioning(),
+    batch_size=80,
+    steps=50_000,
+    min_count=6,
+)
+"""neuraltalk2's first stage, the CNN frozen: 80 captions a batch (there 5 of each of 16 photos), words seen more
+than 5 times. One thing differs: there the linear map to the image's vector is frozen with the CNN, at random."""
+
+PRESETS = {configuration.preset: configuration for configuration in (LITE0, NEURALTALK2)}
+"""Every preset by name."""

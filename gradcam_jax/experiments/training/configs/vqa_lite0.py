@@ -1,0 +1,166 @@
+"""The bundled VQA model: questions made from a folder of photos, a frozen CNN, a small head."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from gradcam_jax import zoo
+from gradcam_jax.evaluation.answers import accuracy_by_kind
+from gradcam_jax.experiments.data import splits
+from gradcam_jax.experiments.data.photos import read_photos
+from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
+from gradcam_jax.experiments.data.views import split_views
+from gradcam_jax.experiments.data.vqa_files import read_human_questions
+from gradcam_jax.experiments.reporting import Progress, Say
+from gradcam_jax.experiments.training.frozen_features import (
+    CNN,
+    ViewFeatures,
+    located_positions,
+    view_features,
+)
+from gradcam_jax.experiments.training.located import Locations
+from gradcam_jax.experiments.training.optimizers import modern, published_vqa
+from gradcam_jax.experiments.training.principal_axes import PrincipalAxes, fold, principal_axes
+from gradcam_jax.experiments.training.program import Configuration, Experiment, Options, blank_card
+from gradcam_jax.experiments.training.transplants import transplant, transplanted_views
+from gradcam_jax.experiments.training.vqa_examples import (
+    EpochsOfQuestions,
+    as_templates,
+    encode,
+    plain_views,
+    questions_of_photos,
+    vocabularies,
+)
+from gradcam_jax.experiments.training.vqa_head import best_answers, head_loss, initial_params
+from gradcam_jax.models.vqa import VQA
+from gradcam_jax.text.vocabulary import Vocabulary
+
+_ENTRY = zoo.find("vqa_lite0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VqaHead(Configuration):
+    """A head on a frozen CNN, asked anew about every view each epoch.
+
+    Attributes:
+        optimizer: From the highest learning rate, the number of steps and the weight decay to an optimiser.
+        batch_size: Questions a step.
+        learning_rate: At its highest.
+        weight_decay: Of the modern preset.
+        dropout: Fraction dropped at each of the model's five places.
+        location_weight: How much it counts that the map of a right answer lies on its object; 0 leaves it out.
+        collages: Number of training pictures made of two photos.
+        transplants: Made of every ILSVRC class that has a word.
+    """
+
+    work: str = "output/train_vqa"
+    checkpoint: str = "checkpoints/vqa_lite0.safetensors"
+    epochs: int = 14
+    optimizer: Callable[[float, int, float], optax.GradientTransformation]
+    batch_size: int = 512
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    dropout: float = 0.25
+    location_weight: float = 0.5
+    collages: int = 2000
+    transplants: int = 15
+
+    def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
+        """Reads the photos and computes the CNN's features of their views; see :meth:`Configuration.prepare`."""
+        photos, size = read_photos(options.data), _ENTRY.size
+        training, validation = (
+            view_features(
+                split_views(photos, split, collages=self.collages),
+                size,
+                Path(options.work) / f"{split}_{size}.safetensors",
+                progress,
+            )
+            for split in ("train", "validation")
+        )
+        say(f"{len(photos)} photos, {len(training.views)} training views")
+        axes = principal_axes(training.features, _classifier())
+        epochs, words, answers = self._epochs(options, training, axes, progress)
+        say(f"{len(words)} words, {len(answers)} answers, {epochs.steps} steps an epoch")
+        model = _ENTRY.build(words=len(words), answers=len(answers), dropout=self.dropout)
+        check = ask(validation.views, np.random.default_rng(options.seed))
+        keys = sorted({part.photo.key for view in training.views for part in view.parts})
+        return Experiment(
+            params=initial_params(model, jax.random.key(options.seed), axes.matrix.shape[1]),
+            loss=functools.partial(head_loss, model, location_weight=self.location_weight),
+            batch_at=epochs.batch_at,
+            epoch=epochs.steps,
+            optimizer=lambda steps: self.optimizer(self.learning_rate, steps, self.weight_decay),
+            card=blank_card(_ENTRY, labels=answers.entries, words=words.entries),
+            facts={
+                "trained_by": _ENTRY.trained_by,
+                "photos": len(keys),
+                "photos_sha256": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
+                "views": len(training.views),
+                "splits": splits.NOTE,
+            },
+            variables=lambda params: {"params": fold(params, axes)},
+            evaluate=_evaluation(model, axes(validation.features), check, words, answers),
+            monitor="all",
+        )
+
+    def _epochs(
+        self, options: Options, training: ViewFeatures, axes: PrincipalAxes, progress: Progress
+    ) -> tuple[EpochsOfQuestions, Vocabulary, Vocabulary]:
+        """Returns what is asked in training, with the words and the answers."""
+        borrowed = transplanted_views(self.transplants)
+        rng = np.random.default_rng(options.seed)
+        moved = transplant(training.views, training.features, borrowed, _classifier(), rng)
+        views = [*training.views, *borrowed]
+        human = questions_of_photos(read_human_questions(options.data), training.views)
+        words, answers = vocabularies(views, human)
+        locations = None
+        if self.location_weight:
+            cache = Path(options.work) / f"located_{_ENTRY.size}.safetensors"
+            positions = located_positions(training.views, _ENTRY.size, axes, cache, progress)
+            locations = Locations(views, positions, answers) if positions else None
+        epochs = EpochsOfQuestions(
+            views,
+            np.concatenate([axes(training.features), axes(moved)]),
+            as_templates(human, plain_views(training.views)),
+            words,
+            answers,
+            batch_size=self.batch_size,
+            seed=options.seed,
+            locations=locations,
+        )
+        return epochs, words, answers
+
+
+MODERN = VqaHead(preset="modern", optimizer=lambda rate, steps, decay: modern(rate, steps, weight_decay=decay))
+"""AdamW with a cosine decay: the bundled model's."""
+
+PUBLISHED = VqaHead(preset="published", optimizer=lambda rate, *_: published_vqa(rate), learning_rate=3e-4)
+"""The original's RMSprop."""
+
+PRESETS = {configuration.preset: configuration for configuration in (MODERN, PUBLISHED)}
+"""Every preset by name."""
+
+
+def _classifier() -> np.ndarray:
+    return np.asarray(zoo.load(CNN).variables["params"]["classifier"]["kernel"])
+
+
+def _evaluation(
+    model: VQA, features: np.ndarray, questions: Sequence[TemplateQuestion], words: Vocabulary, answers: Vocabulary
+) -> Callable[[Any], Mapping[str, float]]:
+    examples = encode(questions, words, answers)
+    kinds = [question.kind for question in questions]
+
+    def evaluate(params: Any) -> Mapping[str, float]:
+        best = best_answers(model, params, features, examples)
+        right = [answers.entries[index] in asked.answers for index, asked in zip(best, questions, strict=True)]
+        return accuracy_by_kind(kinds, right)
+
+    return evaluate

@@ -1,0 +1,142 @@
+"""A frozen CNN's features of views and photos, computed once and kept on disk."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax import zoo
+from gradcam_jax.experiments.data.feature_file import feature_file
+from gradcam_jax.experiments.data.features import Encode, cached, encode_images, image_encoder
+from gradcam_jax.experiments.data.views import View, rendered
+from gradcam_jax.experiments.reporting import Progress
+from gradcam_jax.experiments.training.located import is_located
+from gradcam_jax.experiments.training.principal_axes import PrincipalAxes
+from gradcam_jax.images.photos import read_photo
+from gradcam_jax.images.preprocessing import to_network
+
+CNN = "efficientnet_lite0"
+"""The zoo's name of the CNN of the bundled heads."""
+
+
+class ViewFeatures(NamedTuple):
+    """Views with what the CNN says of each.
+
+    Attributes:
+        views: The views.
+        features: Mean over positions of the last convolution, ``(views, 1280)`` float32.
+        logits: Class logits, ``(views, 1000)`` float32.
+    """
+
+    views: Sequence[View]
+    features: np.ndarray
+    logits: np.ndarray
+
+
+def view_features(views: Sequence[View], size: int, cache: Path, progress: Progress) -> ViewFeatures:
+    """Runs the frozen CNN over views, or reads what it returned before.
+
+    Args:
+        views: The views.
+        size: Side of the pictures, in pixels.
+        cache: The file that keeps the features.
+        progress: Called with the cache's name and the numbers of views done and to be done.
+    """
+
+    def compute() -> dict[str, np.ndarray]:
+        return _encoded(image_encoder(CNN, "pool"), views, size, cache, progress)
+
+    description = {"cnn": CNN, "layer": "pool", "size": size, "views": [view.name for view in views]}
+    arrays = cached(cache, description, compute)
+    return ViewFeatures(views, arrays["features"], arrays["logits"])
+
+
+def located_positions(
+    views: Sequence[View], size: int, axes: PrincipalAxes, cache: Path, progress: Progress
+) -> dict[int, np.ndarray]:
+    """Returns what each position of the last convolution contributes to what the head reads, to first order.
+
+    Args:
+        views: The views; only those with an object in a box are used.
+        size: Side of the pictures, in pixels.
+        axes: From pooled features to what the head reads.
+        cache: The file that keeps the result.
+        progress: Called with the cache's name and the numbers of views done and to be done.
+
+    Returns:
+        Index of the view -> ``(h * w, axes)`` float16, the derivative of the mapped mean in the direction of
+        the activations at each position.
+    """
+    rows = [index for index, view in enumerate(views) if is_located(view)]
+    located = [views[index] for index in rows]
+
+    def compute() -> dict[str, np.ndarray]:
+        maps_of = image_encoder(CNN, "head_relu")
+
+        def encode(images: jax.Array) -> dict[str, jax.Array]:
+            maps = maps_of(images)["features"]
+            cells = maps.reshape(maps.shape[0], -1, maps.shape[-1])
+            return {"positions": jax.vmap(axes.contributions)(cells)}
+
+        positions = _encoded(encode, located, size, cache, progress)["positions"]
+        return {"positions": positions.astype(np.float16)}
+
+    if not located:
+        return {}
+    description = {
+        "cnn": CNN,
+        "layer": "head_relu",
+        "size": size,
+        "views": [view.name for view in located],
+        "whitening": hashlib.sha256(axes.matrix.tobytes()).hexdigest(),
+    }
+    return dict(zip(rows, cached(cache, description, compute)["positions"], strict=True))
+
+
+def photo_features(model: str, photos: Sequence[Path], folder: Path, progress: Progress) -> np.ndarray:
+    """Returns the features that a VQA model's frozen CNN gives its head, ``(photos, k)``, from a mapped file.
+
+    A run that is stopped here goes on where it stopped.
+
+    Args:
+        model: The name of a VQA model on a classifier of the zoo.
+        photos: Their files.
+        folder: Where the file of features lies.
+        progress: Called with the numbers of photos done and to be done.
+
+    Raises:
+        InputError: If a photo cannot be read, or the CNN's weights are not here.
+    """
+    entry = zoo.find(model)
+    assert entry.cnn is not None, f"{model} has a CNN of its own"
+    module, preprocessing = entry.build(words=1, answers=1), entry.preprocessing
+    variables = jax.device_put(zoo.with_cnn({}, entry.cnn))
+
+    def encode(images: jax.Array) -> jax.Array:
+        return jnp.asarray(module.apply(variables, to_network(images, preprocessing), method="features"))
+
+    def image_at(index: int) -> np.ndarray:
+        return preprocessing.resize(read_photo(photos[index]), preprocessing.size).image
+
+    names = hashlib.sha256("\n".join(photo.name for photo in photos).encode()).hexdigest()
+    return feature_file(
+        folder,
+        {"cnn": entry.cnn, "recipe": preprocessing.name, "size": preprocessing.size, "photos": names},
+        encode,
+        image_at,
+        len(photos),
+        report=lambda done: progress("features", done, len(photos)),
+    )
+
+
+def _encoded(
+    encode: Encode, views: Sequence[View], size: int, cache: Path, progress: Progress
+) -> dict[str, np.ndarray]:
+    count = len(views)
+    return encode_images(
+        encode, rendered(views, size), count, report=lambda done: progress(cache.stem, done, count)
+    )

@@ -1,0 +1,158 @@
+"""Files of pictures: those of one explained photo, under the original program's names, and those of a run."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import PIL.Image
+
+from gradcam_jax.errors import InputError
+from gradcam_jax.pictures.maps import gradient_picture, grey_map, heat_map
+from gradcam_jax.pictures.photo import LONGEST_QUESTION, View, draw_row, frames_of, own_heading, panel_of
+from gradcam_jax.tasks.rows import Description
+
+KINDS = ("overlays", "panels")
+"""The pictures that a run can draw of each photo."""
+
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+_LONGEST_NAME = 100
+_MILLISECONDS = 900  # a frame of an animation
+
+
+def save(picture: np.ndarray, path: str | Path) -> Path:
+    """Writes a picture, in the format that the name ends in; makes the folder where there is none.
+
+    Args:
+        picture: uint8, RGB ``(H, W, 3)`` or grey ``(H, W)``.
+        path: The file.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: If the picture is not uint8.
+    """
+    picture, path = np.asarray(picture), Path(path)
+    if picture.dtype != np.uint8:
+        raise InputError(f"Expected a uint8 picture for {str(path)!r}, got {picture.dtype} instead.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(picture).save(path)
+    return path
+
+
+def save_animation(frames: Sequence[np.ndarray], path: str | Path) -> Path:
+    """Writes frames as a GIF that repeats for ever, and returns its path.
+
+    Args:
+        frames: uint8 RGB of one shape, at least one.
+        path: The file.
+    """
+    if not frames:
+        raise InputError("Expected at least one frame of an animation, got none.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first, *others = (PIL.Image.fromarray(frame).quantize(128) for frame in frames)
+    first.save(path, save_all=True, append_images=others, duration=_MILLISECONDS, loop=0)
+    return path
+
+
+def save_photo_pictures(
+    folder: Path, prefix: str, description: Description, view: View, *, in_color: bool = True
+) -> list[Path]:
+    """Writes the pictures of one photo, named as the original program names them.
+
+    A row's are ``PREFIX_gcam_hm_NAME.png`` (``PREFIX_gcam_NAME.png`` in grey), ``PREFIX_gb_NAME.png`` and
+    ``PREFIX_gb_gcam_NAME.png`` where they were computed, ``PREFIX_overlay_NAME.png`` and
+    ``PREFIX_panel_NAME.png``. Several rows have ``PREFIX_panel.png``, a caption ``PREFIX_words_NAME.gif``.
+
+    Args:
+        folder: Where they go.
+        prefix: ``"classify"``, ``"vqa"`` or ``"caption"``.
+        description: What is said of the photo.
+        view: The photo; its size is the network image's, as the original's maps are.
+        in_color: Whether the map is drawn in colour.
+
+    Returns:
+        The files written.
+    """
+    files = []
+    drawn = [draw_row(row, view) for row in description.rows]
+    for one in drawn:
+        row, name = one.row, safe_name(one.row.file_name)
+        own_panel = panel_of(description, view, [one], heading=own_heading(description, row))
+        pictures = {
+            "gcam_hm" if in_color else "gcam": heat_map(one.heatmap) if in_color else grey_map(one.heatmap),
+            "gb": None if row.guided_backprop is None else gradient_picture(row.guided_backprop),
+            "gb_gcam": None if row.guided_grad_cam is None else gradient_picture(row.guided_grad_cam),
+            "overlay": one.overlay,
+            "panel": own_panel,
+        }
+        files += [
+            save(picture, folder / f"{prefix}_{kind}_{name}.png")
+            for kind, picture in pictures.items()
+            if picture is not None
+        ]
+    if len(drawn) > 1:
+        files.append(save(panel_of(description, view, drawn), folder / f"{prefix}_panel.png"))
+    if description.words:
+        name = safe_name(description.rows[0].file_name)
+        files.append(save_animation(frames_of(description, view), folder / f"{prefix}_words_{name}.gif"))
+    return files
+
+
+def save_run_pictures(
+    folder: Path,
+    identifier: str,
+    description: Description,
+    view: View,
+    *,
+    kinds: Sequence[str] = KINDS,
+    heading: str | None = None,
+) -> list[Path]:
+    """Writes the pictures of one photo of a run: ``overlays/ID_TARGET.png`` a row, ``panels/ID.png`` a photo.
+
+    Args:
+        folder: The run's folder.
+        identifier: The photo's id, with ``/`` between folders.
+        description: What is said of the photo; without rows nothing is written.
+        view: The photo.
+        kinds: Of :data:`KINDS`.
+        heading: The line over a panel; the description's if left out.
+
+    Returns:
+        The files written.
+    """
+    files, stem = [], picture_path(identifier)
+    drawn = [draw_row(row, view) for row in description.rows]
+    if "overlays" in kinds:
+        for one in drawn:
+            name = safe_name(f"{stem.name}_{one.row.name}")
+            files.append(save(one.overlay, folder / "overlays" / stem.parent / f"{name}.png"))
+    if "panels" in kinds and drawn:
+        heading = (description.heading if heading is None else heading)[:LONGEST_QUESTION]
+        path = folder / "panels" / stem.parent / f"{safe_name(stem.name)}.png"
+        files.append(save(panel_of(description, view, drawn, heading=heading), path))
+    return files
+
+
+def picture_path(identifier: str) -> Path:
+    """Returns where a photo's pictures go, below a folder of pictures: its id, made safe part by part.
+
+    Example:
+        >>> picture_path("../a/b:c.jpg").as_posix()
+        '_/a/b_c.jpg'
+    """
+    parts = [safe_name(part) for part in PurePosixPath(identifier).parts if part != "/"]
+    return Path(*(parts or ["_"]))
+
+
+def safe_name(text: str) -> str:
+    """Makes a text fit for a file name: what file systems forbid becomes ``_``, and it is cut at 100 characters.
+
+    Example:
+        >>> safe_name("24/7?")
+        '24_7_'
+    """
+    name = _FORBIDDEN.sub("_", text).strip().strip(".")[:_LONGEST_NAME].strip()
+    return name or "_"

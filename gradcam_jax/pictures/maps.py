@@ -1,0 +1,141 @@
+"""Pictures of one map or one gradient: the original program's, byte for byte, and overlays on photos.
+
+Pictures are uint8 RGB arrays ``(H, W, 3)``; maps are float ``(h, w)``. Nothing here touches a model.
+"""
+
+import numpy as np
+
+from gradcam_jax.attribution.resize_matrices import corner_aligned_matrix, half_pixel_matrix
+from gradcam_jax.errors import InputError
+
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) in a photo's pixels: the part of the photo that a map covers."""
+
+_ROWS_AT_ONCE = 256
+_OPACITY = 0.75  # of an overlay where its map is highest
+
+
+def min_max(values: np.ndarray) -> np.ndarray:
+    """Shifts and scales a whole array to [0, 1], as the original's display rule; a constant becomes zeros."""
+    values = np.asarray(values, np.float32)
+    shifted = values - values.min()
+    largest = shifted.max()
+    return shifted / largest if largest > 0 else np.zeros_like(shifted)
+
+
+def to_bytes(values: np.ndarray) -> np.ndarray:
+    """Turns [0, 1] into bytes as the original does: clamped, times 255, truncated."""
+    return (np.clip(values, 0, 1) * np.float32(255)).astype(np.uint8)
+
+
+def heat_colors(values: np.ndarray) -> np.ndarray:
+    """Colours [0, 1] as the original does: blue, cyan, green, yellow, red, linear in between.
+
+    Args:
+        values: ``(h, w)`` in [0, 1].
+
+    Returns:
+        Float32 RGB in [0, 1], ``(h, w, 3)``. (This is neither matplotlib's nor Torch's "jet".)
+
+    Example:
+        >>> to_bytes(heat_colors(np.array([[0.0, 0.1, 0.25, 0.5, 0.75, 1.0]]))).tolist()
+        [[[0, 0, 255], [0, 102, 255], [0, 255, 255], [0, 255, 0], [255, 255, 0], [255, 0, 0]]]
+    """
+    v = np.asarray(values, np.float32) * 4
+    red, green, blue = v - 2, np.minimum(v, 4 - v), 2 - v
+    return np.clip(np.stack([red, green, blue], axis=-1), 0, 1)
+
+
+def heat_map(heatmap: np.ndarray) -> np.ndarray:
+    """Draws a map as the original's heat map: min-max normalised, coloured; a constant map is all blue.
+
+    Args:
+        heatmap: Rectified map, ``(H, W)``.
+    """
+    return to_bytes(heat_colors(min_max(heatmap)))
+
+
+def grey_map(heatmap: np.ndarray) -> np.ndarray:
+    """Draws a map in grey, min-max normalised (the original's ``-save_as_heatmap 0``); returns ``(H, W)``."""
+    return to_bytes(min_max(heatmap))
+
+
+def gradient_picture(gradient: np.ndarray) -> np.ndarray:
+    """Draws guided backprop or Guided Grad-CAM as the original: min-max over all channels; zero is a mid grey.
+
+    Args:
+        gradient: Signed, RGB order, ``(H, W, 3)``.
+    """
+    return to_bytes(min_max(gradient))
+
+
+def centred_gradient_picture(gradient: np.ndarray) -> np.ndarray:
+    """Draws a signed gradient with zero always at mid grey and the 99.8th percentile at full contrast.
+
+    Args:
+        gradient: Signed, RGB order, ``(H, W, 3)``.
+    """
+    limit = float(np.percentile(np.abs(gradient), 99.8))
+    if limit > 0:
+        return to_bytes(0.5 + 0.5 * np.asarray(gradient, np.float32) / limit)
+    return np.full(np.shape(gradient), 127, np.uint8)
+
+
+def heatmap_of(cam: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Returns the part of a map that speaks for its target, at the network image's size.
+
+    Args:
+        cam: Signed map at the layer's resolution, ``(h, w)``.
+        size: ``(height, width)`` of the network's image, to resize to by the original's corner-aligned rule;
+            None leaves the layer's resolution.
+
+    Returns:
+        Float32, not negative, ``size`` or ``(h, w)``.
+
+    Example:
+        >>> heatmap_of(np.array([[-1.0, 2.0]]), (1, 3)).tolist()
+        [[0.0, 1.0, 2.0]]
+    """
+    positive = np.maximum(np.asarray(cam, np.float32), 0)
+    if size is None:
+        return positive
+    rows, columns = (
+        corner_aligned_matrix(length, wanted) for length, wanted in zip(positive.shape, size, strict=True)
+    )
+    return rows @ positive @ columns.T
+
+
+def overlay(photo: np.ndarray, heatmap: np.ndarray, box: Box | None = None) -> np.ndarray:
+    """Lays a map on the photo, at the photo's own size.
+
+    Where the map is 0 or negative the photo stays as it is; a map without a positive value leaves it untouched.
+
+    Args:
+        photo: uint8 RGB, ``(H, W, 3)``.
+        heatmap: Map of any scale, ``(h, w)``; it is rectified and divided by its maximum.
+        box: The part of the photo that the map covers; the whole photo if it is left out.
+
+    Returns:
+        uint8 RGB, ``(H, W, 3)``.
+
+    Raises:
+        InputError: If the photo is not uint8 RGB, or there is not one map.
+    """
+    picture, heat = np.array(photo), np.maximum(np.asarray(heatmap, np.float32), 0)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise InputError(f"Expected a uint8 RGB photo (H, W, 3), got {picture.dtype} {picture.shape} instead.")
+    if heat.ndim != 2:
+        raise InputError(f"Expected one map (h, w), got an array {heat.shape} instead.")
+    if not heat.max() > 0:
+        return picture
+    left, top, right, bottom = (round(edge) for edge in box or (0, 0, picture.shape[1], picture.shape[0]))
+    columns = half_pixel_matrix(heat.shape[1], max(right - left, 1))
+    rows = half_pixel_matrix(heat.shape[0], max(bottom - top, 1))
+    wide = (heat / heat.max()) @ columns.T
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        value = rows[start : start + _ROWS_AT_ONCE] @ wide
+        opacity = (_OPACITY * np.clip(value, 0, 1))[..., np.newaxis]
+        part = picture[top + start : top + start + len(value), left:right]
+        blend = (1 - opacity) * part + opacity * (255 * heat_colors(value))
+        picture[top + start : top + start + len(value), left:right] = np.round(blend).astype(np.uint8)
+    return picture

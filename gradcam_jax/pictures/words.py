@@ -1,0 +1,153 @@
+"""Pictures of words: a question in colours, a caption's words as tiles, an animation that walks through them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+from gradcam_jax.pictures.maps import Box, overlay
+from gradcam_jax.pictures.panels import FAINT, INK, PAPER, Strip
+
+_FOR, _AGAINST, _NEUTRAL = np.array([239, 68, 68]), np.array([59, 130, 246]), np.array([255, 255, 255])
+_MARKED = (190, 18, 60)
+_FONT_SIZE, _LINE = 20, 30
+_GAP, _MARGIN = 8, 14
+_TILES_A_STRIP = 4
+_FRAME_SIDE = 480  # pixels; the photo's longer side in the animation
+
+
+class WordMap(NamedTuple):
+    """One word of a caption with its map.
+
+    Attributes:
+        word: The word.
+        log_prob: Its log-probability after the words before it.
+        heatmap: Rectified map, ``(H, W)``.
+    """
+
+    word: str
+    log_prob: float
+    heatmap: np.ndarray
+
+
+def sentence(words: Sequence[str], importances: Sequence[float], *, caption: str = "") -> np.ndarray:
+    """Draws words on coloured ground: red for those that speak for the answer, blue for those against it.
+
+    Args:
+        words: The words.
+        importances: A number a word, signed; they are divided by the largest magnitude.
+        caption: A line under the words.
+
+    Returns:
+        uint8 RGB.
+
+    Example:
+        >>> sentence(["what", "animal", "?"], [0.5, 2.0, -0.1]).ndim
+        3
+    """
+    font = PIL.ImageFont.load_default(_FONT_SIZE)
+    boxes = [int(np.ceil(font.getlength(word))) + _GAP for word in words]
+    small = PIL.ImageFont.load_default(14)
+    width = max(sum(boxes) + _GAP * len(boxes), int(small.getlength(caption))) + 2 * _MARGIN
+    height = _MARGIN + int(1.7 * _FONT_SIZE) + (26 if caption else 0)
+    sheet = PIL.Image.new("RGB", (width, height), PAPER)
+    draw = PIL.ImageDraw.Draw(sheet)
+    largest = max((abs(importance) for importance in importances), default=0.0) or 1.0
+    x = _MARGIN
+    for word, importance, wide in zip(words, importances, boxes, strict=True):
+        corners = (x, _MARGIN, x + wide, _MARGIN + int(1.4 * _FONT_SIZE))
+        draw.rectangle(corners, fill=word_color(importance / largest))
+        draw.text((x + _GAP / 2, _MARGIN + 2), word, font=font, fill=INK)
+        x += wide + _GAP
+    draw.text((_MARGIN, height - 22), caption, font=small, fill=FAINT)
+    return np.asarray(sheet)
+
+
+def word_color(importance: float) -> tuple[int, int, int]:
+    """Returns a word's ground: white at 0, red at 1, blue at -1.
+
+    Example:
+        >>> word_color(1.0), word_color(0.0), word_color(-1.0)
+        ((239, 68, 68), (255, 255, 255), (59, 130, 246))
+    """
+    color = _FOR if importance > 0 else _AGAINST
+    red, green, blue = np.round(_NEUTRAL + abs(importance) * (color - _NEUTRAL)).astype(int).tolist()
+    return red, green, blue
+
+
+def word_strips(photo: np.ndarray, words: Sequence[WordMap], box: Box) -> list[Strip]:
+    """Returns strips of a panel: one overlay a word, under it its probability and how strong its map is.
+
+    Each map is scaled by its own maximum: colours compare places within a picture, not words. What compares words
+    is the strength, the map's maximum as a share of the strongest word's.
+
+    Args:
+        photo: uint8 RGB, ``(H, W, 3)``.
+        words: The caption's words in order.
+        box: The part of the photo that the maps cover.
+    """
+    strongest = max((float(word.heatmap.max()) for word in words), default=0.0)
+    tiles = [(_label(word, strongest), overlay(photo, word.heatmap, box)) for word in words]
+    starts = range(0, len(tiles), _TILES_A_STRIP)
+    titles = [
+        "Word by word. In brackets: probability after the words before; strength of the map (1: the strongest)"
+    ]
+    titles += [""] * (len(starts) - 1)
+    return [
+        Strip(title, tiles[start : start + _TILES_A_STRIP]) for start, title in zip(starts, titles, strict=False)
+    ]
+
+
+def word_frames(photo: np.ndarray, words: Sequence[WordMap], whole: np.ndarray, box: Box) -> list[np.ndarray]:
+    """Draws the frames of an animation: the whole caption's map, then each word's, the word marked in the text.
+
+    Args:
+        photo: uint8 RGB, ``(H, W, 3)``.
+        words: The caption's words in order.
+        whole: The whole caption's rectified map.
+        box: The part of the photo that the maps cover.
+
+    Returns:
+        uint8 RGB frames of one shape, ``1 + len(words)``.
+    """
+    factor = min(_FRAME_SIDE / max(photo.shape[:2]), 1.0)
+    size = max(round(photo.shape[1] * factor), 200), max(round(photo.shape[0] * factor), 1)
+    lines = _wrapped([word.word for word in words], size[0])
+    maps = [(None, whole), *((index, word.heatmap) for index, word in enumerate(words))]
+    return [_frame(overlay(photo, heatmap, box), size, lines, marked) for marked, heatmap in maps]
+
+
+def _label(word: WordMap, strongest: float) -> str:
+    highest = float(word.heatmap.max())
+    strength = f"strength {highest / strongest:.2f}" if highest > 0 else "nothing speaks for it"
+    return f"{word.word}  ({np.exp(word.log_prob):.0%}, {strength})"
+
+
+def _wrapped(words: Sequence[str], width: int) -> list[list[tuple[int, str]]]:
+    font = PIL.ImageFont.load_default(_FONT_SIZE)
+    lines: list[list[tuple[int, str]]] = [[]]
+    for index, word in enumerate(words):
+        line = " ".join([text for _, text in lines[-1]] + [word])
+        if lines[-1] and font.getlength(line) > width - 20:
+            lines.append([])
+        lines[-1].append((index, word))
+    return lines
+
+
+def _frame(
+    picture: np.ndarray, size: tuple[int, int], lines: list[list[tuple[int, str]]], marked: int | None
+) -> np.ndarray:
+    font = PIL.ImageFont.load_default(_FONT_SIZE)
+    sheet = PIL.Image.new("RGB", (size[0], size[1] + _LINE * len(lines) + 10), PAPER)
+    sheet.paste(PIL.Image.fromarray(picture).resize(size, PIL.Image.Resampling.LANCZOS))
+    draw = PIL.ImageDraw.Draw(sheet)
+    for row, line in enumerate(lines):
+        x = 10.0
+        for index, word in line:
+            color = _MARKED if marked is None or index == marked else FAINT
+            draw.text((x, size[1] + 6 + row * _LINE), word, font=font, fill=color)
+            x += font.getlength(word + " ")
+    return np.asarray(sheet)

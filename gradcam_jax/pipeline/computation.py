@@ -1,0 +1,99 @@
+"""What a run computes of each image, as one compiled function on the devices, and the store that it writes to."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gradcam_jax.engine.devices import DeviceFunction, choose_batch_size
+from gradcam_jax.engine.many_classes import with_summed_head
+from gradcam_jax.engine.prepared import prepared
+from gradcam_jax.errors import InputError
+from gradcam_jax.interception.tapped import Tapped
+from gradcam_jax.pipeline.store import RunStore
+from gradcam_jax.tasks.task import GRAD_CAM, Task, explain_photos
+
+_ANY_REQUEST = {"question": "What is this?"}  # its arrays have the shapes of every image's
+_MANY = 4  # classes of a photo, from which a head summed beforehand pays
+
+
+class Computation(NamedTuple):
+    """What is computed of each image, and how.
+
+    Attributes:
+        methods: Of :data:`gradcam_jax.tasks.METHODS`.
+        dtype: Type of the trunk, of :data:`gradcam_jax.engine.prepared.TRUNK_DTYPES`.
+    """
+
+    methods: tuple[str, ...] = (GRAD_CAM,)
+    dtype: str = "float32"
+
+
+DEFAULT_COMPUTATION = Computation()
+"""The maps, in float32."""
+
+
+def device_function(
+    task: Task, devices: Sequence[Any], computation: Computation = DEFAULT_COMPUTATION
+) -> DeviceFunction:
+    """Returns a task's function of ``(images, arrays)`` on some devices, its model made ready for many calls.
+
+    Args:
+        task: The task and the model.
+        devices: Where; a batch is a multiple of their number.
+        computation: What is computed.
+    """
+    return DeviceFunction(*_function_and_forward(task, computation), devices)
+
+
+def fitting_batch_size(task: Task, devices: Sequence[Any], computation: Computation = DEFAULT_COMPUTATION) -> int:
+    """Returns the largest batch that fits the devices' memory, over all of them.
+
+    Args:
+        task: The task and the model.
+        devices: Where.
+        computation: What is computed.
+    """
+    function, forward = _function_and_forward(task, computation)
+    dtype = np.uint8 if task.plan.preprocessing.in_bytes else np.float32
+    image = jax.ShapeDtypeStruct((task.size, task.size, 3), dtype)
+    return choose_batch_size(function, forward, devices, image, dict(task.encode(_ANY_REQUEST)))
+
+
+def open_store(
+    task: Task, folder: str | Path, computation: Computation = DEFAULT_COMPUTATION, **options: Any
+) -> RunStore:
+    """Returns the store of a task's run.
+
+    Args:
+        task: The task and the model.
+        folder: The run's folder.
+        computation: What is computed.
+        **options: Those of :class:`gradcam_jax.pipeline.store.RunStore`.
+    """
+    settings = {
+        "task": task.name,
+        "model": task.loaded.name,
+        "layer": task.layer,
+        "methods": computation.methods,
+        "dtype": computation.dtype,
+        "recipe": task.plan.preprocessing.name,
+        "input_size": task.size,
+        **task.settings,
+    }
+    return RunStore(folder, settings, **options)
+
+
+def _function_and_forward(task: Task, computation: Computation) -> tuple[Callable[..., Any], Tapped]:
+    arrays = task.encode(_ANY_REQUEST)
+    image = jax.ShapeDtypeStruct((task.size, task.size, 3), np.float32)
+    inputs = (arrays[name] for name in task.plan.inputs)
+    forward = prepared(task.forward, image, *inputs, trunk_dtype=computation.dtype)
+    if len(arrays.get("targets", ())) >= _MANY and computation == DEFAULT_COMPUTATION and not task.plan.inputs:
+        with contextlib.suppress(InputError):  # of a head that cannot be summed
+            forward = with_summed_head(forward, image)
+    return functools.partial(explain_photos, plan=task.plan, methods=computation.methods), forward

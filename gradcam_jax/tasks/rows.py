@@ -1,0 +1,59 @@
+"""What is said of an explained photo: a row a target, for terminals, JSON files and pictures alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Row(NamedTuple):
+    """One explained target of one photo.
+
+    Attributes:
+        name: What was explained, for people: ``"boxer"``, an answer, a caption, a word of it.
+        file_name: What the files of its pictures carry: ``"243"``, ``"dog"``.
+        title: The line over its pictures.
+        score: The target's score: a logit, or a sum of log-probabilities.
+        cam: Signed map at the layer's resolution, ``(h, w)`` float32, not normalised.
+        fields: What else is known of it, as plain JSON values.
+        guided_backprop: Guided gradient at the pixels, ``(H, W, 3)`` RGB, or None if it was not computed.
+        guided_grad_cam: Its product with the map, ``(H, W, 3)`` RGB, or None.
+        tokens: The question's words with what each has to do with this target, signed; empty without a question.
+    """
+
+    name: str
+    file_name: str
+    title: str
+    score: float
+    cam: np.ndarray
+    fields: Mapping[str, Any] = {}
+    guided_backprop: np.ndarray | None = None
+    guided_grad_cam: np.ndarray | None = None
+    tokens: Sequence[tuple[str, float]] = ()
+
+    @property
+    def all_negative(self) -> bool:
+        """Whether no position speaks for the target: its picture is blank."""
+        return not self.cam.max() > 0
+
+
+class Description(NamedTuple):
+    """Everything that is said of one photo.
+
+    Attributes:
+        heading: The line over all its pictures: ``"Why boxer?"``, the question, the caption asked about.
+        prediction: What the model itself says, for people.
+        rows: The explained targets, in the order asked for.
+        words: A caption's words in order, each with its own map; empty for other tasks.
+        phrases: Phrases of the caption that were asked for, each with its own map.
+        lines: What a terminal shows, in order.
+        fields: What else is known of the photo, as plain JSON values.
+    """
+
+    heading: str
+    prediction: str
+    rows: Sequence[Row]
+    words: Sequence[Row] = ()
+    phrases: Sequence[Row] = ()
+    lines: Sequence[str] = ()
+    fields: Mapping[str, Any] = {}

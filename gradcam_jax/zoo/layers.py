@@ -1,0 +1,66 @@
+"""A model's layers that can be mapped, by name or by number."""
+
+import jax
+
+from gradcam_jax.errors import InputError, nearest
+from gradcam_jax.interception.linen import tapped
+from gradcam_jax.interception.names import require_layers
+from gradcam_jax.interception.tapped import layer_shapes
+from gradcam_jax.zoo.building import example_inputs
+from gradcam_jax.zoo.loading import Loaded
+
+
+def spatial_layers(loaded: Loaded, size: int | None = None) -> dict[str, tuple[int, int, int]]:
+    """Lists the layers that can be mapped, in the order of their calls, with their shapes ``(h, w, k)``.
+
+    Args:
+        loaded: The model; of one that has a CNN, the CNN's layers are listed.
+        size: Side of the image, in pixels; None: the entry's.
+    """
+    return {name: (s[0], s[1], s[2]) for name, s in _shapes(loaded, size).items() if _is_spatial(loaded, name, s)}
+
+
+def find_layer(loaded: Loaded, name: str, size: int | None = None) -> str:
+    """Returns a layer that can be mapped, by its name or by its 1-based number as in the original program.
+
+    Args:
+        loaded: The model.
+        name: ``"relu5_3"``, of a model that has a CNN also ``"cnn/relu5_3"``; or ``"30"``, the 30th of
+            :func:`spatial_layers`, which is ``relu5_3`` in VGG-16. Empty: the model's own.
+        size: Side of the image, in pixels; None: the entry's.
+
+    Raises:
+        LayerError: If there is no such layer; the nearest are listed.
+        InputError: If the layer has no spatial extent, or there is no layer of that number.
+    """
+    shapes = _shapes(loaded, size)
+    spatial = [layer for layer, shape in shapes.items() if _is_spatial(loaded, layer, shape)]
+    name = name or loaded.entry.layer
+    if name.isdigit():
+        if not 1 <= int(name) <= len(spatial):
+            raise InputError(f"Expected a layer number from 1 to {len(spatial)}, got {name} instead.")
+        return spatial[int(name) - 1]
+    in_cnn = _prefix(loaded) + name
+    layer = name if name in shapes and in_cnn not in shapes else in_cnn
+    require_layers([layer], list(shapes))
+    if layer not in spatial:
+        near = nearest(layer, spatial, 3) or spatial[-3:]
+        raise InputError(
+            f"Layer {layer!r} has no spatial extent (its shape is {shapes[layer]}), so it has no map. "
+            f"The last layers that have one: {', '.join(dict.fromkeys([*near, *spatial[-2:]]))}."
+        )
+    return layer
+
+
+def _shapes(loaded: Loaded, size: int | None) -> dict[str, tuple[int, ...]]:
+    variables = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), loaded.variables)
+    shapes = layer_shapes(tapped(loaded.model, variables), *example_inputs(loaded.entry, size))
+    return {name: leaf.shape for name, leaf in shapes.items()}
+
+
+def _is_spatial(loaded: Loaded, name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and name.startswith(_prefix(loaded))
+
+
+def _prefix(loaded: Loaded) -> str:
+    return "" if loaded.entry.task == "classification" else "cnn/"

@@ -1,0 +1,174 @@
+"""From a name or a checkpoint to a model with its weights, words and labels."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
+from gradcam_jax.errors import CheckpointError, InputError, lookup
+from gradcam_jax.formats.recognise import READERS, recognise_format
+from gradcam_jax.text.ilsvrc import imagenet_classes
+from gradcam_jax.text.vocabulary import Vocabulary
+from gradcam_jax.zoo.building import build_model, example_inputs, sizes_of
+from gradcam_jax.zoo.checkpoint import Card, read_checkpoint
+from gradcam_jax.zoo.entries import CAFFE, TORCH7, Entry
+from gradcam_jax.zoo.places import get_command, package_path, weights_path
+from gradcam_jax.zoo.table import DEFAULTS, MODELS, find
+
+_CNN = "params/cnn/"
+_STATISTICS = "statistics/"
+_OTHER_PROGRAMS = {".caffemodel": CAFFE, ".t7": TORCH7, ".pth": "pytorch"}
+_OTHER_TASK = {
+    "classification": "is no classifier",
+    "vqa": "answers no questions",
+    "captioning": "is no captioner",
+}
+
+
+class Loaded(NamedTuple):
+    """A model with its weights.
+
+    Attributes:
+        entry: What the zoo knows of it.
+        model: The Linen module.
+        variables: Its variables, float32 numpy arrays.
+        labels: Its classes or answers, by index; empty for a captioner. Classes of one name carry their numbers,
+            ``"crane (135)"``.
+        words: The words of its questions or captions, by index; empty for a classifier.
+        card: Its checkpoint's card, or None where a package carries the weights.
+        statistics: What its checkpoint holds beside the variables: ``"mean_features"``, the mean of the CNN's
+            features over the training photos.
+    """
+
+    entry: Entry
+    model: Any
+    variables: dict[str, Any]
+    labels: Vocabulary
+    words: Vocabulary
+    card: Card | None
+    statistics: Mapping[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.entry.name
+
+
+def load(name_or_path: str | os.PathLike[str] = "", *, task: str = "") -> Loaded:
+    """Reads a model.
+
+    Args:
+        name_or_path: A name of :data:`MODELS`, or a checkpoint of one. Empty: the task's default, that of
+            classification without a task.
+        task: The task that the model must be of; empty: any.
+
+    Raises:
+        InputError: If there is no such model, it is of another task, or its weights are not here; the message is
+            the command that gets them.
+        CheckpointError: If the weights do not fit the model.
+
+    Example:
+        >>> loaded = load("vqa_easy")
+        >>> loaded.labels.entries[:3], loaded.entry.layer
+        (('circle', 'green', 'red'), 'cnn/relu2_1')
+    """
+    name = os.fspath(name_or_path) or lookup(DEFAULTS, task or "classification", "task")
+    if name not in MODELS:
+        path = _checkpoint(name, task)
+        arrays, card = read_checkpoint(path)
+        try:
+            entry = find(card.model)
+        except InputError as error:
+            raise CheckpointError(f"{name!r} has a card that names no model of the zoo. {error}") from error
+        if task and entry.task != task:
+            raise CheckpointError(f"{name!r} holds {entry.name}, which {_other_task(task)}")
+        return _from_checkpoint(entry, arrays, card)
+    entry = MODELS[name]
+    if task and entry.task != task:
+        raise InputError(f"{name} {_other_task(task)}")
+    path = weights_path(entry)
+    if path is None:
+        raise InputError(f"The weights of {name} are not here. Get them with:  {get_command(entry)}")
+    if path == package_path(entry):
+        return _from_package(entry, path)
+    arrays, card = read_checkpoint(path)
+    if card.model != name:
+        raise CheckpointError(f"{str(path)!r} holds the weights of {card.model}, not of {name}.")
+    return _from_checkpoint(entry, arrays, card)
+
+
+def with_cnn(head: Mapping[str, Any], cnn_name: str) -> dict[str, Any]:
+    """Returns a model's variables: a head's parameters, on a classifier's without its last layer.
+
+    Args:
+        head: The head's parameters.
+        cnn_name: The classifier's name in the zoo.
+    """
+    cnn = load(cnn_name)
+    features = variable_shapes(cnn.entry.build(classes=None), *example_inputs(cnn.entry))["params"]
+    params = {name: leaf for name, leaf in cnn.variables["params"].items() if name in features}
+    others = {name: {"cnn": leaves} for name, leaves in cnn.variables.items() if name != "params"}
+    return {"params": {**head, "cnn": params}, **others}
+
+
+def _checkpoint(name: str, task: str) -> Path:
+    """Returns the file of this name, unless it is another program's or there is none."""
+    known = {key: entry for key, entry in MODELS.items() if task in ("", entry.task)}
+    format = _OTHER_PROGRAMS.get(Path(name).suffix)
+    commands = list(_conversions(name, format, known.values())) if format else []
+    if commands:
+        raise InputError(
+            f"{name!r} is another program's file ({format}). Convert it once:  "
+            f"python scripts/convert_checkpoint.py {'  or  '.join(commands)}"
+        )
+    if not os.path.isfile(name):
+        lookup(known, name, "model or file")
+    return Path(name)
+
+
+def _conversions(name: str, format: str, entries: Iterable[Entry]) -> Iterator[str]:
+    """Yields the arguments that convert a file, for each model that is made from one of its format."""
+    for entry in entries:
+        files = entry.originals.files if entry.originals is not None else ()
+        if any(format in formats for formats in files):
+            arguments = [name if format in formats else formats[0].upper() for formats in files]
+            yield f"--model {entry.name} {' '.join(arguments)}"
+
+
+def _other_task(task: str) -> str:
+    models = ", ".join(entry.name for entry in MODELS.values() if entry.task == task)
+    return f"{lookup(_OTHER_TASK, task, 'task')}. Models for {task}: {models}."
+
+
+def _from_package(entry: Entry, path: Path) -> Loaded:
+    assert entry.originals is not None, f"{entry.name} has a package and no table for its file"
+    model, rules, ignore = entry.build(), entry.originals.rules(), entry.originals.ignore
+    arrays, expected = READERS[recognise_format(path)](path), variable_shapes(model, *example_inputs(entry))
+    variables = convert(arrays, rules, expected, ignore=ignore)
+    return Loaded(entry, model, variables, _labels(entry, ()), Vocabulary(()), None, {})
+
+
+def _from_checkpoint(entry: Entry, arrays: Mapping[str, np.ndarray], card: Card) -> Loaded:
+    statistics = {key.removeprefix(_STATISTICS): arrays[key] for key in arrays if key.startswith(_STATISTICS)}
+    arrays = {key: array for key, array in arrays.items() if not key.startswith(_STATISTICS)}
+    model = build_model(entry, card.labels, card.words, **sizes_of(entry, arrays))
+    expected = variable_shapes(model, *example_inputs(entry))
+    if entry.cnn is None or any(key.startswith(_CNN) for key in arrays):
+        variables = convert(arrays, unchanged(expected), expected)
+    else:
+        head = {"params": {name: leaf for name, leaf in expected["params"].items() if name != "cnn"}}
+        variables = with_cnn(convert(arrays, unchanged(head), head)["params"], entry.cnn)
+    return Loaded(entry, model, variables, _labels(entry, card.labels), Vocabulary(card.words), card, statistics)
+
+
+def _labels(entry: Entry, labels: Sequence[str]) -> Vocabulary:
+    if entry.task == "classification" and not labels:
+        labels = [class_.name for class_ in imagenet_classes()]
+    counts = Counter(labels)
+    return Vocabulary(
+        label if counts[label] == 1 else f"{label} ({number})" for number, label in enumerate(labels, 1)
+    )
