@@ -7,6 +7,10 @@ from .engine.spec import all_classes as all_classes
 from .engine.spec import class_score as class_score
 from .engine.spec import top_k as top_k
 
+# Scores of the other tasks: an answer's, and a span of a caption's words.
+from .tasks.captioning import span_score as span_score
+from .tasks.vqa import answer_score as answer_score
+
 # Ways into a model.
 from .interception.functions import tapped_functions as tapped_functions
 from .interception.linen import tapped as tapped
@@ -47,3 +51,5 @@ from . import pipeline as pipeline
 from . import tasks as tasks
 from . import text as text
 from . import zoo as zoo
+
+__version__: str

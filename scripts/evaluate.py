@@ -15,34 +15,35 @@
 What was measured goes to evaluation.json in --out_path.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import tqdm
 from absl import app, flags, logging
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.evaluators import program
+from gradcam_jax.experiments.evaluators.program import EASY_VQA, Options, run
+from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.zoo import DEFAULTS
 
-_TASK = flags.DEFINE_enum("task", "classification", list(DEFAULTS), "What the model does.")
-_MODEL = flags.DEFINE_string("model", "", "The model. Default: the task's own.")
-_DATA = flags.DEFINE_string("data", "", "The folder with the data.")
-_DATASET = flags.DEFINE_enum("dataset", "", ["", program.EASY_VQA], "VQA: a data set that comes as a package.")
-_QUESTIONS = flags.DEFINE_list("questions", [], "VQA: official files of questions.")
-_ANNOTATIONS = flags.DEFINE_list("annotations", [], "VQA: what people answered, a file for each of --questions.")
-_IMAGES = flags.DEFINE_list("images", [], "VQA: COCO's photos, a folder for each of --questions.")
-_RECIPE = flags.DEFINE_string(
-    "recipe", "", "The preprocessing. Default: that of the model's published evaluation."
-)
-_BEAM = flags.DEFINE_integer("beam_size", program.Options.beam_size, "Captioning: beams kept while it writes.")
-_WORK = flags.DEFINE_string(
+flags.DEFINE_enum("task", Options.task, list(DEFAULTS), "What the model does.")
+flags.DEFINE_string("model", "", "The model. Default: the task's own.")
+flags.DEFINE_string("data", "", "The folder with the data.")
+flags.DEFINE_enum("dataset", "", ["", EASY_VQA], "VQA: a data set that comes as a package.")
+flags.DEFINE_list("questions", [], "VQA: official files of questions.")
+flags.DEFINE_list("annotations", [], "VQA: what people answered, a file for each of --questions.")
+flags.DEFINE_list("images", [], "VQA: COCO's photos, a folder for each of --questions.")
+flags.DEFINE_string("recipe", "", "The preprocessing. Default: that of the model's published evaluation.")
+flags.DEFINE_integer("beam_size", Options.beam_size, "Captioning: beams kept while captions are generated.")
+flags.DEFINE_string(
     "work",
     "",
     "Captioning, and VQA on official files: the folder for cached features; a training run's spares time. "
     "Default: where training puts it.",
 )
-_OUT = flags.DEFINE_string("out_path", "output", "The folder for evaluation.json.")
+flags.DEFINE_string("out_path", Options.out_path, "The folder for evaluation.json.")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -50,24 +51,24 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"Expected flags only, got {' '.join(arguments[1:])!r}. See --help.")
     logging.set_verbosity(logging.WARNING)
-    options = program.Options(
-        task=_TASK.value,
-        model=_MODEL.value,
-        data=_DATA.value,
-        dataset=_DATASET.value,
-        questions=_QUESTIONS.value,
-        annotations=_ANNOTATIONS.value,
-        images=_IMAGES.value,
-        recipe=_RECIPE.value,
-        beam_size=_BEAM.value,
-        work=_WORK.value,
-        out_path=_OUT.value,
-    )
+    values: dict[str, Any] = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(Options)}
     try:
         with tqdm.tqdm(disable=None) as bar:
-            program.run(options, tqdm.tqdm.write, shown_on(bar))
+            run(Options(**values), bar.write, shown_on(bar))
     except InputError as error:
         sys.exit(f"evaluate.py: {error}")
+
+
+def shown_on(bar: tqdm.tqdm) -> Progress:
+    """Returns a progress report that moves a bar, which starts anew when something else begins."""
+
+    def show(name: str, done: int, total: int) -> None:
+        bar.set_description(name, refresh=False)
+        if bar.total != total or done < bar.n:
+            bar.reset(total)
+        bar.update(done - bar.n)
+
+    return show
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
-"""The README's Python runs as it stands, and the files it names are there."""
+"""The Python of README and docs runs as it stands, and the files that they name are there."""
 
 import re
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
+from gradcam_jax.images import sample_photo
 from tests.pipeline.small_job import run_small, write_photos
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANY_IMAGES = (ROOT / "docs" / "many_images.md").read_text(encoding="utf-8")
 
 
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def blocks(text):
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 def run_block(code):
@@ -20,19 +25,38 @@ def run_block(code):
     return names
 
 
-def test_the_ten_lines_run():
-    assert run_block(BLOCKS[0])["maps"].shape == (2, 2, 7, 7)
+def test_the_first_lines_run():
+    assert run_block(blocks(README)[0])["maps"].shape == (2, 2, 7, 7)
 
 
-def test_a_run_is_read_back(tmp_path, monkeypatch):
+def test_three_statements_from_a_photo_to_an_overlay(tmp_path, monkeypatch):
+    photo = sample_photo()
+    PIL.Image.fromarray(photo).save(tmp_path / "cat_dog.jpg")
+    monkeypatch.chdir(tmp_path)
+    code = blocks(README)[1]
+    run_block(code)
+    statements = [line for line in code.splitlines() if line and not line.startswith("import")]
+    assert len(statements) == 3
+    with PIL.Image.open("boxer.png") as overlay:
+        assert overlay.size == (photo.shape[1], photo.shape[0])
+        assert (np.asarray(overlay) != photo).any()
+
+
+@pytest.mark.parametrize("code", [blocks(README)[2], *blocks(MANY_IMAGES)], ids=["README", "many_images"])
+def test_a_run_is_read_back(code, tmp_path, monkeypatch):
     write_photos(tmp_path / "photos" / "dogs", 1)
     (tmp_path / "photos" / "dogs" / "0000.png").rename(tmp_path / "photos" / "dogs" / "boxer.jpg")
     run_small(tmp_path / "photos", tmp_path / "run")
     monkeypatch.chdir(tmp_path)
-    assert run_block(BLOCKS[1])["record"].arrays["cam"].shape == (1, 16, 16)
-    assert len(BLOCKS) == 2
+    assert run_block(code)["record"].arrays["cam"].shape == (1, 16, 16)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:scripts|docs)/[\w.]+\.\w+", README))))
+def test_every_block_is_run():
+    assert [len(blocks(text)) for text in (README, MANY_IMAGES)] == [3, 1]
+    others = [path for path in ROOT.glob("docs/**/*.md") if path.name != "many_images.md"]
+    assert not any(blocks(path.read_text(encoding="utf-8")) for path in others)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:scripts|docs)/[\w.]+\.\w+", README + MANY_IMAGES))))
 def test_the_files_named_exist(path):
     assert (ROOT / path).is_file()

@@ -18,7 +18,7 @@ _BATCH = 256
 def compare(folder: str | Path, reference: str | Path) -> dict[str, Any]:
     """Compares the maps of every image that two runs explained.
 
-    Only maps of the same target are compared; images of which the runs predict something different count as changed.
+    Only maps of the same target are compared; images of which the runs predict something else count as changed.
 
     Args:
         folder: A run's folder.

@@ -17,7 +17,11 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
     Args:
         options: Task, model and size are looked at.
         say: Takes each line.
+
+    Raises:
+        InputError: If there is no such model, or a flag has no meaning for the task.
     """
+    options.check()
     name = options.model or DEFAULTS[options.task]
     if options.task == "classification" and name in MODELS:
         entry = find(name)

@@ -22,8 +22,10 @@ and caption_words_TEXT.gif walks through its words. With --images the results ar
 manifest.jsonl, one line an image.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from absl import app, flags, logging
@@ -31,86 +33,33 @@ from absl import app, flags, logging
 from gradcam_jax.app.layers import list_layers
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
-from gradcam_jax.app.options import QUESTION, SAVE, Options
+from gradcam_jax.app.options import Options, require_meaning
 from gradcam_jax.app.start import join_processes, use_compilation_cache
-from gradcam_jax.engine.prepared import TRUNK_DTYPES
 from gradcam_jax.errors import InputError
-from gradcam_jax.images import PREPROCESSINGS
-from gradcam_jax.tasks.task import METHODS
-from gradcam_jax.zoo import DEFAULTS, MODELS
 
-_DEFAULT = Options()
+_FLAGS = flags.FLAGS
+_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_bool}
+_AUTO = "auto"
 
-flags.DEFINE_enum("task", _DEFAULT.task, list(DEFAULTS), "What the model does.")
-flags.DEFINE_string(
-    "model", "", f"The model: a checkpoint, or {', '.join(MODELS)}. Default: the task's own.", short_name=None
-)
+
+def _scopes(field: dataclasses.Field) -> list[str]:
+    """Returns what an option is for, where it is not for everything."""
+    return [scope for scope in (", ".join(field.metadata["tasks"]), field.metadata["photos"]) if scope]
+
+
+for _field in dataclasses.fields(Options):
+    _default: Any = _field.default
+    _help = "".join(f"{scope}: " for scope in _scopes(_field)) + _field.metadata["help"]
+    if _field.name == "batch_size":
+        flags.DEFINE_string("batch_size", _AUTO, _help)
+    elif _field.name == "save_as_heatmap":
+        flags.DEFINE_integer("save_as_heatmap", 1, _help)
+    elif _field.metadata["values"]:
+        flags.DEFINE_enum(_field.name, _default, list(_field.metadata["values"]), _help)
+    else:
+        _DEFINE[type(_default)](_field.name, _default, _help)
 flags.DEFINE_alias("model_path", "model")
-flags.DEFINE_string("input_image_path", "", "One photo. Default: the sample photo.")
-flags.DEFINE_string(
-    "images",
-    "",
-    "Many photos: a folder, a glob, a list (.txt; .jsonl or .csv with path and, if wanted, id, label, question, "
-    "answer, caption), or tfds:NAME/SPLIT.",
-)
-flags.DEFINE_string(
-    "label",
-    "",
-    "Classes to explain, comma-separated: 1-based numbers (243 = boxer), names or WordNet ids; -1 stands for the "
-    "predicted ones. Default: -1; on the sample photo its two classes.",
-)
-flags.DEFINE_string("question", "", f"VQA: the question. Default: {QUESTION}")
-flags.DEFINE_string(
-    "answer",
-    "",
-    "VQA: answers to explain, comma-separated; -1 stands for the predicted ones. Default: -1.",
-)
-flags.DEFINE_string("caption", "", "Captioning: the caption to explain. Default: the generated one.")
-flags.DEFINE_string("phrases", "", "Captioning, one photo: phrases of the caption to explain, comma-separated.")
-flags.DEFINE_integer("top_k", _DEFAULT.top_k, "How many of the highest predictions -1 stands for.")
-flags.DEFINE_integer(
-    "max_targets", 0, "Many photos: targets a photo, at most. Default: as many as the flags ask for."
-)
-flags.DEFINE_bool("counterfactual", False, "Map what would have to go for the model to be surer.")
-flags.DEFINE_bool("keep_case", False, "Captioning: leave the caption's capitals, as the original program does.")
-flags.DEFINE_integer(
-    "beam_size",
-    _DEFAULT.beam_size,
-    "Captioning: beams kept while generating; 1 is the original program's greedy choice.",
-)
-flags.DEFINE_float(
-    "length_exponent",
-    _DEFAULT.length_exponent,
-    "Captioning: generated captions are ranked by log p / length^this; 0 is neuraltalk2's rule.",
-)
-flags.DEFINE_string(
-    "layer_name",
-    "",
-    "The layer to map, by name or 1-based number. Default: the model's last convolution's output.",
-)
 flags.DEFINE_alias("layer", "layer_name")
-flags.DEFINE_integer("input_sz", 0, "Side of the network's image, in pixels. Default: the model's own.")
-flags.DEFINE_string("recipe", "", f"The preprocessing: {', '.join(PREPROCESSINGS)}. Default: the model's own.")
-flags.DEFINE_string(
-    "methods",
-    "",
-    f"What is computed, comma-separated, of {', '.join(METHODS)}. Default: everything of one photo, maps of many.",
-)
-flags.DEFINE_enum(
-    "dtype", _DEFAULT.dtype, list(TRUNK_DTYPES), "Type of the trunk; head, gradients and maps are float32."
-)
-flags.DEFINE_string("out_path", _DEFAULT.out_path, "The folder for the pictures and numbers.")
-flags.DEFINE_string("output_image_name", "", "One photo: what file names carry. Default: the target's own.")
-flags.DEFINE_integer("save_as_heatmap", 1, "One photo: 1 saves the map in colour, other values in grey.")
-flags.DEFINE_enum("save", _DEFAULT.save, list(SAVE), "Many photos: what is drawn besides the raw maps.")
-flags.DEFINE_string("batch_size", "auto", "Many photos: how many at once; auto: what fits.")
-flags.DEFINE_integer("workers", 0, "Many photos: threads that decode. Default: one a core, on CPUs half as many.")
-flags.DEFINE_bool(
-    "scaled_decoding", False, "Many photos: decode large JPEGs at 1/2, 1/4 or 1/8 of their size; faster."
-)
-flags.DEFINE_bool("retry_failed", False, "Many photos: try those that failed again.")
-flags.DEFINE_integer("num_processes", 1, "Many photos: how many processes share them.")
-flags.DEFINE_integer("process_id", 0, "Many photos: number of this process, from 0.")
 flags.DEFINE_string("coordinator", "", "Many photos: host:port of process 0, for a TPU pod.")
 flags.DEFINE_bool("cluster", False, "Many photos: take the three above from the cluster's environment.")
 flags.DEFINE_bool("list_layers", False, "Print the model's layers with their shapes and numbers, and stop.")
@@ -118,9 +67,6 @@ flags.DEFINE_string("platform", "", "Where to compute: cpu, cuda or tpu. Default
 flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
 flags.DEFINE_string("proto_file", "", "The original's: the CNN is part of a converted checkpoint.")
 flags.DEFINE_string("model_file", "", "The original's: the CNN is part of a converted checkpoint.")
-
-_OWN = ("batch_size", "save_as_heatmap")  # whose flags are of another type than the option
-_FLAGS = flags.FLAGS
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -158,24 +104,22 @@ def _options() -> Options:
             "python scripts/convert_checkpoint.py --model vqa_vgg19 CAFFEMODEL lstm.t7 data_prepro.json, then "
             "--model vqa_vgg19."
         )
-    batch_size = _FLAGS.batch_size
-    if batch_size != "auto" and not (batch_size.isdigit() and int(batch_size)):
-        raise InputError(f"Expected --batch_size auto or a number from 1, got {batch_size!r} instead.")
-    named = {name: _FLAGS[name].value for name in vars(_DEFAULT) if name not in _OWN}
-    own = {
-        "batch_size": 0 if batch_size == "auto" else int(batch_size),
-        "save_as_heatmap": _FLAGS.save_as_heatmap == 1,
-    }
-    options = Options(**named | own)
+    values: dict[str, Any] = {field.name: _FLAGS[field.name].value for field in dataclasses.fields(Options)}
+    size = values["batch_size"]
+    if size != _AUTO and not (size.isdigit() and int(size)):
+        raise InputError(f"Expected --batch_size auto or a number from 1, got {size!r} instead.")
+    values["batch_size"] = 0 if size == _AUTO else int(size)
+    values["save_as_heatmap"] = values["save_as_heatmap"] == 1
+    options = Options(**values)
+    for name in ("coordinator", "cluster"):
+        if _FLAGS[name].value:
+            require_meaning(name, (), "many photos", options)
     if not options.images:
-        for name in ("coordinator", "cluster"):
-            if _FLAGS[name].value:
-                raise InputError(f"--{name} is for many photos (--images), not for one.")
         return options
     place = join_processes(
         options.num_processes, options.process_id, _FLAGS.coordinator, from_cluster=_FLAGS.cluster
     )
-    return Options(**named | own | {"process_id": place.process, "num_processes": place.processes})
+    return dataclasses.replace(options, process_id=place.process, num_processes=place.processes)
 
 
 def _choose_platform(name: str) -> None:

@@ -80,7 +80,8 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     for line in summary(progress, workers):
         say(line)
     say(f"results: {folder / 'manifest*.jsonl'}; gradcam_jax.pipeline.open_run({str(folder)!r}) reads them")
-    if not progress.explained + progress.failed + progress.skipped:
+    # Of several processes one may have no image, where there are few.
+    if options.num_processes == 1 and not progress.explained + progress.failed + progress.skipped:
         raise InputError(f"There is no image in {options.images!r}.")
     if stop.is_set():
         say("interrupted; the same command goes on from here")

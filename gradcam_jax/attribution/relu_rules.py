@@ -104,16 +104,3 @@ def deconvolved(activation: Activation) -> Activation:
 
     ruled.defvjp(lambda x: (activation(x), None), backward)
     return ruled
-
-
-guided_relu = guided(jax.nn.relu)
-"""ReLU with the guided rule."""
-
-deconv_relu = deconvolved(jax.nn.relu)
-"""ReLU with the deconvnet's rule."""
-
-guided_relu6 = guided(relu6)
-"""ReLU6 with the guided rule: units clipped at 6 pass nothing, as units clipped at 0."""
-
-deconv_relu6 = deconvolved(relu6)
-"""ReLU6 with the deconvnet's rule."""

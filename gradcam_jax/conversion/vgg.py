@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradcam_jax.conversion.rules import Rule, convolution, dense, dense_after_flatten, weight_and_bias
+from gradcam_jax.conversion.rules import Rule, Transform, convolution, dense, dense_after_flatten, weight_and_bias
 
 VGG16 = (2, 2, 3, 3, 3)
 """Convolutions of each block of VGG-16."""
@@ -21,11 +21,7 @@ def vgg_from_caffe(convolutions: Sequence[int]) -> list[Rule]:
     Args:
         convolutions: Number of convolutions of each block.
     """
-    rules = []
-    for name, _ in _numbered(convolutions):
-        rules += weight_and_bias(f"{name}/", name, convolution)
-    rules += weight_and_bias("fc6/", "fc6", _fc6)
-    return [*rules, *weight_and_bias("fc7/", "fc7", dense), *weight_and_bias("fc8/", "fc8", dense)]
+    return _table(convolutions, [f"{name}/" for name, _ in _numbered(convolutions)], ["fc6/", "fc7/", "fc8/"])
 
 
 def vgg_from_torchvision(convolutions: Sequence[int]) -> list[Rule]:
@@ -34,12 +30,8 @@ def vgg_from_torchvision(convolutions: Sequence[int]) -> list[Rule]:
     Args:
         convolutions: Number of convolutions of each block.
     """
-    rules = []
-    for name, index in _numbered(convolutions):
-        rules += weight_and_bias(f"features.{index}.", name, convolution)
-    rules += weight_and_bias("classifier.0.", "fc6", _fc6)
-    rules += weight_and_bias("classifier.3.", "fc7", dense)
-    return [*rules, *weight_and_bias("classifier.6.", "fc8", dense)]
+    features = [f"features.{index}." for _, index in _numbered(convolutions)]
+    return _table(convolutions, features, [f"classifier.{index}." for index in (0, 3, 6)])
 
 
 def vgg_features_from_torch7(convolutions: Sequence[int]) -> list[Rule]:
@@ -50,11 +42,22 @@ def vgg_features_from_torch7(convolutions: Sequence[int]) -> list[Rule]:
     Args:
         convolutions: Number of convolutions of each block.
     """
-    rules = []
-    for name, index in _numbered(convolutions):
-        rules += weight_and_bias(f"{index + 1}/", name, _unfolded_convolution)
     fc6 = sum(2 * count + 1 for count in convolutions) + 2
-    return [*rules, *weight_and_bias(f"{fc6}/", "fc6", _fc6), *weight_and_bias(f"{fc6 + 3}/", "fc7", dense)]
+    features = [f"{index + 1}/" for _, index in _numbered(convolutions)]
+    return _table(convolutions, features, [f"{fc6}/", f"{fc6 + 3}/"], _unfolded_convolution)
+
+
+def _table(
+    convolutions: Sequence[int],
+    features: Sequence[str],
+    classifier: Sequence[str],
+    kernel: Transform = convolution,
+) -> list[Rule]:
+    """Returns the rules of the convolutions' sources, then those of the fully connected layers' from ``fc6``."""
+    layers = [(name, kernel) for name, _ in _numbered(convolutions)]
+    layers += [("fc6", _fc6), ("fc7", dense), ("fc8", dense)][: len(classifier)]
+    sources = zip([*features, *classifier], layers, strict=True)
+    return [rule for source, layer in sources for rule in weight_and_bias(source, *layer)]
 
 
 def _numbered(convolutions: Sequence[int]) -> list[tuple[str, int]]:

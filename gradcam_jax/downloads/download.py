@@ -7,6 +7,7 @@ It uses the standard library: the rest of the project needs no HTTP client, and 
 resumes a transfer by itself.
 """
 
+import functools
 import hashlib
 import os
 import time
@@ -63,6 +64,14 @@ def download(
         progress(_length(part), source.size)
         sleep(_LOCK_POLL_SECONDS)
 
+    request = functools.partial(
+        transfer,
+        part=part,
+        size=source.size,
+        mixing_is_noticed=source.digest is not None,
+        timeout=timeout,
+        progress=progress,
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder / f".{source.file_name}.lock", wait):
@@ -70,7 +79,7 @@ def download(
                 verify(file, source)
                 progress(_length(file), _length(file))
             else:
-                _fetch(source, part, progress=progress, attempts=attempts, timeout=timeout, sleep=sleep)
+                _fetch(source, part, request, attempts, sleep)
                 os.replace(part, file)
                 discard(part)
     except OSError as error:
@@ -100,19 +109,13 @@ def verify(file: str | Path, source: Source) -> None:
 
 
 def _fetch(
-    source: Source,
-    part: Path,
-    *,
-    progress: Progress,
-    attempts: int,
-    timeout: float,
-    sleep: Callable[[float], object],
+    source: Source, part: Path, request: Callable[[str], None], attempts: int, sleep: Callable[[float], object]
 ) -> None:
     """Downloads the whole, checked file to ``part``."""
     failures = []
     for address in source.addresses:
         try:
-            _gather(source, address, part, progress=progress, attempts=attempts, timeout=timeout, sleep=sleep)
+            _request_until_whole(address, part, request, attempts, sleep)
         except AddressError as error:
             failures.append(f"{address}\n    {error}")
             continue
@@ -130,28 +133,14 @@ def _fetch(
     )
 
 
-def _gather(
-    source: Source,
-    address: str,
-    part: Path,
-    *,
-    progress: Progress,
-    attempts: int,
-    timeout: float,
-    sleep: Callable[[float], object],
+def _request_until_whole(
+    address: str, part: Path, request: Callable[[str], None], attempts: int, sleep: Callable[[float], object]
 ) -> None:
     """Makes requests until ``part`` is whole; raises :class:`AddressError` when this address is given up."""
     failed_in_a_row, furthest = 0, _length(part)
     while True:
         try:
-            transfer(
-                address,
-                part,
-                size=source.size,
-                mixing_is_noticed=source.digest is not None,
-                timeout=timeout,
-                progress=progress,
-            )
+            request(address)
             return
         except TransientError as error:
             # Measured against the furthest point, not the last: a server that cannot resume and always

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 
 def over_examples(function: Callable[..., Any], *arrays: Any) -> Any:
@@ -30,4 +31,26 @@ def over_examples(function: Callable[..., Any], *arrays: Any) -> Any:
     def loop(*arrays: Any) -> Any:
         return jax.lax.map(lambda example: function(*example), arrays)
 
+    if _is_one(arrays):
+        return batched(function, *arrays)
     return jax.lax.platform_dependent(*arrays, cpu=loop, default=jax.vmap(function))
+
+
+def batched(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Applies a function of one example to a batch by ``jax.vmap``; to a batch of one as it is, which traces faster.
+
+    Args:
+        function: Takes one example's arrays.
+        *arrays: Arrays or trees with a leading axis n.
+
+    Returns:
+        What the function returns, with a leading axis n.
+    """
+    if not _is_one(arrays):
+        return jax.vmap(function)(*arrays)
+    result = function(*jax.tree.map(lambda leaf: leaf[0], arrays))
+    return jax.tree.map(lambda leaf: leaf[jnp.newaxis], result)
+
+
+def _is_one(arrays: Any) -> bool:
+    return jax.tree.leaves(arrays)[0].shape[0] == 1

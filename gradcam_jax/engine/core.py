@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.attribution.gradients import score_and_cotangent
-from gradcam_jax.engine.batches import over_examples
-from gradcam_jax.engine.dependence import depends_on
+from gradcam_jax.engine.batches import batched, over_examples
+from gradcam_jax.engine.dependence import Traced
 from gradcam_jax.engine.many_classes import can_be_summed, explain_classes
-from gradcam_jax.engine.spec import Spec
+from gradcam_jax.engine.spec import MapMethod, Spec
+from gradcam_jax.errors import LayerError
 from gradcam_jax.interception.tapped import Tapped, layer_shapes
 
 
@@ -110,13 +111,19 @@ def _maps(
             score, cotangent = score_and_cotangent(lambda outputs: spec.score(outputs, target), outputs)
             at_layer, at_others = head_vjp(cotangent)
             gradients = {**at_others, layer: at_layer}
-            maps = {name: method(tapped[at], gradients[at], rectify=False) for name, at, method in spec.maps}
-            return score, maps
+            return score, {name: _map_at(at, method, tapped[at], gradients[at]) for name, at, method in spec.maps}
 
         scores, maps = jax.vmap(explain_target)(chosen)
         return outputs, scores, chosen, maps
 
-    return jax.vmap(explain_example)(activations, images, targets, *inputs)
+    return batched(explain_example, activations, images, targets, *inputs)
+
+
+def _map_at(layer: str, method: MapMethod, activation: jax.Array, gradient: jax.Array) -> jax.Array:
+    try:
+        return method(activation, gradient, rectify=False)
+    except ValueError as error:
+        raise LayerError(f"Layer {layer!r} cannot be mapped. {error}") from error
 
 
 def _guided_gradients(
@@ -142,12 +149,14 @@ def _guided_gradients(
     def scores_of_whole(image: jax.Array, targets: Any, *inputs: Any) -> jax.Array:
         return scores_of(whole({}, image, *inputs)[0], targets)
 
-    if depends_on(scores_of_head, 1, *_of_one((activations, images, targets, *inputs))):
+    traced = Traced(scores_of_head, *_of_one((activations, images, targets, *inputs)))
+    if traced.depends_on(1):
         # What passes the layer by meets what went through it again below, and guided rectifiers gate their sum.
         return over_examples(jax.jacrev(scores_of_whole), images, targets, *inputs)
-    gradients = jax.vmap(jax.jacrev(scores_of_head))(activations, images, targets, *inputs)
-    pixels = over_examples(lambda gradient: trunk_vjp(gradient)[0], jnp.moveaxis(gradients, 1, 0))
-    return jnp.moveaxis(pixels, 0, 1)
+    gradients = jnp.moveaxis(batched(jax.jacrev(traced), activations, images, targets, *inputs), 1, 0)
+    # One photo's targets pass the trunk together; a batch's one after the other, since memory holds one pass.
+    over_targets = jax.vmap if images.shape[0] == 1 else _in_turn
+    return jnp.moveaxis(over_targets(lambda gradient: trunk_vjp(gradient)[0])(gradients), 0, 1)
 
 
 def _run_trunk(trunk: Tapped, layer: str, inputs: tuple[Any, ...], images: jax.Array) -> jax.Array:
@@ -164,11 +173,20 @@ def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) ->
     if len(forward.layers) == 1:
         return forward.layers[0]
     order = list(layer_shapes(forward, *_of_one((images, *inputs))))
-    return min(forward.layers, key=lambda name: order.index(name) if name in order else len(order))
+
+    def place(name: str) -> int:
+        name = name if name in order else name.removesuffix(":0")  # of a module that is called once
+        return order.index(name) if name in order else len(order)
+
+    return min(forward.layers, key=place)
 
 
 def _of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)
+
+
+def _in_turn(function: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+    return functools.partial(jax.lax.map, function)
 
 
 def _promotion() -> Any:

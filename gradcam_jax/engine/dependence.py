@@ -1,36 +1,48 @@
-"""What a traced program's outputs can depend on."""
+"""A function traced once, to be asked what its result can depend on, and to be called."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.extend.core import Var
+from jax.extend.core import Var, jaxpr_as_fun
 
 
-def depends_on(function: Callable[..., Any], position: int, *arguments: Any) -> bool:
-    """Tells whether any output of a function can depend on one of its arguments.
-
-    Read off the traced program, whose nested calls count as depending on all that they take: a True may be too
-    careful, a False is certain.
-
-    Args:
-        function: Any function that JAX can trace.
-        position: Which argument is asked about.
-        *arguments: Arrays, shapes, or trees of them.
-
-    Returns:
-        True if a path leads from the argument to an output.
+class Traced:
+    """A function of arrays as the program that JAX traces it to; calling it traces nothing of the function again.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> depends_on(lambda x, y: jnp.sin(x) + 0 * jnp.zeros_like(y), 1, 1.0, 2.0)
-        False
+        >>> traced = Traced(lambda x, y: jnp.sin(x) + 0 * jnp.zeros_like(y), 1.0, 2.0)
+        >>> traced.depends_on(0), traced.depends_on(1), float(traced(0.0, 2.0))
+        (True, False, 0.0)
     """
-    program = jax.make_jaxpr(function)(*arguments).jaxpr
-    alive = {variable for variable in program.outvars if isinstance(variable, Var)}
-    for equation in reversed(program.eqns):
-        if alive.intersection(equation.outvars):
-            alive.update(variable for variable in equation.invars if isinstance(variable, Var))
-    before = len(jax.tree.leaves(arguments[:position]))
-    own = program.invars[before : before + len(jax.tree.leaves(arguments[position]))]
-    return bool(alive.intersection(own))
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Traces the function.
+
+        Args:
+            function: Any function that JAX can trace, with one array as its result.
+            *arguments: Arrays, shapes, or trees of them.
+        """
+        self._program = jax.make_jaxpr(function)(*arguments)
+        self._lengths = [len(jax.tree.leaves(argument)) for argument in arguments]
+
+    def depends_on(self, position: int) -> bool:
+        """Tells whether the result can depend on one of the arguments.
+
+        Nested calls count as depending on all that they take: a True may be too careful, a False is certain.
+
+        Args:
+            position: Which argument is asked about.
+        """
+        program = self._program.jaxpr
+        alive = {variable for variable in program.outvars if isinstance(variable, Var)}
+        for equation in reversed(program.eqns):
+            if alive.intersection(equation.outvars):
+                alive.update(variable for variable in equation.invars if isinstance(variable, Var))
+        before = sum(self._lengths[:position])
+        return bool(alive.intersection(program.invars[before : before + self._lengths[position]]))
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Returns the result for arguments of the shapes that it was traced with."""
+        return jaxpr_as_fun(self._program)(*jax.tree.leaves(arguments))[0]

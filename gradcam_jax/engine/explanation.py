@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -91,12 +92,19 @@ def explain(
     """
     images = jnp.asarray(images)
     _require_images(images)
+    if not forward.layers:
+        raise InputError(
+            "Expected a model tapped at the layer to map, as tapped(model, variables, layer) makes it."
+        )
     guided_forward = forward.with_relu_rule(guided_rule) if guided is True else guided or None
     if callable(targets):
         choose, targets = from_outputs(targets), None
     else:
-        choose, targets = as_given, jax.tree.map(jnp.asarray, targets)
+        choose = as_given
+        targets = jnp.asarray(targets) if score is class_score else jax.tree.map(jnp.asarray, targets)
         _require_targets(targets, images)
+        if score is class_score and not jnp.issubdtype(targets.dtype, jnp.integer):
+            raise InputError(f"Expected class indices, integers, got {targets.dtype} instead.")
     methods = dict(method) if isinstance(method, Mapping) else {"": method}
     maps = tuple((f"{name}@{layer}", layer, make) for layer in forward.layers for name, make in methods.items())
     chosen = guided_targets.start, guided_targets.stop, guided_targets.step
@@ -104,12 +112,9 @@ def explain(
     parts = _compiled(forward, guided_forward, images, targets, inputs, spec)
     if score is class_score and choose is as_given:
         _require_classes(targets, parts.outputs)
-    by_layer = {
-        layer: {name: parts.maps[f"{name}@{layer}"] for name in methods} if isinstance(method, Mapping) else cam
-        for layer in forward.layers
-        for cam in [parts.maps[f"{next(iter(methods))}@{layer}"]]
-    }
-    cam = by_layer if len(forward.layers) > 1 else by_layer[forward.layers[0]]
+    by_layer = {layer: {name: parts.maps[f"{name}@{layer}"] for name in methods} for layer in forward.layers}
+    cams = by_layer if isinstance(method, Mapping) else {layer: cams[""] for layer, cams in by_layer.items()}
+    cam = cams if len(cams) > 1 else next(iter(cams.values()))
     return Explanation(parts.outputs, parts.scores, cam, parts.guided_backprop, parts.targets)
 
 

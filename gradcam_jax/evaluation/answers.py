@@ -3,6 +3,9 @@
 import collections
 from collections.abc import Iterable, Mapping, Sequence
 
+Question = tuple[str, str, Sequence[str]]
+"""Its kind, its text and the right answers."""
+
 
 def vqa_accuracy(answer: str, human_answers: Sequence[str]) -> float:
     r"""Returns the VQA accuracy of an answer: :math:`\min(n / 3, 1)`, n of the ten people giving it.
@@ -64,16 +67,35 @@ class QuestionOnlyBaseline:
         ('yes', 'no')
     """
 
-    def __init__(self, training: Iterable[tuple[str, str, Sequence[str]]]) -> None:
-        """Takes the training questions as (kind, text, right answers)."""
+    def __init__(self, training: Iterable[Question]) -> None:
+        """Counts the answers to the training questions."""
         self._by_text: Mapping[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         self._by_kind: Mapping[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for kind, text, answers in training:
-            for answer in answers:
-                self._by_text[text][answer] += 1
-                self._by_kind[kind][answer] += 1
+            self._by_text[text].update(answers)
+            self._by_kind[kind].update(answers)
 
     def answer(self, kind: str, text: str) -> str:
         """Returns the most frequent answer; an empty text if the kind was never seen either."""
         counts = self._by_text.get(text) or self._by_kind.get(kind)
         return counts.most_common(1)[0][0] if counts else ""
+
+
+def answer_table(
+    answers: Sequence[str], questions: Sequence[Question], baseline: QuestionOnlyBaseline
+) -> dict[str, dict[str, float]]:
+    """Returns the accuracy of answers by kind of question, beside that of the question alone.
+
+    Args:
+        answers: The model's, one a question.
+        questions: The questions.
+        baseline: What would be answered without the picture.
+
+    Returns:
+        Kind, and ``"all"`` -> ``accuracy``, ``question_only`` and the number of ``questions``.
+    """
+    scores = {
+        "accuracy": [answer in right for answer, (_, _, right) in zip(answers, questions, strict=True)],
+        "question_only": [baseline.answer(kind, text) in right for kind, text, right in questions],
+    }
+    return table_by_kind([kind for kind, *_ in questions], scores, counted="questions")

@@ -2,24 +2,26 @@
 
 Only the keys and lengths are read; every blob is a view on the mapped file, so that one layer of a 500 MB file
 is read without the others.
+
+References:
+    ``src/caffe/proto/caffe.proto`` and ``src/caffe/util/upgrade_proto.cpp`` of BVLC/caffe.
 """
 
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from gradcam_jax.errors import CheckpointError
-from gradcam_jax.formats import caffe_schema as schema
 from gradcam_jax.formats.mapped_file import MappedFile
 from gradcam_jax.formats.protobuf import (
     LENGTH_DELIMITED,
     Field,
     Message,
+    integer,
     integers,
-    number,
     packed_array,
     read_fields,
     submessage,
@@ -31,48 +33,54 @@ from gradcam_jax.formats.strided import is_representable
 _FLOAT = np.dtype("<f4")
 _DOUBLE = np.dtype("<f8")
 
+# Field numbers of the messages. A V0 layer is nested in a V1 layer.
+_NET_NAME, _NET_LAYERS_V1, _NET_LAYERS_V2 = 1, 2, 100
+_V1_NESTED_V0 = 1
+_LEGACY_SHAPE = (1, 2, 3, 4)  # num, channels, height, width
+_DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF = 5, 6, 7, 8, 9
+_SHAPE_DIMENSIONS = 1
+
 # A blob's fields that hold as many numbers as it has elements. The gradients are skipped as one run.
-_NUMBERS = {
-    schema.BLOB_DATA: _FLOAT,
-    schema.BLOB_DIFF: _FLOAT,
-    schema.BLOB_DOUBLE_DATA: _DOUBLE,
-    schema.BLOB_DOUBLE_DIFF: _DOUBLE,
-}
+_NUMBERS = {_DATA: _FLOAT, _DIFF: _FLOAT, _DOUBLE_DATA: _DOUBLE, _DOUBLE_DIFF: _DOUBLE}
 
 # Caffe's own limit on a blob's axes.
 _MAX_AXES = 32
+
+# The inner product in V0, in V1, whose types are an enum, and in V2.
+_INNER_PRODUCT = ("innerproduct", 14, "InnerProduct")
 
 # The order in which a layer type stores its blobs; most store a weight and maybe a bias.
 _BLOB_NAMES = {"BatchNorm": ("mean", "variance", "scale_factor")}
 
 
-@dataclass(frozen=True, slots=True)
-class CaffeLayer:
+class _LayerFields(NamedTuple):
+    """Field numbers of a layer message."""
+
+    name: int
+    type: int
+    blobs: int
+
+
+_V0, _V1, _V2 = _LayerFields(1, 2, 50), _LayerFields(4, 5, 6), _LayerFields(1, 2, 7)
+
+
+class CaffeLayer(NamedTuple):
     """One layer of a net.
 
     Attributes:
         name: As in the file.
-        type: As V2 names it ("Convolution", "InnerProduct", ...), whatever the file's generation.
-        bottoms: Names of the arrays that it reads.
-        tops: Names of the arrays that it writes.
+        type: As in the file: a number in V1, a word in V0 and V2.
         blobs: Its arrays with the stored shapes, float32 (or float64 where the file holds doubles): weight,
             then bias if there is one. In files older than the field ``shape`` every blob has four axes: a bias is
             ``(1, 1, 1, out)`` and an inner product's weight ``(1, 1, out, in)``.
-        settings: The convolution, pooling, inner product, LRN or dropout settings in the file, under V2's names;
-            ``pad``, ``kernel_size``, ``stride`` and ``dilation`` are tuples. An absent setting has Caffe's
-            default.
     """
 
     name: str
-    type: str
-    bottoms: tuple[str, ...]
-    tops: tuple[str, ...]
+    type: int | str
     blobs: tuple[np.ndarray, ...]
-    settings: dict[str, int | float | tuple[int, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class CaffeNet:
+class CaffeNet(NamedTuple):
     """A net as its file describes it, layers in the file's order."""
 
     name: str
@@ -81,9 +89,6 @@ class CaffeNet:
 
 def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
     """Reads a ``.caffemodel`` of any generation.
-
-    Args:
-        path: The file.
 
     Returns:
         The net; its arrays are read-only views on the mapped file, mostly unaligned: numpy computes with them,
@@ -95,11 +100,11 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
     file = MappedFile(path)
     name, layers = "", []
     for field in read_fields(Message(file, 0, file.size)):
-        if field.number == schema.NET_NAME:
+        if field.number == _NET_NAME:
             name = text(field)
-        elif field.number == schema.NET_LAYERS_V2:
-            layers.append(_read_layer(submessage(field), schema.V2))
-        elif field.number == schema.NET_LAYERS_V1:
+        elif field.number == _NET_LAYERS_V2:
+            layers.append(_read_layer(submessage(field), _V2))
+        elif field.number == _NET_LAYERS_V1:
             layers.append(_read_v1_layer(submessage(field)))
     if not layers:
         raise file.error(0, "expected a Caffe net, found no layers in the message")
@@ -108,9 +113,6 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
 
 def caffe_arrays(net: CaffeNet) -> dict[str, np.ndarray]:
     """Names every blob of a net, in the shape of its layer type, whatever the file's generation.
-
-    Args:
-        net: The net.
 
     Returns:
         ``"<layer>/weight"`` and ``"<layer>/bias"`` (for BatchNorm ``"mean"``, ``"variance"``,
@@ -122,14 +124,14 @@ def caffe_arrays(net: CaffeNet) -> dict[str, np.ndarray]:
     """
     arrays: dict[str, np.ndarray] = {}
     for layer in net.layers:
-        names = _BLOB_NAMES.get(layer.type, ("weight", "bias"))
+        names = _BLOB_NAMES.get(str(layer.type), ("weight", "bias"))
         for index, blob in enumerate(layer.blobs):
             name = f"{layer.name}/{names[index] if index < len(names) else f'blob{index}'}"
             if name in arrays:
                 raise CheckpointError(
                     f"two layers of the net {net.name!r} have arrays, and both are named {name!r}"
                 )
-            if name.endswith("/weight") and layer.type == "InnerProduct" and blob.shape[:-2] == (1, 1):
+            if name.endswith("/weight") and layer.type in _INNER_PRODUCT and blob.shape[:-2] == (1, 1):
                 blob = blob.reshape(blob.shape[-2:])
             elif index > 0 and blob.shape[:-1] == (1, 1, 1):
                 blob = blob.reshape(-1)
@@ -138,51 +140,20 @@ def caffe_arrays(net: CaffeNet) -> dict[str, np.ndarray]:
 
 
 def _read_v1_layer(message: Message) -> CaffeLayer:
-    nested = [field for field in read_fields(message) if field.number == schema.V1_NESTED_V0]
-    layer = _read_layer(message, schema.V1)
-    if not nested:
-        return layer
-    inner = _read_layer(submessage(nested[-1]), schema.V0)
-    return CaffeLayer(inner.name, inner.type, layer.bottoms, layer.tops, inner.blobs, inner.settings)
+    nested = [field for field in read_fields(message) if field.number == _V1_NESTED_V0]
+    return _read_layer(submessage(nested[-1]), _V0) if nested else _read_layer(message, _V1)
 
 
-def _read_layer(message: Message, fields: schema.LayerFields) -> CaffeLayer:
-    name, kind = "", ""
-    bottoms, tops, blobs = [], [], []
-    settings: dict[str, int | float | tuple[int, ...]] = {}
+def _read_layer(message: Message, fields: _LayerFields) -> CaffeLayer:
+    name, kind, blobs = "", "", []
     for field in read_fields(message):
         if field.number == fields.name:
             name = text(field)
         elif field.number == fields.type:
-            kind = _layer_type(field, fields)
-        elif field.number == fields.bottom:
-            bottoms.append(text(field))
-        elif field.number == fields.top:
-            tops.append(text(field))
+            kind = integer(field) if fields is _V1 else text(field)
         elif field.number == fields.blobs:
             blobs.append(_read_blob(submessage(field)))
-        elif field.number in fields.settings:
-            for setting in read_fields(submessage(field)):
-                _add_setting(settings, fields.settings[field.number], setting)
-        elif fields is schema.V0:
-            _add_setting(settings, schema.V0_SETTINGS, field)
-    return CaffeLayer(name, kind, tuple(bottoms), tuple(tops), tuple(blobs), settings)
-
-
-def _layer_type(field: Field, fields: schema.LayerFields) -> str:
-    if fields is schema.V1:
-        (value,) = integers(field)[:1] or [0]
-        return schema.V1_TYPES.get(value, f"unknown V1 layer type {value}")
-    kind = text(field)
-    return schema.V0_TYPES.get(kind, kind) if fields is schema.V0 else kind
-
-
-def _add_setting(settings: dict, names: dict[int, str], field: Field) -> None:
-    name = names.get(field.number)
-    if name in schema.REPEATED_SETTINGS:
-        settings[name] = (*settings.get(name, ()), *integers(field))
-    elif name is not None:
-        settings[name] = number(field)
+    return CaffeLayer(name, kind, tuple(blobs))
 
 
 def _read_blob(message: Message) -> np.ndarray:
@@ -191,16 +162,16 @@ def _read_blob(message: Message) -> np.ndarray:
     parts = []
     for field, numbers in _blob_fields(message):
         if numbers is not None:
-            if field.number in (schema.BLOB_DATA, schema.BLOB_DOUBLE_DATA):
+            if field.number in (_DATA, _DOUBLE_DATA):
                 parts.append(numbers)
-        elif field.number in schema.BLOB_LEGACY_SHAPE:
-            legacy_shape[field.number] = int(number(field))
-        elif field.number == schema.BLOB_SHAPE:
+        elif field.number in _LEGACY_SHAPE:
+            legacy_shape[field.number] = integer(field)
+        elif field.number == _SHAPE:
             for dimensions in read_fields(submessage(field)):
-                if dimensions.number == schema.BLOB_SHAPE_DIMENSIONS:
+                if dimensions.number == _SHAPE_DIMENSIONS:
                     shape += integers(dimensions)
     if legacy_shape:
-        shape = [legacy_shape.get(axis, 0) for axis in schema.BLOB_LEGACY_SHAPE]
+        shape = [legacy_shape.get(axis, 0) for axis in _LEGACY_SHAPE]
     # A blob in several pieces is legal, though no known writer makes one.
     data = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, _FLOAT)
     valid = len(shape) <= _MAX_AXES and min(shape, default=0) >= 0 and is_representable(shape)

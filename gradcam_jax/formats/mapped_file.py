@@ -56,14 +56,9 @@ class MappedFile:
         self.check_range(offset, count, expected)
         return self.map[offset : offset + count]
 
-    def byte_at(self, offset: int) -> int:
-        """Returns the byte at ``offset``, which must lie inside the file."""
-        return self.map[offset]
-
     def unpack_at(self, offset: int, layout: struct.Struct, expected: str) -> tuple:
         """Unpacks one ``struct`` layout at ``offset``."""
-        if offset < 0 or offset + layout.size > self.size:
-            self.check_range(offset, layout.size, expected)
+        self.check_range(offset, layout.size, expected)
         return layout.unpack_from(self.map, offset)
 
     def array_at(self, offset: int, dtype: np.dtype, count: int, expected: str) -> np.ndarray:

@@ -26,9 +26,6 @@ _SHAPE = re.compile(rb"""["']shape["']\s*:\s*\(((?:\s*\d{1,18}L?\s*,?)*)\s*\)"""
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads every array of a ``.npz`` file, as ``numpy.load(path, allow_pickle=False)`` does.
 
-    Args:
-        path: The file.
-
     Returns:
         Name without ``".npy"`` -> array, read-only; a view on the mapped file unless it was compressed.
 

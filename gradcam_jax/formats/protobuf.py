@@ -8,7 +8,6 @@ References:
     https://protobuf.dev/programming-guides/encoding/
 """
 
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from gradcam_jax.formats.mapped_file import MappedFile
 
 VARINT, FIXED64, LENGTH_DELIMITED, GROUP_START, GROUP_END, FIXED32 = range(6)
 
-_FLOAT = struct.Struct("<f")
 _MAX_VARINT_BYTES = 10
 
 
@@ -54,9 +52,6 @@ class Field(NamedTuple):
 
 def read_fields(message: Message) -> Iterator[Field]:
     """Yields a message's fields in order; groups, a form older than Caffe, are skipped.
-
-    Args:
-        message: The message.
 
     Raises:
         CheckpointError: If the message is cut off or is not a message; the error names the byte.
@@ -103,11 +98,9 @@ def text(field: Field) -> str:
     return field.file.bytes_at(field.start, field.end - field.start, "a string").decode("utf-8", "replace")
 
 
-def number(field: Field) -> int | float:
-    """Returns a field's number: a varint (as int32/int64, so it may be negative) or a float."""
-    if field.wire_type == FIXED32:
-        return field.file.unpack_at(field.start, _FLOAT, "a float")[0]
-    _expect(field, VARINT, "a number")
+def integer(field: Field) -> int:
+    """Returns a field's varint as an int64, so it may be negative."""
+    _expect(field, VARINT, "an integer")
     return _signed(field.integer)
 
 
@@ -176,7 +169,7 @@ def _read_varint(file: MappedFile, position: int, end: int) -> tuple[int, int]:
     for index in range(_MAX_VARINT_BYTES):
         if position + index >= end:
             raise file.error(position, "expected a varint, but the message ends within it")
-        byte = file.byte_at(position + index)
+        byte = file.map[position + index]
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             return value & 0xFFFF_FFFF_FFFF_FFFF, position + index + 1

@@ -20,7 +20,7 @@ import numpy as np
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.mapped_file import MappedFile, shown
 from gradcam_jax.formats.restricted_pickle import MAX_STREAM_BYTES, RestrictedPickle
-from gradcam_jax.formats.strided import strided_view
+from gradcam_jax.formats.strided import strided_view, widen_bfloat16
 from gradcam_jax.formats.torch_pickle import find_global, find_storage
 from gradcam_jax.formats.torch_tensors import StorageReference, TensorDescription
 from gradcam_jax.formats.zip_members import SIGNATURE, check_sum, zip_members
@@ -37,16 +37,15 @@ Storages = dict[str, np.ndarray]
 _STORAGE_COUNT = struct.Struct("<q")
 
 
-def read_pytorch(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str, np.ndarray]:
+def read_pytorch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads the state dict of a ``.pth`` file.
 
-    The state dict is the mapping under ``entry``, or else under one of ``STATE_DICT_ENTRIES``, or else the
-    file's outermost mapping, or else the only mapping in it that holds tensors. Its numbers become 0-d arrays;
-    values that are neither tensors nor numbers (strings, None) are left out.
+    The state dict is the mapping under one of ``STATE_DICT_ENTRIES``, or else the file's outermost mapping, or
+    else the only mapping in it that holds tensors. Its numbers become 0-d arrays; values that are neither tensors
+    nor numbers (strings, None) are left out.
 
     Args:
         path: A file written by ``torch.save`` (any version, zip or legacy).
-        entry: Key of the state dict in the outermost mapping.
 
     Returns:
         Name -> array, in the file's order, with the stored shape and dtype; bfloat16 is widened to float32,
@@ -61,9 +60,10 @@ def read_pytorch(path: str | os.PathLike[str], *, entry: str | None = None) -> d
         contents, storages, byte_order = _read_zip(file)
     else:
         contents, storages, byte_order = _read_legacy(file)
-    state_dict = _find_state_dict(file, contents, entry)
     arrays = {}
-    for name, value in state_dict.items():
+    for name, value in _find_state_dict(file, contents).items():
+        if not isinstance(name, str):
+            continue
         if isinstance(value, TensorDescription):
             arrays[name] = _tensor(file, name, value, storages, byte_order)
         elif isinstance(value, bool | float | np.generic) or (isinstance(value, int) and abs(value) < 1 << 63):
@@ -157,42 +157,27 @@ def _legacy_storages(
     return storages
 
 
-def _find_state_dict(file: MappedFile, contents: Any, entry: str | None) -> dict[str, Any]:
+def _find_state_dict(file: MappedFile, contents: Any) -> dict[Any, Any]:
     if not isinstance(contents, dict):
         raise CheckpointError(f"{file.path}: expected a mapping of names to tensors, got {shown(contents)}")
-    if entry is not None:
-        if not _holds_tensors(contents.get(entry)):
-            raise CheckpointError(
-                f"{file.path}: expected a state dict under {entry!r}, those in the file are under "
-                f"{_tensor_entries(contents)}"
-            )
-        return _named(contents[entry])
+    inner = {name: value for name, value in contents.items() if isinstance(name, str) and _holds_tensors(value)}
     for name in STATE_DICT_ENTRIES:
-        if _holds_tensors(contents.get(name)):
-            return _named(contents[name])
+        if name in inner:
+            return inner[name]
     if _holds_tensors(contents):
-        return _named(contents)
-    candidates = _tensor_entries(contents)
-    if len(candidates) != 1:
-        raise CheckpointError(
-            f"{file.path}: expected one mapping of names to tensors, found {len(candidates)}: {candidates}"
-            + ("; choose one with entry=..." if candidates else "")
-        )
-    return _named(contents[candidates[0]])
+        return contents
+    if len(inner) == 1:
+        return inner.popitem()[1]
+    advice = "; save one of them in a file of its own, and convert that" if inner else ""
+    raise CheckpointError(
+        f"{file.path}: expected one mapping of names to tensors, found {len(inner)}: {list(inner)}{advice}"
+    )
 
 
 def _holds_tensors(value: Any) -> bool:
     return isinstance(value, dict) and any(
         isinstance(name, str) and isinstance(item, TensorDescription) for name, item in value.items()
     )
-
-
-def _tensor_entries(contents: dict) -> list[str]:
-    return [name for name, value in contents.items() if isinstance(name, str) and _holds_tensors(value)]
-
-
-def _named(mapping: dict) -> dict[str, Any]:
-    return {name: value for name, value in mapping.items() if isinstance(name, str)}
 
 
 def _tensor(
@@ -217,5 +202,5 @@ def _tensor(
     except ValueError as error:
         raise CheckpointError(f"{file.path}: {shown(name)}: {error}") from error
     if element.is_bfloat16:
-        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return widen_bfloat16(array)
     return array if byte_order == "little" else array.astype(element.dtype)

@@ -44,9 +44,6 @@ def recognise_format(path: str | os.PathLike[str]) -> str:
     Only the beginning is read (of an archive, the list of members), so that a damaged file is recognised and its
     reader reports the damage.
 
-    Args:
-        path: The file.
-
     Raises:
         CheckpointError: If the format is unknown; the message lists the known ones.
     """

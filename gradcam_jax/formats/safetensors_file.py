@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from gradcam_jax.formats.mapped_file import MappedFile, shown
-from gradcam_jax.formats.strided import is_representable
+from gradcam_jax.formats.strided import is_representable, widen_bfloat16
 
 _DTYPES = {
     "BOOL": "?",
@@ -33,9 +33,6 @@ _DTYPES = {
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads every tensor of a ``.safetensors`` file.
-
-    Args:
-        path: The file.
 
     Returns:
         Name -> array: a read-only view on the mapped file; bfloat16 is widened to float32, exactly.
@@ -59,16 +56,13 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             raise file.error(8, f"{shown(name)} has the impossible shape {entry['shape'][:64]}")
         array = file.array_at(start + first, dtype, (end - first) // dtype.itemsize, shown(name))
         if entry["dtype"] == "BF16":
-            array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+            array = widen_bfloat16(array)
         arrays[name] = array.reshape(entry["shape"])
     return arrays
 
 
 def read_safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """Reads the text metadata of a ``.safetensors`` file, empty if it has none.
-
-    Args:
-        path: The file.
 
     Raises:
         CheckpointError: If the file is damaged.

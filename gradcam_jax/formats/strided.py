@@ -1,4 +1,4 @@
-"""A tensor as a view on a flat storage: sizes, strides and an offset, checked before they are used."""
+"""A tensor as a view on a flat storage: sizes, strides and an offset, checked before they are used; bfloat16."""
 
 import math
 from collections.abc import Sequence
@@ -65,3 +65,8 @@ def strided_view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides
     return np.lib.stride_tricks.as_strided(
         storage[offset:], tuple(sizes), byte_strides, writeable=storage.flags.writeable
     )
+
+
+def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """Returns bfloat16 values, given as uint16 since numpy lacks the type, as float32, exactly."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)

@@ -23,7 +23,7 @@ import numpy as np
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.mapped_file import MappedFile
 from gradcam_jax.formats.strided import MAX_DIMENSIONS, strided_view
-from gradcam_jax.formats.torch7_scalars import AsciiScalars, BinaryScalars, Torch7Scalars
+from gradcam_jax.formats.torch7_scalars import AsciiScalars, BinaryScalars
 from gradcam_jax.formats.torch7_values import LuaFunction, Table, TorchObject
 
 NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION, LEGACY_RECURSIVE_FUNCTION, RECURSIVE_FUNCTION = range(9)
@@ -55,12 +55,12 @@ MAX_DEPTH = 100_000
 """Readings in progress, two an object: far deeper than Lua's own stack, and some 40 MB of memory."""
 
 
-def read_torch7(path: str | os.PathLike[str], *, long_bytes: int | None = None) -> Any:
+def read_torch7(path: str | os.PathLike[str]) -> Any:
     """Reads a ``.t7`` file.
 
     Args:
-        path: A file written by ``torch.save``, in binary or ASCII mode, recognised by content.
-        long_bytes: 8, or 4 for a file from a 32-bit machine; by default 8 is tried first.
+        path: A file written by ``torch.save``, in binary or ASCII mode, recognised by content. In binary mode a C
+            long has 8 bytes, or 4 if the file cannot be read so: it then comes from a 32-bit machine.
 
     Returns:
         The file's object. Lua tables become ``Table``, tensors and storages arrays, other Torch objects
@@ -75,30 +75,28 @@ def read_torch7(path: str | os.PathLike[str], *, long_bytes: int | None = None) 
     Example:
         ``read_torch7("lstm.t7")["encoder_w_q"]`` is the float32 vector of the question encoder's weights.
     """
-    if long_bytes not in (None, 4, 8):
-        raise ValueError(f"Expected long_bytes to be 4, 8 or None, got {long_bytes} instead.")
     file = MappedFile(path)
     start = file.data[:4].tobytes()
     if re.match(rb"[0-8]\n", start):
         return _Torch7Reader(AsciiScalars(file)).read()
     if len(start) < 4 or start[0] > RECURSIVE_FUNCTION or any(start[1:]):
         raise file.error(0, f"expected a Torch7 file, which begins with a tag of 0 to 8, got the bytes {start!r}")
+    wide, narrow = BinaryScalars(file, 8), BinaryScalars(file, 4)
     try:
-        return _Torch7Reader(BinaryScalars(file, long_bytes or 8)).read()
+        return _Torch7Reader(wide).read()
     except CheckpointError:
-        if long_bytes is not None:
-            raise
         try:
-            return _Torch7Reader(BinaryScalars(file, 4)).read()
+            return _Torch7Reader(narrow).read()
         except CheckpointError:
-            pass  # Damaged for either length: the error for the usual 8 bytes is raised.
+            if narrow.position > wide.position:
+                raise  # Damaged for either length: the one with which more could be read is the file's.
         raise
 
 
 class _Torch7Reader:
     """Reads the one object of a file; ``scalars`` knows whether it is binary or text."""
 
-    def __init__(self, scalars: Torch7Scalars):
+    def __init__(self, scalars: BinaryScalars | AsciiScalars):
         self._scalars = scalars
         self._file = scalars.file
         self._objects: dict[int, Any] = {}
@@ -200,7 +198,7 @@ class _Torch7Reader:
     def _function(self, function: LuaFunction) -> _Reading:
         size = self._count("the size of a function's bytecode", 1)
         self._scalars.skip_characters(size, "a function's bytecode")
-        function.upvalues = yield self._object()
+        yield self._object()  # The values that it captured.
         return function
 
     def _new_torch_object(self, index: int) -> _Reading:

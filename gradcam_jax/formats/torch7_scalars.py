@@ -1,6 +1,7 @@
 """The two forms in which Torch7 writes numbers and characters: as bytes, and as text.
 
-Both readers keep the position and have the same operations, so that the reader of objects is written once.
+Both classes keep the position and have the same operations, so that the reader of objects is written once. An
+operation reads one value and raises CheckpointError, which says what was expected, if the file does not have it.
 
 References:
     ``lib/TH/THDiskFile.c`` of torch/torch7.
@@ -8,7 +9,6 @@ References:
 
 import re
 import struct
-from typing import Protocol
 
 import numpy as np
 
@@ -19,58 +19,14 @@ _TOKEN = re.compile(rb"\s*+([^\s_]{1,64})(?!\S)")
 _BLANK = re.compile(rb"\s*+\Z")
 
 
-class Torch7Scalars(Protocol):
-    """Reads one value after the other; a method raises CheckpointError if the file does not have its value.
+class BinaryScalars:
+    """Little-endian bytes without padding, in which a C long has 8 bytes, or 4 on 32-bit writers.
 
     Attributes:
         file: The file.
         position: The next byte.
         min_object_bytes: The fewest bytes that an object of the file can take.
     """
-
-    file: MappedFile
-    position: int
-    min_object_bytes: int
-
-    def integer(self, expected: str) -> int:
-        """Reads a C int."""
-        ...
-
-    def long(self, expected: str) -> int:
-        """Reads a C long."""
-        ...
-
-    def longs(self, count: int, expected: str) -> list[int]:
-        """Reads several C longs."""
-        ...
-
-    def double(self, expected: str) -> float:
-        """Reads a C double."""
-        ...
-
-    def characters(self, count: int, expected: str) -> bytes:
-        """Reads a string's bytes."""
-        ...
-
-    def skip_characters(self, count: int, expected: str) -> None:
-        """Skips a string's bytes."""
-        ...
-
-    def stored_dtype(self, dtype: np.dtype) -> np.dtype:
-        """Returns the dtype of a storage's elements in this file."""
-        ...
-
-    def array(self, dtype: np.dtype, count: int, expected: str) -> np.ndarray:
-        """Reads a storage's elements, ``(count,)``."""
-        ...
-
-    def at_end(self) -> bool:
-        """Returns whether nothing is left."""
-        ...
-
-
-class BinaryScalars:
-    """Little-endian bytes without padding, in which a C long has 8 bytes, or 4 on 32-bit writers."""
 
     min_object_bytes = 4
     _INT = struct.Struct("<i")
@@ -130,7 +86,7 @@ class BinaryScalars:
 
 
 class AsciiScalars:
-    """Decimal numbers; a newline ends each array of them and each string."""
+    """Decimal numbers; a newline ends each array of them and each string. Attributes as of BinaryScalars."""
 
     min_object_bytes = 2
 
@@ -150,7 +106,7 @@ class AsciiScalars:
         return value
 
     def _skip_newline(self) -> None:
-        if self.position < self.file.size and self.file.byte_at(self.position) == ord("\n"):
+        if self.position < self.file.size and self.file.map[self.position] == ord("\n"):
             self.position += 1
 
     def _numbers(self, convert, count: int, expected: str):

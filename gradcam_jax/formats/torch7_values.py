@@ -1,7 +1,6 @@
-"""The values of a Torch7 file: Lua tables, objects of Torch classes, and functions, without their bytecode."""
+"""The values of a Torch7 file: Lua tables, objects of Torch classes, and functions."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,12 @@ MAX_NAME_CHARACTERS = 256
 """Characters of the longest key in a path."""
 
 
-@dataclass(frozen=True)
-class _KeyByIdentity:
-    """Stands for a key that a Python dictionary cannot hold, or cannot distinguish from another."""
-
-    kind: type
-    identity: Any
-
-
 def _stand_in(key: Any) -> Any:
+    """Returns what a Python dictionary holds for a key that it cannot hold, or not distinguish from another."""
     if isinstance(key, bool):  # In Python, but not in Lua, True and 1 are one key.
-        return _KeyByIdentity(bool, key)
+        return bool, key
     if isinstance(key, np.ndarray):
-        return _KeyByIdentity(np.ndarray, id(key))
+        return np.ndarray, id(key)
     return key
 
 
@@ -46,8 +38,8 @@ class Table(Mapping[Any, Any]):
 
     def __init__(self):
         self._values: dict[Any, Any] = {}
-        # Only the keys that have a stand-in.
-        self._keys: dict[_KeyByIdentity, Any] | None = None
+        # Only the keys that have a stand-in, a tuple, which no Lua table has as a key.
+        self._keys: dict[tuple[type, Any], Any] | None = None
 
     def __setitem__(self, key: Any, value: Any) -> None:
         stand_in = _stand_in(key)
@@ -61,7 +53,7 @@ class Table(Mapping[Any, Any]):
 
     def __iter__(self) -> Iterator[Any]:
         for key in self._values:
-            yield self._keys[key] if self._keys and isinstance(key, _KeyByIdentity) else key
+            yield self._keys[key] if self._keys and isinstance(key, tuple) else key
 
     def __len__(self) -> int:
         return len(self._values)
@@ -105,12 +97,9 @@ class TorchObject:
 
 
 class LuaFunction:
-    """A function without its bytecode, and with the values that it captured."""
+    """A function, of which nothing is kept but that it is one."""
 
-    __slots__ = ("upvalues",)
-
-    def __init__(self):
-        self.upvalues: Any = None
+    __slots__ = ()
 
 
 def torch7_arrays(root: Any) -> dict[str, np.ndarray]:

@@ -11,7 +11,6 @@ from gradcam_jax.formats.restricted_pickle import Described
 class ElementType:
     """A stored element type; bfloat16, which numpy lacks, is the upper half of a float32."""
 
-    name: str
     dtype: np.dtype
     is_bfloat16: bool = False
 
@@ -58,28 +57,12 @@ class TensorDescription(Described):
     strides: tuple[int, ...]
 
 
-def _elements() -> dict[str, ElementType]:
-    layouts = {
-        "float64": "<f8",
-        "float32": "<f4",
-        "float16": "<f2",
-        "uint8": "u1",
-        "int8": "i1",
-        "int16": "<i2",
-        "int32": "<i4",
-        "int64": "<i8",
-        "uint16": "<u2",
-        "uint32": "<u4",
-        "uint64": "<u8",
-        "bool": "?",
-        "complex64": "<c8",
-        "complex128": "<c16",
-    }
-    elements = {name: ElementType(name, np.dtype(layout)) for name, layout in layouts.items()}
-    return elements | {"bfloat16": ElementType("bfloat16", np.dtype("<u2"), is_bfloat16=True)}
-
-
-ELEMENTS = _elements()
+_NAMES = (
+    *("float64", "float32", "float16", "uint8", "int8", "int16", "int32", "int64"),
+    *("uint16", "uint32", "uint64", "bool", "complex64", "complex128"),
+)
+ELEMENTS = {name: ElementType(np.dtype(name).newbyteorder("<")) for name in _NAMES}
+ELEMENTS["bfloat16"] = ElementType(np.dtype("<u2"), is_bfloat16=True)
 
 STORAGE_ELEMENTS = {
     "DoubleStorage": "float64",

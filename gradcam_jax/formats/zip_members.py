@@ -46,9 +46,6 @@ class ZipMember(NamedTuple):
 def zip_members(file: MappedFile) -> dict[str, ZipMember]:
     """Returns an archive's members by name.
 
-    Args:
-        file: The archive.
-
     Raises:
         CheckpointError: If the file is not a sound archive, a member is encrypted or compressed by another
             method than deflate, or the archive would unpack to far more than its size.
@@ -82,10 +79,6 @@ def _locate(file: MappedFile, entry: zipfile.ZipInfo) -> ZipMember:
 
 def unpacked(file: MappedFile, member: ZipMember) -> np.ndarray:
     """Returns a member's bytes, uint8: a view if it is stored uncompressed, else a copy with a verified checksum.
-
-    Args:
-        file: The archive.
-        member: One of its members.
 
     Raises:
         CheckpointError: If the bytes are damaged.

@@ -134,14 +134,17 @@ class LinenProgram:
     def layer_shapes(self, variables: Any, *inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
         """Lists every layer that can be tapped, in the order of its call, for one example."""
         calls: list[tuple[str, jax.ShapeDtypeStruct]] = []
-        roots: list[Any] = []  # a method may run a copy of the model of its own, whose calls are not the model's
+        roots: list[int] = []  # ids alone: scopes hold tracers
 
         def intercept(
             call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
         ) -> Any:
             scope = context.module.scope
-            roots.append(scope.root if scope is not None else None)
-            own = roots[-1] is roots[0]
+            root = scope.root if scope is not None else None
+            roots.append(id(root))
+            # A method may run a copy of the model, whose calls are not the model's. Modules under nn.remat or nn.jit
+            # have roots of their own too, with the path to where they are.
+            own = roots[-1] == roots[0] or (root is not None and bool(root.path))
             value = call(*arguments, **options)
             path = "/".join(context.module.path)
             if own and context.method_name == "__call__" and path and isinstance(value, jax.Array):
@@ -221,7 +224,7 @@ def _with_relu_rule(model: nn.Module, rule: ReluRule) -> nn.Module:
     for field in dataclasses.fields(model):
         value = getattr(model, field.name, None)
         if field.name == "relu" and callable(value):
-            changed[field.name] = rule(value)
+            changed[field.name] = rule(cast(Any, value))
         elif isinstance(value, nn.Module) and field.name != "parent":
             inner = _with_relu_rule(value, rule)
             changed |= {} if inner is value else {field.name: inner}

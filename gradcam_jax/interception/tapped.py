@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.gradients import Activations, Forward
@@ -150,4 +149,6 @@ def layer_shapes(forward: Tapped, *inputs: Any) -> dict[str, jax.ShapeDtypeStruc
 
 def on_device(variables: Any) -> Any:
     """Returns the variables with numpy arrays put on the default device once, not in every call."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, variables)
+    leaves, structure = jax.tree.flatten(variables)
+    placed = iter(jax.device_put([leaf for leaf in leaves if isinstance(leaf, np.ndarray)]))
+    return structure.unflatten([next(placed) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves])

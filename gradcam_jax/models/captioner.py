@@ -86,23 +86,19 @@ class Captioner(nn.Module):
         hidden = self._hidden(image_vector, self._with_start(tokens))
         return jax.nn.log_softmax(self.decoder(self.decoder_dropout(hidden, deterministic=not train)))
 
-    def word_scores(self, image: jax.Array, tokens: jax.Array) -> jax.Array:
+    def read_words(self, image_vector: jax.Array, tokens: jax.Array) -> jax.Array:
         """Returns the log-probability of each word after those before it.
 
-        The values are those of ``__call__`` at the words; the gradients of many words cost little more than of
-        one (:mod:`gradcam_jax.models.word_scores`).
+        The values are those of :meth:`continuations` at the words; the gradients of many words cost little more
+        than of one (:mod:`gradcam_jax.models.word_scores`).
 
         Args:
-            image: Preprocessed, ``(..., H, W, 3)``.
+            image_vector: The LSTM's first input, ``(..., embedding_size)``.
             tokens: The caption's words, ``(..., T)`` int.
 
         Returns:
             ``(..., T)``.
         """
-        return self.read_words(self.image_vector(image), tokens)
-
-    def read_words(self, image_vector: jax.Array, tokens: jax.Array) -> jax.Array:
-        """Does what :meth:`word_scores` does from the image's vector, ``(..., embedding_size)``."""
         hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
         decoder = self.decoder.variables["params"]
         return word_log_probabilities(hidden, decoder["kernel"], decoder["bias"], tokens)

@@ -1,4 +1,4 @@
-"""Captions from a net's next-word probabilities: greedily, by sampling, or by beam search.
+"""Captions from a net's next-word probabilities, by beam search.
 
 For one caption and any net: a *step* reads one token and returns the new state and the log-probabilities of the
 next word, for any number of leading axes. ``jax.vmap`` decodes a batch of images, ``jax.jit`` compiles.
@@ -17,7 +17,7 @@ Step = Callable[[State, jax.Array], tuple[State, jax.Array]]
 
 
 class Decoded(NamedTuple):
-    """One caption, or several with a leading axis, best first.
+    """Captions, best first.
 
     Attributes:
         tokens: ``(..., steps)`` int32; END from the caption's end on.
@@ -29,44 +29,6 @@ class Decoded(NamedTuple):
     tokens: jax.Array
     length: jax.Array
     log_prob: jax.Array
-
-
-def greedy(step: Step, state: State, *, end: int, steps: int) -> Decoded:
-    """Takes the most probable word at each step, until END or the last step, as the original program does.
-
-    Args:
-        step: ``(state, token) -> (state, log-probabilities (V + 1,))``.
-        state: Before START.
-        end: The token that is both START and END.
-        steps: The most words.
-
-    Returns:
-        One caption.
-    """
-    return _decode(step, state, lambda log_probs, _: jnp.argmax(log_probs), end, steps, jax.random.key(0))
-
-
-def sample(
-    step: Step, state: State, key: jax.Array, *, end: int, steps: int, temperature: jax.Array | float = 1.0
-) -> Decoded:
-    r"""Draws each word from :math:`p^{1/\tau}`, normalised.
-
-    Args:
-        step: ``(state, token) -> (state, log-probabilities (V + 1,))``.
-        state: Before START.
-        key: A PRNG key.
-        end: The token that is both START and END.
-        steps: The most words.
-        temperature: :math:`\tau`; below 1 it raises the probability of probable words.
-
-    Returns:
-        One caption; its log-probability is the net's own, at temperature 1.
-    """
-
-    def draw(log_probs: jax.Array, key: jax.Array) -> jax.Array:
-        return jax.random.categorical(key, log_probs / temperature)
-
-    return _decode(step, state, draw, end, steps, key)
 
 
 def beam_search(
@@ -82,7 +44,7 @@ def beam_search(
     Args:
         step: ``(state (width, ...), tokens (width,)) -> (state, log-probabilities (width, V + 1))``.
         state: Before START, without the axis of beams.
-        width: Number of beams, at most V + 1.
+        width: Number of beams, at most V + 1; 1 takes the most probable word at each step.
         end: The token that is both START and END.
         steps: The most words.
         length_exponent: :math:`\lambda`: 0, neuraltalk2's, favours short captions; 1 ranks by the mean.
@@ -166,23 +128,3 @@ def _empty_captions(width: int, steps: int, end: int) -> Decoded:
     return Decoded(
         jnp.full((width, steps), end, jnp.int32), jnp.zeros(width, jnp.int32), jnp.full(width, -jnp.inf)
     )
-
-
-def _decode(
-    step: Step,
-    state: State,
-    choose: Callable[[jax.Array, jax.Array], jax.Array],
-    end: int,
-    steps: int,
-    key: jax.Array,
-) -> Decoded:
-    def write(carry: tuple[State, jax.Array, jax.Array, jax.Array], key: jax.Array) -> tuple[Any, jax.Array]:
-        state, token, log_prob, ended = carry
-        state, log_probs = step(state, token)
-        word = jnp.where(ended, end, choose(log_probs, key)).astype(jnp.int32)
-        log_prob = log_prob + jnp.where(ended, 0.0, log_probs[word])
-        return (state, word, log_prob, ended | (word == end)), word
-
-    start = (state, jnp.asarray(end, jnp.int32), jnp.zeros(()), jnp.zeros((), bool))
-    (_, _, log_prob, _), tokens = jax.lax.scan(write, start, jax.random.split(key, steps))
-    return Decoded(tokens, jnp.sum(tokens != end).astype(jnp.int32), log_prob)

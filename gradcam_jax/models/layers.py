@@ -17,21 +17,6 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.models.tiled_pool import tiled_max_pool
 
 
-class Relu(nn.Module):
-    """A rectifier as a layer: it can be tapped by its name, and guided by its rule.
-
-    Attributes:
-        rule: The activation, for example ``jax.nn.relu`` or ``guided(jax.nn.relu)``.
-    """
-
-    rule: Callable[[jax.Array], jax.Array] = jax.nn.relu
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the rule elementwise."""
-        return self.rule(x)
-
-
 class FunctionLayer(nn.Module):
     """A function without parameters as a layer, for example a pooling: it can be tapped by its name.
 
@@ -45,6 +30,12 @@ class FunctionLayer(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Applies the function."""
         return self.function(x)
+
+
+class Relu(FunctionLayer):
+    """A rectifier as a layer; ``guided(jax.nn.relu)`` in place of ``jax.nn.relu`` gives it the guided rule."""
+
+    function: Callable[[jax.Array], jax.Array] = jax.nn.relu
 
 
 def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:

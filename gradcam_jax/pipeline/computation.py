@@ -79,6 +79,8 @@ def open_store(
         "task": task.name,
         "model": task.loaded.name,
         "layer": task.layer,
+        "map": task.plan.spec.maps[0][2].__name__,
+        "places": len(task.encode(_ANY_REQUEST).get("targets", ())),  # every photo of a run has as many
         "methods": computation.methods,
         "dtype": computation.dtype,
         "recipe": task.plan.preprocessing.name,

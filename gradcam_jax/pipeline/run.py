@@ -23,12 +23,13 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.pipeline.decoding import Batch, Decoded, batches, decode, in_order
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.store import RunStore
+from gradcam_jax.tasks.rows import Description
 from gradcam_jax.tasks.task import Task
 
 _ON_DEVICE = 2  # batches: one is computed while the next is moved there
 
 Row = dict[str, np.ndarray]
-Draw = Callable[[Decoded, Row], None]
+Draw = Callable[[Decoded, Description], None]
 
 
 @dataclasses.dataclass

@@ -16,7 +16,7 @@ from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
-from gradcam_jax.models.decoding import Decoded, State, Step, beam_search, sample
+from gradcam_jax.models.decoding import Decoded, State, beam_search
 from gradcam_jax.tasks.indices import blank_note, guided_parts
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
@@ -81,7 +81,7 @@ def captioning(
         raise InputError(
             f"Expected a beam of 1 to {len(loaded.words) + 1} (the number of words), got {beam_size} instead."
         )
-    read = functools.partial(_read, vocabulary=loaded.words, lower=not keep_case)
+    read = functools.partial(encode_caption, vocabulary=loaded.words, lower=not keep_case)
     everywhere = read(caption) if caption.strip() else None
 
     def caption_of(request: Request) -> Caption | None:
@@ -177,24 +177,9 @@ def write_captions(
     Returns:
         ``width`` captions, best first.
     """
-    state, step = _writer(model, variables, vector)
+    state: State = model.apply(variables, vector, method="begin")
+    step: Any = functools.partial(model.apply, variables, method="advance")
     return beam_search(step, state, width=width, end=model.words, steps=MAX_WORDS, length_exponent=length_exponent)
-
-
-def sample_caption(
-    model: Captioner, variables: Any, vector: Any, key: jax.Array, *, temperature: float = 1.0
-) -> Decoded:
-    """Draws one caption of an image by chance, from its vector.
-
-    Args:
-        model: A captioner.
-        variables: Its variables.
-        vector: The image's, ``(embedding_size,)``.
-        key: A PRNG key.
-        temperature: Under 1 probable words become more probable still.
-    """
-    state, step = _writer(model, variables, vector)
-    return sample(step, state, key, end=model.words, steps=MAX_WORDS, temperature=temperature)
 
 
 def describe_caption(
@@ -290,16 +275,6 @@ def _summarise(parts: Parts) -> dict[str, jax.Array]:
         "written_lengths": spoken.written.length,
         "written_log_probs": spoken.written.log_prob,
     }
-
-
-def _writer(model: Captioner, variables: Any, vector: Any) -> tuple[State, Step]:
-    state: State = model.apply(variables, vector, method="begin")
-    step: Any = functools.partial(model.apply, variables, method="advance")
-    return state, step
-
-
-def _read(text: str, *, vocabulary: Vocabulary, lower: bool) -> Caption:
-    return encode_caption(text, vocabulary, lower=lower)
 
 
 def _caption_of(tokens: np.ndarray, length: int, vocabulary: Vocabulary) -> Caption:

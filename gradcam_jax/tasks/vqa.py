@@ -140,7 +140,8 @@ def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: st
         # The importances for the first answer; each answer's own are with the answer.
         "question_tokens": [
             {"token": token, "known": known, "importance": importance}
-            for (token, importance), known in zip(rows[0].tokens if rows else (), question.known, strict=False)
+            for row in rows[:1]
+            for (token, importance), known in zip(row.tokens, question.known, strict=True)
         ],
         "dropped_tokens": question.dropped,
         "predictions": [{"answer": name, "probability": probability} for name, probability in predictions],

@@ -122,23 +122,3 @@ def find_phrase(phrase: str, words: Sequence[str]) -> tuple[int, int]:
         if span and lowered[start : start + len(span)] == span:
             return start, start + len(span)
     raise InputError(f"The phrase {phrase!r} does not occur in the caption {' '.join(words)!r}.")
-
-
-def span_mask(start: int, stop: int) -> np.ndarray:
-    """Returns 1 for the words from start to before stop and 0 for the others, ``(MAX_WORDS,)`` float32.
-
-    Raises:
-        InputError: If the span is empty or leaves the caption.
-    """
-    if not 0 <= start < stop <= MAX_WORDS:
-        raise InputError(
-            f"Expected words from 0 to {MAX_WORDS}, the first before the last, got {start} to {stop}."
-        )
-    mask = np.zeros(MAX_WORDS, np.float32)
-    mask[start:stop] = 1
-    return mask
-
-
-def word_masks(count: int) -> np.ndarray:
-    """Returns the mask of a whole caption of ``count`` words, then of each word: ``(1 + count, MAX_WORDS)``."""
-    return np.stack([span_mask(0, count), *(span_mask(word, word + 1) for word in range(count))])

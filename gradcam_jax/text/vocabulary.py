@@ -4,12 +4,12 @@ Indices are 0-based here; the original program's files count from 1.
 """
 
 import collections
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradcam_jax.errors import InputError, nearest
+from gradcam_jax.formats.json_file import read_json
 
 UNKNOWN = "UNK"
 """The vocabulary entry that stands for every word outside it."""
@@ -76,13 +76,9 @@ def read_vocabularies(path: str | Path) -> tuple[Vocabulary, Vocabulary]:
     Raises:
         InputError: If the file is missing or not such a file, or an index is missing or out of range.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The vocabulary {str(path)!r} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise InputError(f"The vocabulary {str(path)!r} is not JSON: {error}.") from error
-    words, answers = (_entries(content, key, str(path)) for key in ("ix_to_word", "ix_to_ans"))
+    tables = ("ix_to_word", "ix_to_ans")
+    content = read_json(Path(path), *tables)
+    words, answers = (_entries(content[name], name, str(path)) for name in tables)
     if UNKNOWN not in words:
         raise InputError(f"The vocabulary {str(path)!r} has no {UNKNOWN!r} entry for the words outside it.")
     return Vocabulary(words), Vocabulary(answers)
@@ -104,16 +100,15 @@ def count_words(texts: Iterable[Sequence[str]], *, min_count: int = 1) -> Vocabu
     return Vocabulary([*sorted(frequent, key=lambda token: (-counts[token], token)), UNKNOWN])
 
 
-def _entries(content: Any, key: str, path: str) -> list[str]:
-    table = content.get(key) if isinstance(content, dict) else None
+def _entries(table: Any, name: str, path: str) -> list[str]:
     if not isinstance(table, dict) or not table:
-        raise InputError(f"The vocabulary {path!r} has no table {key!r} from index to text.")
+        raise InputError(f"The vocabulary {path!r} has no table {name!r} from index to text.")
     expected = [str(index) for index in range(1, len(table) + 1)]
     missing = [index for index in expected if index not in table]
     if missing:
         unexpected = [index for index in table if index not in set(expected)]
         raise InputError(
-            f"Expected the indices 1 to {len(table)} in {key!r} of {path!r}: {', '.join(missing[:5])} missing, "
+            f"Expected the indices 1 to {len(table)} in {name!r} of {path!r}: {', '.join(missing[:5])} missing, "
             f"{', '.join(unexpected[:5])} instead."
         )
     return [str(table[index]) for index in expected]

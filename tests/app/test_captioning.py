@@ -1,13 +1,19 @@
+"""Captions explained from the command line: files, numbers, and what a user may get wrong."""
+
 import json
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from gradcam_jax.app.captioning import Options, list_layers, run
+from gradcam_jax.app.layers import list_layers
+from gradcam_jax.app.one_photo import explain_one
+from gradcam_jax.app.options import Options
 from gradcam_jax.errors import InputError, LayerError
+from gradcam_jax.models.captioner import MAX_WORDS
+from gradcam_jax.tasks.captioning import LENGTH_EXPONENT
 from gradcam_jax.text.captions import UnknownWordsWarning
-from gradcam_jax.zoo.captioners import find_layer, load_captioner
+from gradcam_jax.zoo import find_layer, load
 from tests.app.small_checkpoint import write_small_captioner
 
 pytest.importorskip(
@@ -29,13 +35,16 @@ def photo(tmp_path_factory):
     return str(path)
 
 
+def request(checkpoint, photo, folder, **options):
+    settings = {"task": "captioning", "model": checkpoint, "input_image_path": photo, "input_sz": SIZE}
+    return Options(**settings | {"out_path": str(folder)} | options)
+
+
 @pytest.fixture(scope="module")
 def given(checkpoint, photo, tmp_path_factory):
     folder, lines = tmp_path_factory.mktemp("given"), []
-    options = Options(
-        photo, "A dog / and a cat", "a cat,dog", checkpoint, input_sz=SIZE, beam_size=2, out_path=str(folder)
-    )
-    files = run(options, lines.append)
+    options = request(checkpoint, photo, folder, caption="A dog / and a cat", phrases="a cat,dog", beam_size=2)
+    files = explain_one(options, lines.append)
     return folder, lines, files
 
 
@@ -73,7 +82,8 @@ def test_the_record(given):
     assert [phrase["phrase"] for phrase in record["phrases"]] == ["a cat", "dog"]
     cams = np.load(folder / "explanation.npz")["word_cams"]
     assert [word["all_negative"] for word in record["words"]] == [bool(cam.max() <= 0) for cam in cams]
-    ranks = [one["log_prob"] / min(len(one["caption"].split()) + 1, 16) for one in record["generated"]]
+    lengths = [min(len(one["caption"].split()) + 1, MAX_WORDS) for one in record["generated"]]
+    ranks = [one["log_prob"] / n**LENGTH_EXPONENT for one, n in zip(record["generated"], lengths, strict=True)]
     assert ranks == sorted(ranks, reverse=True)
 
 
@@ -92,7 +102,7 @@ def test_the_report_is_the_originals(given):
 
 def test_without_a_caption_the_generated_one_is_explained(checkpoint, photo, tmp_path):
     lines = []
-    run(Options(photo, "  ", model_path=checkpoint, input_sz=SIZE, out_path=str(tmp_path)), lines.append)
+    explain_one(request(checkpoint, photo, tmp_path, caption="  "), lines.append)
     record = json.loads((tmp_path / "explanation.json").read_text())
     assert record["caption"] == record["generated"][0]["caption"]
     assert "No caption provided, using generated caption for Grad-CAM." in lines
@@ -101,19 +111,18 @@ def test_without_a_caption_the_generated_one_is_explained(checkpoint, photo, tmp
 def test_a_model_that_says_nothing_is_an_error_that_tells_the_way_on(photo, tmp_path):
     silent = str(write_small_captioner(tmp_path, end_bias=1000.0))
     with pytest.raises(InputError, match="--caption"):
-        run(Options(photo, model_path=silent, input_sz=SIZE, beam_size=1, out_path=str(tmp_path)))
+        explain_one(request(silent, photo, tmp_path, beam_size=1, methods="grad_cam"))
 
 
 def test_a_caption_of_strangers_is_explained_with_a_warning(checkpoint, photo, tmp_path):
-    options = Options(photo, "yak emu", model_path=checkpoint, input_sz=SIZE, out_path=str(tmp_path))
     with pytest.warns(UnknownWordsWarning, match="yak, emu"):
-        run(options)
+        explain_one(request(checkpoint, photo, tmp_path, caption="yak emu"))
     words = json.loads((tmp_path / "explanation.json").read_text())["words"]
     assert [word["known"] for word in words] == [False, False]
 
 
 def test_a_repeated_word_has_a_map_each_time(checkpoint, photo, tmp_path):
-    run(Options(photo, "dog dog dog", model_path=checkpoint, input_sz=SIZE, out_path=str(tmp_path)))
+    explain_one(request(checkpoint, photo, tmp_path, caption="dog dog dog"))
     words = json.loads((tmp_path / "explanation.json").read_text())["words"]
     cams = np.load(tmp_path / "explanation.npz")["word_cams"]
     assert [word["word"] for word in words] == ["dog"] * 3
@@ -124,30 +133,29 @@ def test_a_repeated_word_has_a_map_each_time(checkpoint, photo, tmp_path):
 @pytest.mark.parametrize("caption", ["?!", "a " * 17])
 def test_bad_captions_leave_nothing_behind(checkpoint, photo, tmp_path, caption):
     with pytest.raises(InputError):
-        run(Options(photo, caption, model_path=checkpoint, out_path=str(tmp_path / "output")))
+        explain_one(request(checkpoint, photo, tmp_path / "output", caption=caption))
     assert not (tmp_path / "output").exists()
 
 
 def test_a_long_caption_still_makes_a_file_name(checkpoint, photo, tmp_path):
     words = "incomprehensibilities " * 16
     with pytest.warns(UnknownWordsWarning):
-        files = run(Options(photo, words, model_path=checkpoint, input_sz=SIZE, out_path=str(tmp_path)))
+        files = explain_one(request(checkpoint, photo, tmp_path, caption=words))
     assert max(len(file.name) for file in files) < 150
 
 
 def test_layers_by_name_and_number(checkpoint, photo, tmp_path):
     lines = []
-    list_layers(Options(model_path=checkpoint, input_sz=SIZE), lines.append)
-    number, name, shape = lines[29].split()
-    assert number == "30"
-    captioner = load_captioner(checkpoint)
+    list_layers(Options(task="captioning", model=checkpoint, input_sz=SIZE), lines.append)
+    ((name, shape, _),) = [line.split() for line in lines if line.split()[2:] == ["30"]]
+    captioner = load(checkpoint)
     for layer in (name, name.removeprefix("cnn/")):
         assert find_layer(captioner, layer, SIZE) == name
     with pytest.raises(LayerError, match="head_relu"):
         find_layer(captioner, "heed_relu", SIZE)
     with pytest.raises(InputError, match="from 1 to"):
         find_layer(captioner, "9999", SIZE)
-    run(Options(photo, "a dog", "", checkpoint, "30", input_sz=SIZE, out_path=str(tmp_path)))
+    explain_one(request(checkpoint, photo, tmp_path, caption="a dog", layer_name="30", methods="grad_cam"))
     record = json.loads((tmp_path / "explanation.json").read_text())
     assert record["layer"] == name
     height, width, _ = map(int, shape.split("x"))
@@ -155,17 +163,18 @@ def test_layers_by_name_and_number(checkpoint, photo, tmp_path):
 
 
 def test_a_grey_map_is_called_as_the_originals(checkpoint, photo, tmp_path):
-    options = Options(
-        photo, "a dog", model_path=checkpoint, input_sz=SIZE, out_path=str(tmp_path), save_as_heatmap=False
-    )
-    run(options)
+    explain_one(request(checkpoint, photo, tmp_path, caption="a dog", save_as_heatmap=False))
     with PIL.Image.open(tmp_path / "caption_gcam_a dog.png") as picture:
         assert picture.mode == "L"
     assert not list(tmp_path.glob("caption_gcam_hm_*"))
 
 
+def test_the_default_length_exponent_is_a_half():
+    assert Options().length_exponent == LENGTH_EXPONENT == 0.5
+
+
 def test_a_torch7_file_and_an_unknown_name_tell_the_way_on(tmp_path):
     with pytest.raises(InputError, match="convert_checkpoint"):
-        run(Options(model_path="models/model_id1-501-1448236541.t7", out_path=str(tmp_path)))
+        explain_one(request("models/model_id1-501-1448236541.t7", "", tmp_path))
     with pytest.raises(InputError, match="Nearest: captioner_lite0"):
-        run(Options(model_path="captioner_lite", out_path=str(tmp_path)))
+        explain_one(request("captioner_lite", "", tmp_path))

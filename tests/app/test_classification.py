@@ -6,9 +6,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from gradcam_jax import InputError
-from gradcam_jax.app import output
-from gradcam_jax.app.classification import Options, find_recipe, input_size, parse_labels, run
+from gradcam_jax.app.one_photo import explain_one
+from gradcam_jax.app.options import Options, make_task
+from gradcam_jax.errors import InputError
 from gradcam_jax.images.preprocessing import EFFICIENTNET_LITE
 from tests.comparison import SHARED_DATA, assert_close, needs_shared_data
 
@@ -17,7 +17,7 @@ from tests.comparison import SHARED_DATA, assert_close, needs_shared_data
 def sample_run(tmp_path_factory):
     """The run of the command without any flag, and what it says."""
     folder, lines = tmp_path_factory.mktemp("sample"), []
-    files = run(Options(out_path=str(folder)), lines.append)
+    files = explain_one(Options(out_path=str(folder)), lines.append)
     return folder, files, "\n".join(lines)
 
 
@@ -80,7 +80,9 @@ def test_the_report_names_predictions_and_targets(sample_run):
 @needs_shared_data
 def test_the_boxer_is_the_dog_and_the_tiger_cat_the_cat(tmp_path):
     photo = str(SHARED_DATA / "original_images" / "cat_dog.jpg")
-    run(Options(input_image_path=photo, label="243, tiger cat, -1, boxer", top_k=2, out_path=str(tmp_path)))
+    explain_one(
+        Options(input_image_path=photo, label="243, tiger cat, -1, boxer", top_k=2, out_path=str(tmp_path))
+    )
     record = json.loads((tmp_path / "explanation.json").read_text())
     assert [target["label"] for target in record["targets"]] == [243, 283, 244]  # boxer again is left out
     with np.load(tmp_path / "explanation.npz") as arrays:
@@ -101,7 +103,7 @@ def test_one_label_in_grey_under_another_name(tmp_path):
         input_image_path=str(photo), label="n02108089", save_as_heatmap=False, output_image_name="a/b",
         input_sz=64, out_path=str(tmp_path / "new" / "folder"),
     )  # fmt: skip
-    names = {path.name for path in run(options)}
+    names = {path.name for path in explain_one(options)}
     assert {"classify_gcam_a_b.png", "classify_gb_a_b.png", "classify_gb_gcam_a_b.png"} < names
     with PIL.Image.open(tmp_path / "new" / "folder" / "classify_gcam_a_b.png") as picture:
         assert (picture.size, picture.mode) == ((64, 64), "L")
@@ -114,39 +116,33 @@ def test_one_label_in_grey_under_another_name(tmp_path):
         ({"label": "bokser"}, "Nearest: boxer"),
         ({"label": "0"}, "from 1 to 1000"),
         ({"label": "1001"}, "from 1 to 1000"),
-        ({"label": ","}, "Expected a label"),
+        ({"label": ","}, "Expected labels, comma-separated, or -1"),
         ({"label": "-1", "top_k": 0}, "--top_k from 1 to 1000"),
         ({"top_k": 3}, "--top_k 3 needs -1"),
-        ({"model": "vgg6"}, "no model 'vgg6'. Nearest: vgg"),
+        ({"model": "vgg6"}, r"no model or file 'vgg6'\. Nearest: vgg"),
         ({"layer_name": "headrelu"}, "Nearest: head_relu"),
         ({"layer_name": "classifier"}, r"no spatial extent \(its shape is \(1000,\)\)"),
         ({"input_sz": 8}, "--input_sz from 32"),
-        ({"recipe": "caffe"}, "no recipe 'caffe'. There are: original"),
+        ({"recipe": "caffe"}, r"no recipe 'caffe'\. Nearest: caffe_alexnet"),
         ({"out_path": "/proc/here"}, "Cannot write to the output folder"),
     ],
 )
 def test_bad_input_is_a_clear_error(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        run(Options(**{"out_path": str(tmp_path), **changes}))
+        explain_one(Options(**{"out_path": str(tmp_path), **changes}))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_checkpoint_is_one_command_away(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADCAM_JAX_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr("gradcam_jax.zoo.classifiers.checkpoint_folders", lambda: [tmp_path])
+    monkeypatch.setattr("gradcam_jax.zoo.places.checkpoint_folders", lambda: [tmp_path])
     with pytest.raises(InputError, match=r"python scripts/download_checkpoints\.py vgg16"):
-        run(Options(model="vgg16", out_path=str(tmp_path)))
+        explain_one(Options(model="vgg16", out_path=str(tmp_path)))
 
 
 def test_labels_recipes_and_sizes():
-    assert [label and label.index for label in parse_labels("boxer,-1")] == [242, None]
-    assert find_recipe("efficientnet_lite") is EFFICIENTNET_LITE
-    assert input_size(0, EFFICIENTNET_LITE) == 224
-    assert input_size(320, EFFICIENTNET_LITE) == 320
-
-
-@pytest.mark.parametrize(
-    ("text", "name"), [("a/b:c", "a_b_c"), ("...", "_"), ("  x ", "x"), ("é?", "é_"), ("y" * 300, "y" * 100)]
-)
-def test_file_names_are_safe(text, name):
-    assert output.safe_name(text) == name
+    task = make_task(Options(label="boxer,-1"))
+    assert task.encode({})["targets"].tolist() == [242, -1]
+    assert (task.plan.preprocessing, task.size) == (EFFICIENTNET_LITE, 224)
+    task = make_task(Options(recipe="efficientnet_lite", input_sz=320))
+    assert (task.plan.preprocessing, task.size) == (EFFICIENTNET_LITE, 320)

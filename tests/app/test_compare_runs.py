@@ -2,13 +2,15 @@ import pytest
 
 from gradcam_jax.app.compare_runs import compare, run
 from gradcam_jax.errors import InputError
-from tests.pipeline.small_job import run_small, small_job, write_photos
+from gradcam_jax.pipeline import Computation
+from tests.pipeline.small_task import run_small, small_task, write_photos
 
 
 def test_a_run_agrees_with_itself_and_nearly_with_bfloat16(tmp_path):
     photos = write_photos(tmp_path / "photos", 10, broken={4})
-    for name, options in {"exact": {}, "rounded": {"in_bfloat16": True}}.items():
-        run_small(photos, tmp_path / name, job=small_job(labels="boxer", **options))
+    for name, dtype in {"exact": "float32", "rounded": "bfloat16"}.items():
+        task, computation = small_task(label="boxer"), Computation(dtype=dtype)
+        run_small(photos, tmp_path / name, task=task, computation=computation)
     same = compare(tmp_path / "exact", tmp_path / "exact")
     assert (same["images"], same["maps"]) == (9, 9)
     assert same["predictions_changed"] == same["peaks_changed"] == same["difference"]["worst"] == 0

@@ -91,7 +91,7 @@ def test_a_checkpoint_under_another_models_name_is_refused(tmp_path, monkeypatch
         (["--model=vgg16", __file__], "expected a checkpoint in one of the formats caffemodel, torch7"),
     ],
 )
-def test_mistakes_are_told_without_a_traceback(tmp_path, arguments, message):
+def test_mistakes_are_reported_without_a_traceback(tmp_path, arguments, message):
     file = caffe_file(tmp_path / "net.caffemodel", [rule.source for rule in originals_of(find("vgg19")).rules()])
     arguments = [file if argument == "FILE" else argument for argument in arguments]
     done = run("convert_checkpoint.py", *arguments, folder=tmp_path)
@@ -101,7 +101,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path, arguments, message):
     assert os.listdir(tmp_path) == ["net.caffemodel"]
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path):
+def test_a_checkpoint_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").touch()
     original = weights_path(LITE0)
     if original is None:

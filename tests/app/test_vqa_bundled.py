@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from gradcam_jax.app.vqa import Options, run
+
 from gradcam_jax.evaluation.pointing import points_at
 from gradcam_jax.zoo import load
 from tests.comparison import SHARED_DATA, needs_shared_data

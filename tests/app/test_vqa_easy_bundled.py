@@ -5,8 +5,8 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
-
 from gradcam_jax.app.vqa import Options, run
+
 from gradcam_jax.zoo import load
 
 

@@ -7,15 +7,15 @@ import pytest
 
 from gradcam_jax import (
     all_negative,
-    channel_weights,
     counterfactual_grad_cam,
     grad_cam,
+    guided,
     guided_grad_cam,
-    guided_relu,
-    input_gradient,
-    linearize,
-    tapped_split,
+    input_grad,
+    layer_grads,
+    tapped_functions,
 )
+from gradcam_jax.attribution.maps import channel_weights, gradient_times_input
 from tests.comparison import assert_close
 
 IMAGE = jnp.arange(16, dtype=jnp.float32).reshape(4, 4, 1)
@@ -59,8 +59,8 @@ def test_the_originals_sum_is_the_mean_times_the_number_of_positions():
 
 def test_captums_golden_numbers():
     # Captum 0.9.0, tests/attr/layer/test_grad_cam.py.
-    forward = tapped_split(captum_stages(), ("conv1", "relu1"))
-    _, activations, gradients = linearize(forward, the_score, IMAGE)
+    forward = tapped_functions(captum_stages(), ("conv1", "relu1"))
+    _, activations, gradients = layer_grads(forward, the_score, IMAGE)
     conv = activations["conv1"] * channel_weights(gradients["conv1"]).reshape(1, 1, 2)
     np.testing.assert_array_equal(conv[..., 0], [[-3.75, 3], [23.25, 30]])
     np.testing.assert_array_equal(conv[..., 1], [[15, 10.5], [-3, -7.5]])
@@ -71,17 +71,35 @@ def test_captums_golden_numbers():
 
 def test_captums_golden_guided_grad_cam():
     # Captum 0.9.0, tests/attr/test_guided_grad_cam.py, which enlarges the map to its nearest samples.
-    _, activations, gradients = linearize(tapped_split(captum_stages(), "relu1"), the_score, IMAGE)
+    _, activations, gradients = layer_grads(tapped_functions(captum_stages(), "relu1"), the_score, IMAGE)
     cam = grad_cam(activations["relu1"], gradients["relu1"])
-    pixels = input_gradient(tapped_split(captum_stages(guided_relu), ()), the_score, IMAGE)
+    pixels = input_grad(tapped_functions(captum_stages(guided(jax.nn.relu)), ()), the_score, IMAGE)
     fine = guided_grad_cam(jnp.repeat(jnp.repeat(cam, 2, axis=0), 2, axis=1), pixels)
     expected = [[0, 0, 4, 4], [0, 0, 12, 8], [28, 84, 97.5, 65], [28, 56, 65, 32.5]]
     np.testing.assert_array_equal(fine[..., 0], expected)
 
 
-def test_bfloat16_activations_give_a_float32_map():
+def test_gradient_times_input_by_hand():
+    activations = jnp.array([[[1.0, 10.0], [2.0, 20.0]], [[3.0, 30.0], [4.0, 40.0]]])
+    gradients = jnp.array([[[4.0, 0.0], [0.0, -1.0]], [[0.0, 1.0], [0.0, 0.0]]])
+    np.testing.assert_array_equal(gradient_times_input(activations, gradients), [[4.0, -20.0], [30.0, 0.0]])
+    rectified = gradient_times_input(activations, gradients, rectify=True)
+    np.testing.assert_array_equal(rectified, [[4.0, 0.0], [30.0, 0.0]])
+    np.testing.assert_array_equal(gradient_times_input(activations[0], gradients[0]), [4.0, -20.0])
+
+
+def test_gradient_times_input_is_grad_cam_where_gradients_are_constant():
+    rng = np.random.default_rng(0)
+    activations = jnp.asarray(rng.standard_normal((3, 4, 5)), jnp.float32)
+    gradients = jnp.broadcast_to(jnp.asarray(rng.standard_normal(5), jnp.float32), (3, 4, 5))
+    cam = grad_cam(activations, gradients, rectify=False)
+    assert_close(gradient_times_input(activations, gradients), cam, 1e-6)
+
+
+@pytest.mark.parametrize("method", [grad_cam, counterfactual_grad_cam, gradient_times_input])
+def test_bfloat16_activations_give_a_float32_map(method):
     activations = jnp.ones((2, 2, 3), jnp.bfloat16)
-    assert grad_cam(activations, activations).dtype == jnp.float32
+    assert method(activations, activations).dtype == jnp.float32
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 4)])

@@ -4,16 +4,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gradcam_jax import guided, guided_grad_cam, input_gradient, tapped
+from gradcam_jax import guided, guided_grad_cam, input_grad, tapped
 from tests.comparison import assert_close, random_images
 from tests.models.small_vgg import small_vgg
 
 
-def test_input_gradient_equals_autodiff_of_the_plain_model():
+def test_input_grad_equals_autodiff_of_the_plain_model():
     model, variables = small_vgg()
     image = jnp.asarray(random_images(1, 32)[0])
     expected = jax.grad(lambda x: model.apply(variables, x)[3])(image)
-    assert_close(input_gradient(tapped(model, variables, "relu3_1"), lambda y: y[3], image), expected, 1e-6)
+    assert_close(input_grad(tapped(model, variables, "relu3_1"), lambda y: y[3], image), expected, 1e-6)
 
 
 def test_a_guided_clone_leaves_the_model_alone_and_guides_the_dense_relus_too():
@@ -21,7 +21,7 @@ def test_a_guided_clone_leaves_the_model_alone_and_guides_the_dense_relus_too():
     image = jnp.asarray(random_images(1, 32)[0])
 
     def gradient(model):
-        return input_gradient(tapped(model, variables, ()), lambda y: y[3], image)
+        return input_grad(tapped(model, variables, ()), lambda y: y[3], image)
 
     before = gradient(model)
     everywhere = gradient(model.clone(relu=guided(model.relu)))

@@ -90,7 +90,7 @@ def test_vqa_is_put_together_from_three_files_in_any_order(tmp_path):
     assert files[0].answers == ("cat", "dog", "yes")
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     write_lstm(tmp_path / "lstm", 2)
     with pytest.raises(InputError, match="made from caffemodel, torch7, vocabulary, got lstm"):
         arrays_of(find("vqa_vgg19"), [read_file(tmp_path / "lstm")])

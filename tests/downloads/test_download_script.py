@@ -66,7 +66,7 @@ def test_the_list_has_the_licence_of_a_bundled_models_card():
         (("vgg16", f"--from_file={SCRIPT}"), "vgg16 is made from VGG_ILSVRC_16_layers.caffemodel"),
     ],
 )
-def test_mistakes_are_told_without_a_traceback(arguments, message):
+def test_mistakes_are_reported_without_a_traceback(arguments, message):
     done = run(*arguments)
     assert done.returncode == 1
     assert message in done.stderr

@@ -7,14 +7,11 @@ import pytest
 
 import gradcam_jax as gc
 from gradcam_jax.conversion.rules import variable_shapes
-from gradcam_jax.engine.image_batches import map_targets
-from gradcam_jax.engine.many_classes import SummedHead, map_all_classes, map_classes, summed_head
 from gradcam_jax.errors import InputError
-from gradcam_jax.models.alexnet import AlexNet
+from gradcam_jax.models.alexnet import AlexNet, alexnet_torchvision
 from gradcam_jax.models.efficientnet_lite import EfficientNetLite, Stage
 from gradcam_jax.models.layers import max_pool_ceil
 from gradcam_jax.models.vgg import VGG
-from gradcam_jax.tasks.classification import class_score
 from tests.comparison import assert_close, kaiming_variables, random_images
 
 SMALL = {"convolutions": (1, 1, 2), "channels": (4, 6, 8), "hidden": 16, "classes": 9}
@@ -27,7 +24,7 @@ MODELS = {
     "alexnet, overlapping pools": (
         AlexNet(CHANNELS, 0, 2, True, max_pool_ceil, 99, classes=9), "relu5", 99, "fc6"
     ),
-    "alexnet, torchvision": (gc.alexnet_torchvision(channels=CHANNELS, classes=9), "relu5", 90, "fc6"),
+    "alexnet, torchvision": (alexnet_torchvision(channels=CHANNELS, classes=9), "relu5", 90, "fc6"),
     "efficientnet": (
         EfficientNetLite((Stage(1, 3, 1, 1, 8), Stage(1, 3, 2, 2, 8)), classes=9), "head_relu", 32, "classifier"
     ),
@@ -45,41 +42,47 @@ def build(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_equal_to_the_gradients(name):
     model, variables, layer, images, dense = build(name)
-    head = summed_head(model, variables, layer, images[0])
-    assert head == SummedHead(layer, dense)
+    forward = gc.tapped(model, variables, layer)
+    summed = gc.with_summed_head(forward, images[0])
+    assert summed.dense == dense
     every = jnp.broadcast_to(jnp.arange(9), (2, 9))
     labels = jnp.array([[3, 0, 8], [1, 1, 5]])
-    expected = jax.jit(lambda v: map_targets(model, v, layer, class_score, images, every))(variables)
-    whole = jax.jit(lambda v: map_all_classes(model, v, head, images))(variables)
-    for ours, theirs in zip(whole, expected, strict=True):
-        assert_close(ours, theirs)
-    some = jax.jit(lambda v: map_classes(model, v, head, images, labels))(variables)
+    expected = gc.explain(forward, images, every)
+    whole = gc.explain(summed, images, gc.all_classes)
+    np.testing.assert_array_equal(whole.targets, every)
+    for name in ("outputs", "scores", "cam"):
+        assert_close(getattr(whole, name), getattr(expected, name))
+    some = gc.explain(summed, images, labels)
     assert_close(some.cam, np.take_along_axis(expected.cam, labels[:, :, None, None], 1))
     assert_close(some.scores, np.take_along_axis(expected.scores, labels, 1))
+    highest = gc.explain(summed, images, gc.top_k(2))
+    np.testing.assert_array_equal(highest.targets, jax.lax.top_k(expected.outputs, 2)[1])
+    assert_close(highest.cam, np.take_along_axis(expected.cam, highest.targets[:, :, None, None], 1))
     assert float(np.abs(expected.cam).max()) > 1e-3
+
+
+def test_a_negative_class_stands_for_no_target():
+    model, variables, layer, images, _ = build("vgg")
+    summed = gc.with_summed_head(gc.tapped(model, variables, layer), images[0])
+    explanation = gc.explain(summed, images, jnp.array([[-2, 3], [4, -2]]))
+    for index, target in ((0, 0), (1, 1)):
+        assert float(jnp.abs(explanation.cam[index, target]).max()) == 0
+        assert float(explanation.scores[index, target]) == 0
+    assert float(jnp.abs(explanation.cam[0, 1]).max()) > 0
 
 
 @pytest.mark.parametrize("layer", ["conv3_2", "relu3_1", "relu1_1"])
 def test_a_layer_with_more_than_pooling_after_it_is_an_error(layer):
     model, variables, _, images, _ = build("vgg")
     with pytest.raises(InputError, match="more than pooling"):
-        summed_head(model, variables, layer, images[0])
+        gc.with_summed_head(gc.tapped(model, variables, layer), images[0])
 
 
 def test_a_layer_without_a_map_or_a_head_is_an_error():
     model, variables, _, images, _ = build("vgg")
     with pytest.raises(InputError, match="no spatial extent"):
-        summed_head(model, variables, "fc7", images[0])
+        gc.with_summed_head(gc.tapped(model, variables, "fc7"), images[0])
     model, variables, _, images, _ = build("efficientnet")
     headless = model.clone(classes=None)
     with pytest.raises(InputError, match="there is none"):
-        summed_head(headless, variables, "head_relu", images[0])
-
-
-def test_a_thousand_classes_of_vgg16_in_bounded_memory():
-    entry = gc.find_entry("vgg16")
-    model, image = entry.build(), jax.ShapeDtypeStruct((224, 224, 3), jnp.float32)
-    variables = variable_shapes(model, image)
-    images = jax.ShapeDtypeStruct((8, *image.shape), jnp.float32)
-    run = jax.jit(lambda v, x: map_all_classes(model, v, SummedHead("relu5_3", "fc6"), x).cam)
-    assert run.lower(variables, images).compile().memory_analysis().temp_size_in_bytes < 1e9
+        gc.with_summed_head(gc.tapped(headless, variables, "head_relu"), images[0])

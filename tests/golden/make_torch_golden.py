@@ -16,7 +16,7 @@ from captum.attr import GuidedBackprop, LayerGradCam
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 
-from gradcam_jax.zoo import classifiers as zoo
+from gradcam_jax.zoo import find, weights_path
 from tests.comparison import random_images
 from tests.models.small_vgg import SETTINGS, SIZE, small_vgg
 from tests.models.torch_twins import channels_first, channels_last
@@ -59,7 +59,7 @@ def main() -> None:
     cam = LayerGradCam(model, model.relu3_1).attribute(images, target=LABELS)[:, 0]
     pixels = GuidedBackprop(model).attribute(images.requires_grad_(), target=LABELS)
     lite = EfficientNet.from_name("efficientnet-lite0")
-    lite.load_state_dict(torch.load(zoo.weights_path(zoo.find_entry("efficientnet_lite0"))))
+    lite.load_state_dict(torch.load(weights_path(find("efficientnet_lite0"))))
     lite.eval()
     with torch.no_grad():
         lite_logits = lite(channels_first(random_images(1, 224)))

@@ -19,16 +19,15 @@ def golden():
 
 
 def test_small_vgg(golden):
-    model, variables = small_vgg()
-    for index, label in enumerate(golden["labels"]):
-        image = jnp.asarray(random_images(2, SIZE)[index])
-        explanation = gc.explain_classes(model, variables, "relu3_1", image, jnp.array([label]))
-        assert_close(explanation.outputs, golden["logits"][index])
-        assert_close(explanation.cam[0], golden["cam"][index])
-        assert_close(explanation.guided_backprop[0], golden["guided_backprop"][index])
+    images = jnp.asarray(random_images(2, SIZE))
+    forward = gc.tapped(*small_vgg(), "relu3_1")
+    explanation = gc.explain(forward, images, golden["labels"][:, np.newaxis], guided=True)
+    assert_close(explanation.outputs, golden["logits"])
+    assert_close(explanation.cam[:, 0], golden["cam"])
+    assert_close(explanation.guided_backprop[:, 0], golden["guided_backprop"])
 
 
 def test_efficientnet_lite0(golden):
-    entry = gc.find_entry("efficientnet_lite0")
-    logits = jax.jit(entry.build().apply)(gc.load_variables(entry), random_images(1, 224)[0])
+    loaded = gc.zoo.load("efficientnet_lite0")
+    logits = jax.jit(loaded.model.apply)(loaded.variables, random_images(1, 224)[0])
     assert_close(logits, golden["lite0_logits"])

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from gradcam_jax.models.captioner import Captioner
+from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 from gradcam_jax.models.vgg import VGG
 
 WORDS = 30
@@ -37,3 +37,19 @@ def random_image(seed: int = 1) -> np.ndarray:
 
 def random_tokens(count: int = 16, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, WORDS, size=count).astype(np.int32)
+
+
+def word_scores(model: Captioner, image, tokens):
+    """A method for `model.apply`: the log-probability of each word, from the image."""
+    return model.read_words(model.image_vector(image), tokens)
+
+
+def span_mask(start: int, stop: int) -> np.ndarray:
+    """1 for the words from start to before stop, 0 for the others."""
+    words = np.arange(MAX_WORDS)
+    return ((start <= words) & (words < stop)).astype(np.float32)
+
+
+def word_masks(count: int) -> np.ndarray:
+    """The mask of a whole caption, then of each word: (1 + count, MAX_WORDS)."""
+    return np.stack([span_mask(0, count), *(span_mask(word, word + 1) for word in range(count))])

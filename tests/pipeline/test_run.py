@@ -13,12 +13,9 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.pipeline import open_run
-from gradcam_jax.pipeline.device import DeviceFunction
-from gradcam_jax.pipeline.items import Item, read_items
-from gradcam_jax.pipeline.run import explain_images, open_store
+from gradcam_jax.pipeline import Item, device_function, explain_items, open_run, open_store, read_items
 from tests.comparison import assert_close
-from tests.pipeline.small_job import run_small, small_job, write_photos
+from tests.pipeline.small_task import run_small, small_task, write_photos
 
 FILES, KILLS = (
     int(os.environ.get("GRADCAM_JAX_KILLED_FILES", "160")),
@@ -27,9 +24,9 @@ FILES, KILLS = (
 ROOT = Path(__file__).parents[2]
 
 
-def explain_items(items, store, **options):
-    job = small_job()
-    return explain_images(job, DeviceFunction(job, jax.devices()), items, store, **options)
+def explain(items, store, **options):
+    task = small_task()
+    return explain_items(task, device_function(task, jax.devices()), items, store, **options)
 
 
 def lines_of(folder):
@@ -114,8 +111,8 @@ def test_only_what_is_about_to_be_needed_is_read(tmp_path):
         nonlocal ahead
         ahead = max(ahead, taken[0] - progress.explained)
 
-    with open_store(small_job(), tmp_path / "run") as store:
-        explain_items(endless(), store, batch_size=4, workers=2, report=look)
+    with open_store(small_task(), tmp_path / "run") as store:
+        explain(endless(), store, batch_size=4, workers=2, report=look)
     assert taken[0] == 300
     assert ahead <= 2 * 4 + 2 + 1 + 4 * 4  # decoding, and the batches in the queues
 
@@ -140,8 +137,11 @@ def test_a_source_that_breaks_keeps_what_was_done(tmp_path):
         yield from read_items(str(photos))
         raise InputError("the list ends in the middle")
 
-    with pytest.raises(InputError, match="ends in the middle"), open_store(small_job(), tmp_path / "run") as store:
-        explain_items(broken(), store, batch_size=4, workers=1)
+    with (
+        pytest.raises(InputError, match="ends in the middle"),
+        open_store(small_task(), tmp_path / "run") as store,
+    ):
+        explain(broken(), store, batch_size=4, workers=1)
     assert len(open_run(tmp_path / "run")) == 8
 
 
@@ -151,10 +151,10 @@ def test_pictures_are_drawn_before_an_image_counts(tmp_path):
     run_small(
         photos,
         tmp_path / "run",
-        draw=lambda one, row: drawn.append((one.item.id, one.photo.shape, row["cam"].shape)),
+        draw=lambda one, description: drawn.append((one.item.id, one.photo.shape, description.rows[0].cam.shape)),
     )
     assert sorted(name for name, _, _ in drawn) == ["0000.png", "0001.png", "0003.png", "0004.png"]
-    assert {(photo, cam) for _, photo, cam in drawn} == {((36, 40, 3), (1, 16, 16))}
+    assert {(photo, cam) for _, photo, cam in drawn} == {((36, 40, 3), (16, 16))}
 
 
 def test_large_jpegs_can_be_decoded_at_a_smaller_scale(tmp_path):
@@ -189,7 +189,7 @@ def test_the_union_of_two_processes_is_the_run_of_one(tmp_path):
 
 def kill_at_random(source, folder, moments, pause):
     """Starts the run again and again, killing it so many seconds after its first shard; the last one finishes."""
-    command = [sys.executable, "-m", "tests.pipeline.small_job", str(source), str(folder), str(pause)]
+    command = [sys.executable, "-m", "tests.pipeline.small_task", str(source), str(folder), str(pause)]
     killed = 0
     for moment in moments:
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
@@ -244,7 +244,7 @@ def test_memory_stays_flat(tmp_path):
         tenth = 10 * progress.explained // count
         peaks[tenth] = max(peaks.get(tenth, 0), resident_bytes())
 
-    with open_store(small_job(), tmp_path / "run", shard_bytes=2**17) as store:
-        explain_items(items, store, batch_size=16, workers=2, report=look)
+    with open_store(small_task(), tmp_path / "run", shard_bytes=2**17) as store:
+        explain(items, store, batch_size=16, workers=2, report=look)
     first = max(peaks[0], peaks[1])
     assert max(peaks.values()) < 1.05 * first, {tenth: peak // 2**20 for tenth, peak in peaks.items()}

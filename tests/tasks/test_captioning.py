@@ -1,3 +1,5 @@
+"""Captions explained: whole, by phrase and by word; what pads them, what they cost, and how they are written."""
+
 import functools
 
 import jax
@@ -5,17 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gradcam_jax as gc
 from gradcam_jax.models.captioner import captioner_lite0, neuraltalk2
-from gradcam_jax.tasks.captioning import (
-    captions_from_vector,
-    explain_caption,
-    explain_maps,
-    sample_caption,
-    span_score,
-    write_captions,
-)
-from gradcam_jax.text.captions import span_mask, word_masks
-from tests.comparison import plain_convolutions
+from gradcam_jax.tasks.captioning import speaking, write_captions
+from gradcam_jax.tasks.task import METHODS, explain_photo
+from tests.comparison import assert_close, plain_convolutions
 from tests.models.small_captioner import (
     LAYER,
     SIZE,
@@ -24,13 +20,27 @@ from tests.models.small_captioner import (
     random_tokens,
     random_variables,
     small_captioner,
+    span_mask,
+    word_masks,
 )
+from tests.tasks.small_tasks import CAPTION_WORDS, photo, small
+
+
+def span_score(scores, mask):
+    """The task's score, of the words' scores alone."""
+    return jnp.sum(scores * mask)
+
+
+def explain_caption(image, tokens, masks, *, guided=True):
+    """Explains spans of one caption."""
+    forward = gc.tapped(small_captioner(), random_variables(), LAYER, method="word_scores")
+    batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, masks, tokens))
+    return jax.tree.map(lambda leaf: leaf[0], gc.explain(forward, *batch, score=span_score, guided=guided))
 
 
 @functools.cache
 def explained(count: int = 16):
-    explain = jax.jit(functools.partial(explain_caption, small_captioner(), random_variables(), LAYER))
-    return explain(random_image(), random_tokens(), word_masks(count))
+    return explain_caption(random_image(), random_tokens(), word_masks(count))
 
 
 def test_the_words_signed_maps_add_up_to_the_captions():
@@ -39,9 +49,7 @@ def test_the_words_signed_maps_add_up_to_the_captions():
 
 
 def test_a_phrase_is_the_sum_of_its_words():
-    phrase = explain_caption(
-        small_captioner(), random_variables(), LAYER, random_image(), random_tokens(), span_mask(2, 5)[np.newaxis]
-    )
+    phrase = explain_caption(random_image(), random_tokens(), span_mask(2, 5)[np.newaxis])
     np.testing.assert_allclose(phrase.cam[0], sum(explained().cam[3:6]), atol=1e-6 * np.abs(phrase.cam).max())
     np.testing.assert_allclose(phrase.scores[0], sum(explained().scores[3:6]), rtol=1e-5)
 
@@ -58,10 +66,7 @@ def test_what_pads_a_caption_changes_nothing():
     short = random_tokens(16)
     other = short.copy()
     short[5:], other[5:] = WORDS, 3
-    one, two = (
-        explain_caption(small_captioner(), random_variables(), LAYER, random_image(), tokens, word_masks(5))
-        for tokens in (short, other)
-    )
+    one, two = (explain_caption(random_image(), tokens, word_masks(5)) for tokens in (short, other))
     np.testing.assert_array_equal(one.cam, two.cam)
     np.testing.assert_array_equal(one.scores, two.scores)
 
@@ -97,7 +102,8 @@ def test_word_scores_have_the_gradients_of_the_plain_log_softmax():
 
 def test_greedy_is_a_beam_of_one_and_its_probability_is_the_models():
     model, variables, image = small_captioner(), random_variables(), random_image()
-    (caption,) = (jax.tree.map(lambda leaf: leaf[0], write_captions(model, variables, image)),)
+    vector = model.apply(variables, image, method="image_vector")
+    caption = jax.tree.map(lambda leaf: leaf[0], write_captions(model, variables, vector))
     count = int(caption.length)
     log_probs = np.asarray(model.apply(variables, image, caption.tokens))
     steps = range(min(count + 1, 16))
@@ -110,21 +116,12 @@ def test_images_are_captioned_in_a_batch_as_alone():
     model, variables = small_captioner(), random_variables()
     images = np.stack([random_image(seed) for seed in range(4)])
     vectors = model.apply(variables, images, method="image_vector")
-    batch = jax.vmap(lambda vector: captions_from_vector(model, variables, vector, width=3))(vectors)
+    batch = jax.vmap(lambda vector: write_captions(model, variables, vector, width=3))(vectors)
     for index, image in enumerate(images):
-        alone = write_captions(model, variables, image, width=3)
+        vector = model.apply(variables, image, method="image_vector")
+        alone = write_captions(model, variables, vector, width=3)
         np.testing.assert_array_equal(batch.tokens[index], alone.tokens)
         np.testing.assert_allclose(batch.log_prob[index], alone.log_prob, rtol=1e-5)
-
-
-def test_sampled_captions_differ_by_key_and_repeat_with_it():
-    def draw(seed):
-        return sample_caption(
-            small_captioner(), random_variables(), random_image(), jax.random.key(seed), temperature=5.0
-        )
-
-    np.testing.assert_array_equal(draw(0).tokens, draw(0).tokens)
-    assert any(not np.array_equal(draw(0).tokens, draw(seed).tokens) for seed in (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -138,12 +135,18 @@ def test_sixteen_words_maps_cost_at_most_a_fifth_more_than_one(model, size, laye
     tokens = jax.ShapeDtypeStruct((16,), jnp.int32)
     variables = jax.eval_shape(model.init, jax.random.key(0), image, tokens)
 
-    maps = functools.partial(explain_maps, model)
+    forward = gc.tapped(model, variables, layer, method="word_scores")
+
+    def maps(forward, images, masks, tokens):
+        return gc.explain(forward, images, masks, tokens, score=span_score).cam
 
     def flops(count):
-        masks = jax.ShapeDtypeStruct((count, 16), jnp.float32)
+        batch = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype),
+            (image, jax.ShapeDtypeStruct((count, 16), jnp.float32), tokens),
+        )
         with plain_convolutions():
-            lowered = jax.jit(maps, static_argnums=1).lower(variables, layer, image, tokens, masks)
+            lowered = jax.jit(maps).lower(forward, *batch)
         return lowered.compile().cost_analysis()["flops"]
 
     assert flops(16) <= 1.2 * flops(1)
@@ -160,3 +163,93 @@ def test_the_guided_rule_holds_after_the_image_embedding_too():
     )(random_image())
     assert guided.shape == (SIZE, SIZE, 3)
     assert not np.allclose(guided, ordinary)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_writing_and_reading_share_one_forward_pass(width):
+    """Without a caption the best one that the model writes is read; its words' scores are those of reading it."""
+    model, variables = small_captioner(), random_variables()
+    forward = gc.tapped(model, variables, LAYER, method=speaking(width, 0.5))
+    images, tokens = np.stack([random_image(seed) for seed in (1, 2)]), np.stack([random_tokens()] * 2)
+    lengths = np.array([0, 16], np.int32)
+    spoken = jax.jit(jax.vmap(lambda *example: forward({}, *example)[0]))(images, tokens, lengths)
+    for index, image in enumerate(images):
+        vector = model.apply(variables, image, method="image_vector")
+        written = write_captions(model, variables, vector, width=width, length_exponent=0.5)
+        np.testing.assert_array_equal(spoken.written.tokens[index], written.tokens)
+        expected = written.tokens[0] if lengths[index] == 0 else tokens[index]
+        np.testing.assert_array_equal(spoken.tokens[index], expected)
+        assert spoken.length[index] == (written.length[0] if lengths[index] == 0 else 16)
+        scores = model.apply(variables, image, expected, method="word_scores")
+        assert_close(spoken.word_scores[index], scores, 1e-5)
+    assert gc.tasks.captioning is not None
+    layers = gc.layer_shapes(forward, images[0], tokens[0], lengths[0])
+    assert list(layers) == list(
+        gc.layer_shapes(gc.tapped(model, variables, method="word_scores"), images[0], tokens[0])
+    )
+
+
+CAPTION = "A dog and the cat"
+
+
+def task(**options):
+    return gc.tasks.captioning(small("captioning"), **{"caption": CAPTION} | options)
+
+
+def test_the_rows_are_what_explain_gives():
+    one = task()
+    description = explain_photo(one, photo()).description
+    preprocessing = one.plan.preprocessing
+    image = gc.images.to_network(preprocessing.resize(photo(), one.size).image, preprocessing)
+    tokens = one.encode({})["tokens"]
+    forward = gc.tapped(one.loaded.model, one.loaded.variables, one.layer, method="word_scores")
+    batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, word_masks(5), tokens))
+    expected = gc.explain(forward, *batch, score=span_score, guided=True)
+    for place, row in enumerate((description.rows[0], *description.words)):
+        assert_close(row.cam, expected.cam[0, place], 5e-6)
+        assert_close(row.score, expected.scores[0, place], 1e-5)
+    assert_close(
+        description.rows[0].guided_backprop, expected.guided_backprop[0, 0, ..., ::-1], 5e-6
+    )  # BGR to RGB
+    assert description.words[0].guided_backprop is None
+
+
+def test_what_is_said_of_a_caption():
+    description = explain_photo(task(phrases="the cat, dog"), photo(), methods=("grad_cam",)).description
+    assert description.heading == "Why 'a dog and the cat'?"
+    assert [word.name for word in description.words] == ["a", "dog", "and", "the", "cat"]
+    assert [part.name for part in description.phrases] == ["the cat", "dog"]
+    assert description.fields["phrases"][0]["words"] == [3, 5]
+    the, cat = description.words[3:]
+    assert_close(description.phrases[0].cam, the.cam + cat.cam, 1e-6)
+    assert_close(sum(word.score for word in description.words), description.rows[0].score, 1e-6)
+    assert not [line for line in description.lines if line.startswith("No caption provided")]
+
+
+def test_without_a_caption_the_one_that_is_written_is_explained():
+    description = explain_photo(task(caption=""), photo(), methods=METHODS).description
+    words = description.fields["generated"][0]["caption"].split()
+    assert words
+    assert set(words) <= set(CAPTION_WORDS)
+    assert [word.name for word in description.words] == words
+    assert description.lines[0].startswith("No caption provided")
+    given = explain_photo(task(caption=""), photo(), methods=METHODS, caption=" ".join(words)).description
+    assert_close(given.rows[0].cam, description.rows[0].cam, 2e-6)
+    assert_close(given.rows[0].guided_backprop, description.rows[0].guided_backprop, 2e-6)
+
+
+@pytest.mark.parametrize("beam_size", [0, 10])
+def test_a_beam_has_at_most_as_many_captions_as_there_are_words(beam_size):
+    with pytest.raises(gc.InputError, match=f"a beam of 1 to 9 .*got {beam_size}"):
+        task(beam_size=beam_size)
+
+
+def test_a_phrase_that_does_not_occur_is_refused():
+    with pytest.raises(gc.InputError, match="'two dogs' does not occur"):
+        explain_photo(task(phrases="two dogs"), photo(), methods=("grad_cam",))
+
+
+def test_unknown_words_are_named_once_for_the_task():
+    with pytest.warns(UserWarning, match="does not know 'horse'"):
+        task(caption="a horse on the grass")
+    assert task().encode({"caption": "a horse"})["tokens"].tolist()[:2] == [0, 7]

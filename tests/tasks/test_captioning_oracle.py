@@ -3,12 +3,19 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax.tasks.captioning import explain_caption, explain_maps
-from gradcam_jax.text.captions import word_masks
-from tests.models.small_captioner import LAYER, random_image, random_tokens, random_variables, small_captioner
+import gradcam_jax as gc
+from tests.models.small_captioner import (
+    LAYER,
+    random_image,
+    random_tokens,
+    random_variables,
+    small_captioner,
+    word_masks,
+)
 
 pytest.importorskip("torch", reason="the twin needs torch (extra `oracle`)")
 from tests.models import torch_captioner
@@ -23,14 +30,20 @@ def close(ours, theirs, relative: float = 1e-5) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=relative * np.abs(theirs).max())
 
 
+def span_score(scores, mask):
+    return jnp.sum(scores * mask)
+
+
+def explain_caption(variables, image, tokens, masks, *, guided=False):
+    forward = gc.tapped(small_captioner(), variables, LAYER, method="word_scores")
+    batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, masks, tokens))
+    return jax.tree.map(lambda leaf: leaf[0], gc.explain(forward, *batch, score=span_score, guided=guided))
+
+
 @functools.cache
 def explained(seed: int):
-    return _explain(random_variables(seed), random_image(seed), random_tokens(seed=seed), word_masks(16))
-
-
-@jax.jit
-def _explain(variables, image, tokens, masks):
-    return explain_caption(small_captioner(), variables, LAYER, image, tokens, masks)
+    arrays = random_variables(seed), random_image(seed), random_tokens(seed=seed), word_masks(16)
+    return explain_caption(*arrays, guided=True)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -56,7 +69,7 @@ def test_in_float64_log_probabilities_agree_far_closer_and_no_word_needs_more_th
         image, tokens, masks = (np.asarray(array) for array in (random_image(), random_tokens(), word_masks(16)))
         image = image.astype(np.float64)
         ours = small_captioner().apply(variables, image, tokens)
-        cams = explain_maps(small_captioner(), variables, LAYER, image, tokens, masks.astype(np.float64))
+        cams = explain_caption(variables, image, tokens, masks.astype(np.float64)).cam
         assert ours.dtype == np.float64
         theirs, _, _ = torch_captioner.run(variables["params"], image, tokens)
         np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""Several classes of one photo from one forward pass: the maps, the work done, the compilations."""
+"""Classes of a photo: the numbers that stand for them, what is computed, what is said."""
 
 import functools
 
@@ -8,129 +8,165 @@ import numpy as np
 import pytest
 
 import gradcam_jax as gc
-from gradcam_jax.conversion.rules import variable_shapes
-from gradcam_jax.zoo import classifiers as zoo
-from tests.comparison import assert_close, plain_convolutions, random_images
-from tests.models.small_vgg import small_vgg
+from gradcam_jax.tasks.indices import EMPTY, NOTHING, choose_indices, count_targets, encode_targets
+from gradcam_jax.tasks.task import METHODS, Setting, explain_photo, explain_photos, parse_methods
+from tests.comparison import assert_close
+from tests.tasks.small_tasks import photo, small_classifier
 
-LAYER = "relu3_1"
-
-
-def explain(image, labels, **options):
-    model, variables = small_vgg()
-    return gc.explain_classes(model, variables, LAYER, jnp.asarray(image), jnp.asarray(labels), **options)
+LABEL = "tench, goldfish, boxer"
+INDICES = [0, 1, 242]
 
 
-def test_every_part_is_what_the_pure_functions_give():
-    model, variables = small_vgg()
-    image = jnp.asarray(random_images(1, 32)[0])
-    explanation = explain(image, [5, 2])
-    forward = gc.tapped(model, variables, LAYER)
-    guided = gc.tapped(model.clone(relu=gc.guided_relu), variables, ())
-    for index, label in enumerate([5, 2]):
-        outputs, activations, gradients = gc.linearize(forward, lambda y, label=label: y[label], image)
-        cam = gc.grad_cam(activations[LAYER], gradients[LAYER], rectify=False)
-        pixels = gc.input_gradient(guided, lambda y, label=label: y[label], image)
-        heatmap = gc.resize_corner_aligned(jax.nn.relu(cam), (32, 32))
-        assert_close(explanation.outputs, outputs, 1e-6)
-        assert_close(explanation.scores[index], outputs[label], 1e-6)
-        assert_close(explanation.cam[index], cam, 2e-6)
-        assert_close(explanation.heatmap[index], heatmap, 2e-6)
-        assert_close(explanation.guided_backprop[index], pixels, 2e-6)
-        assert_close(explanation.guided_grad_cam[index], gc.guided_grad_cam(heatmap, pixels), 2e-6)
+def task(**options):
+    return gc.tasks.classification(small_classifier(), **{"label": LABEL} | options)
+
+
+@functools.cache
+def explained():
+    return explain_photo(task(), photo())
+
+
+def test_every_part_is_what_explain_gives():
+    one = task()
+    image = gc.images.to_network(one.plan.preprocessing.resize(photo(), one.size).image, one.plan.preprocessing)
+    images = jnp.asarray(image)[jnp.newaxis]
+    expected = gc.explain(one.forward, images, jnp.array([INDICES]), guided=True)
+    heatmaps = gc.resize_corner_aligned(jax.nn.relu(expected.cam), (one.size, one.size))
+    fine = gc.guided_grad_cam(heatmaps, expected.guided_backprop)
+    rows = explained().description.rows
+    assert [row.fields["class_index"] for row in rows] == INDICES
+    for place, row in enumerate(rows):
+        assert_close(row.cam, expected.cam[0, place], 2e-6)
+        assert_close(row.score, expected.scores[0, place], 1e-6)
+        # This preprocessing keeps the order RGB, so that the gradients are the network's own.
+        assert_close(row.guided_backprop, expected.guided_backprop[0, place], 2e-6)
+        assert_close(row.guided_grad_cam, fine[0, place], 2e-6)
+
+
+def test_what_is_said_of_a_class():
+    description = explained().description
+    rows = description.rows
+    assert [(row.name, row.file_name) for row in rows] == [("tench", "1"), ("goldfish", "2"), ("boxer", "243")]
+    assert rows[2].fields == {"label": 243, "class_index": 242, "name": "boxer", "wnid": "n02108089"}
+    assert description.heading == "Why tench and why goldfish and why boxer?"
+    assert description.fields["targets"][1]["score"] == rows[1].score
+    assert len(description.fields["predictions"]) == 5
+    assert description.prediction == description.fields["predictions"][0]["name"]
+    assert description.lines[0] == "predictions:"
+
+
+def test_the_predictions_ranks_and_probabilities_are_the_logits():
+    one = task(label="-1", top_k=3)
+    image = gc.images.to_network(one.plan.preprocessing.resize(photo(), one.size).image, one.plan.preprocessing)
+    logits = one.loaded.model.apply(one.loaded.variables, image)
+    rows = explain_photo(one, photo(), methods=("grad_cam",)).description.rows
+    highest = np.argsort(-logits)[:3]
+    assert [row.fields["class_index"] for row in rows] == highest.tolist()
+    probabilities = jax.nn.softmax(logits)
+    for rank, row in enumerate(rows):
+        assert f"probability {probabilities[highest[rank]]:.1%} (rank {rank + 1})" in row.title
+    assert rows[0].guided_backprop is None
 
 
 def test_the_counterfactual_is_the_negated_map():
-    image = random_images(1, 32)[0]
-    usual, counter = explain(image, [1]), explain(image, [1], method=gc.counterfactual_grad_cam)
-    assert_close(counter.cam, -usual.cam, 1e-6)
-    assert float(jnp.minimum(usual.heatmap, counter.heatmap).max()) < float(usual.heatmap.max()) * 0.5
+    counter = explain_photo(task(setting=Setting(counterfactual=True)), photo(), methods=("grad_cam",))
+    for ours, usual in zip(counter.description.rows, explained().description.rows, strict=True):
+        assert_close(ours.cam, -usual.cam, 1e-6)
 
 
-def test_grad_cam_equals_cam_where_the_head_is_linear():
-    entry = gc.find_entry("efficientnet_lite0")
-    model, variables = entry.build(), gc.load_variables(entry)
-
-    @jax.jit
-    def cam_and_activations(variables, image, label):
-        forward = gc.tapped(model, variables, entry.layer)
-        _, activations, gradients = gc.linearize(forward, lambda y: y[label], image)
-        return gc.grad_cam(activations[entry.layer], gradients[entry.layer], rectify=False), activations[
-            entry.layer
-        ]
-
-    image = jnp.asarray(random_images(1, 64)[0])
-    cam, activations = cam_and_activations(variables, image, 281)
-    positions = activations.shape[0] * activations.shape[1]
-    weights = variables["params"]["classifier"]["kernel"][:, 281]
-    assert_close(cam, np.einsum("hwk,k->hw", activations, weights) / positions, 1e-6)
+def test_one_photo_asks_for_its_own_classes():
+    own = explain_photo(task(), photo(), methods=("grad_cam",), label="boxer").description.rows
+    assert [row.name for row in own] == ["boxer"]
+    assert_close(own[0].cam, explained().description.rows[2].cam, 2e-6)
 
 
 def test_a_new_class_or_photo_compiles_nothing():
-    model, variables = small_vgg()
-    traces = 0
+    one, traces = task(), 0
 
-    @jax.jit
-    def run(variables, image, labels):
+    def counted(*arguments):
         nonlocal traces
         traces += 1
-        return gc.explain_classes(model, variables, LAYER, image, labels).cam
+        return explain_photos(*arguments, plan=one.plan, methods=METHODS)
 
-    for seed, labels in ((1, [0, 1]), (2, [3, 4]), (3, [6, 6])):
-        run(variables, jnp.asarray(random_images(1, 32, seed=seed)[0]), jnp.array(labels))
+    run = jax.jit(counted)
+    images = jnp.asarray(np.stack([photo(seed=seed, size=(32, 32)) for seed in (1, 2)]))
+    for label in ("tench, boxer", "-1, goldfish", "243, 1"):
+        arrays = {"targets": np.stack([task(label=label).encode({})["targets"]] * 2)}
+        run(one.forward, images, arrays)
     assert traces == 1
-    run(variables, jnp.asarray(random_images(1, 32)[0]), jnp.array([1, 2, 3]))
-    assert traces == 2
 
 
-@pytest.fixture(scope="module")
-def vgg16_flops():
-    """FLOPs of compiled programs on VGG-16, from shapes alone: no weights are made."""
-    entry = zoo.find_entry("vgg16")
-    model, image = entry.build(), zoo.example_image(entry)
-    variables = variable_shapes(model, image)
-
-    def flops(function, *arguments):
-        with plain_convolutions():
-            compiled = jax.jit(function).lower(variables, image, *arguments).compile()
-        return compiled.cost_analysis()["flops"]
-
-    def cams(variables, image, labels):
-        forward = gc.tapped(model, variables, entry.layer)
-
-        def cam(label):
-            _, activations, gradients = gc.linearize(forward, lambda y: y[label], image)
-            return gc.grad_cam(activations[entry.layer], gradients[entry.layer])
-
-        return jax.vmap(cam)(labels)
-
-    def everything(variables, image, labels):
-        return gc.explain_classes(model, variables, entry.layer, image, labels)
-
-    def labels(count):
-        return jax.ShapeDtypeStruct((count,), jnp.int32)
-
-    forward = flops(lambda variables, image: model.apply(variables, image))
-    work = {"one class": flops(cams, labels(1)), "ten classes": flops(cams, labels(10))}
-    work["guided grad-cam"] = flops(everything, labels(1))
-    return {name: value / forward for name, value in work.items()}
+def test_empty_places_have_no_map_and_are_not_described():
+    one = task(label="boxer", max_targets=3)
+    encoded = one.encode({})["targets"]
+    assert encoded.tolist() == [242, EMPTY, EMPTY]
+    images = jnp.asarray(photo(size=(32, 32)))[jnp.newaxis]
+    results = explain_photos(one.forward, images, {"targets": encoded[np.newaxis]}, plan=one.plan, methods=METHODS)
+    assert results["targets"].tolist() == [[242, NOTHING, NOTHING]]
+    for name in ("cam", "scores", "guided_backprop", "guided_grad_cam"):
+        assert float(jnp.abs(results[name][0, 1:]).max()) == 0
+        assert float(jnp.abs(results[name][0, 0]).max()) > 0
+    description = one.describe({name: np.asarray(leaf[0]) for name, leaf in results.items()}, {})
+    assert [row.name for row in description.rows] == ["boxer"]
 
 
-@pytest.mark.parametrize(("work", "most"), [("one class", 1.03), ("ten classes", 1.15), ("guided grad-cam", 2.1)])
-def test_work_done_over_the_forward_pass(vgg16_flops, work, most):
-    assert 1 <= vgg16_flops[work] <= most
+def test_float_images_and_bytes_are_the_same_photo():
+    one = task()
+    pixels = photo(size=(32, 32))[np.newaxis]
+    arrays = {"targets": one.encode({})["targets"][np.newaxis]}
+    bytes_, floats = (
+        explain_photos(one.forward, jnp.asarray(images), arrays, plan=one.plan, methods=METHODS)
+        for images in (pixels, pixels.astype(np.float32) / 255)
+    )
+    for name, leaf in bytes_.items():
+        assert_close(leaf, floats[name], 1e-6)
 
 
-def test_explaining_differs_between_classes():
-    explanation = explain(random_images(1, 32)[0], [0, 1])
-    assert float(jnp.abs(explanation.cam[0] - explanation.cam[1]).max()) > 1e-3
+@pytest.mark.parametrize(
+    ("scores", "targets", "indices"),
+    [
+        ([1.0, 3.0, 2.0, 0.0], [-1, -2], [1, 2]),
+        ([1.0, 3.0, 2.0, 0.0], [1, -1, 0], [1, NOTHING, 0]),
+        ([1.0, 3.0, 2.0, 0.0], [EMPTY, 3, 3], [NOTHING, 3, NOTHING]),
+        ([1.0, 3.0], [-1, -2, 0, EMPTY], [1, 0, NOTHING, NOTHING]),
+    ],
+)
+def test_each_index_once(scores, targets, indices):
+    chosen = choose_indices(jnp.array(scores), jnp.array(targets, jnp.int32))
+    assert chosen.tolist() == indices
 
 
-def test_jit_vmap_over_photos_equals_the_loop():
-    images, labels = jnp.asarray(random_images(3, 32)), jnp.array([[0, 1], [2, 3], [4, 5]])
-    model, variables = small_vgg()
-    one = functools.partial(gc.explain_classes, model, variables, LAYER)
-    batch = jax.jit(jax.vmap(one))(images, labels)
-    for index in range(3):
-        for whole, alone in zip(batch, explain(images[index], labels[index]), strict=True):
-            assert_close(whole[index], alone, 5e-6)
+def test_targets_are_read_from_text():
+    find = "abcdef".index
+    assert encode_targets("", 2, find).tolist() == [-1, -2]
+    assert encode_targets("c, -1, a", 3, find).tolist() == [2, -1, -2, -3, 0]
+    assert count_targets("c, -1, a", 3) == 5
+    with pytest.raises(gc.InputError, match="Expected labels, comma-separated"):
+        encode_targets(" , ", 1, find)
+    with pytest.raises(gc.InputError, match=r"at most 1 labels a photo, got 2.*--max_targets 2"):
+        encode_targets("a, b", 1, find, places=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "--top_k from 1 to 1000, got 0"),
+        ({"top_k": 1001, "label": ""}, "--top_k from 1 to 1000, got 1001"),
+        ({"top_k": 2, "label": "boxer"}, "--top_k 2 needs -1"),
+        ({"label": "bokser"}, r"no class 'bokser'.*boxer"),
+        ({"setting": Setting(layer="fc6")}, "no spatial extent"),
+        ({"setting": Setting(layer="relu2_9")}, "relu2_1"),
+        ({"setting": Setting(size=16)}, "--input_sz from 32 to 4096 pixels, got 16"),
+        ({"setting": Setting(preprocessing="efficientnet")}, "efficientnet_lite"),
+    ],
+)
+def test_what_cannot_be_had_is_said_at_once(options, message):
+    with pytest.raises(gc.InputError, match=message):
+        task(**options)
+
+
+def test_methods_are_read_from_text():
+    assert parse_methods("") == ("grad_cam",)
+    assert parse_methods("guided_grad_cam, guided_backprop") == METHODS
+    with pytest.raises(gc.InputError, match="no method 'guided'"):
+        parse_methods("guided")

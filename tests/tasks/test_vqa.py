@@ -1,6 +1,7 @@
 """Answers explained: maps, words, padding, cost."""
 
 import functools
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -8,19 +9,41 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
-from gradcam_jax.attribution.relu_rules import guided_relu
+import gradcam_jax as gc
+from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam, gradient_times_input
+from gradcam_jax.engine.core import explain_batch
+from gradcam_jax.engine.spec import Spec, as_given
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA, l2_normalize, vqa_lite0
-from gradcam_jax.tasks.vqa import explain_answers, word_importances
+from gradcam_jax.tasks.task import METHODS, Setting, explain_photo
+from gradcam_jax.tasks.vqa import WORDS_LAYER, answer_score
+from tests.comparison import assert_close
+from tests.tasks.small_tasks import ANSWERS, photo, small
 
 LAYER = "cnn/relu2_1"
 SIZE = 320  # pixels: what the bundled model is explained at
 
 
+class Explained(NamedTuple):
+    outputs: jax.Array
+    scores: jax.Array
+    cam: jax.Array
+    words: jax.Array
+    guided_backprop: jax.Array
+
+
 @functools.partial(jax.jit, static_argnums=0, static_argnames="method")
 def explain(model, variables, image, ids, length, targets, method=grad_cam):
-    return explain_answers(model, variables, LAYER, image, ids, length, targets, method=method)
+    """Everything of one photo and question, in one pass, as the task asks for it."""
+    maps = ("cam", LAYER, method), ("words", WORDS_LAYER, gradient_times_input)
+    forward = gc.tapped(model, variables, LAYER)
+    batch = jax.tree.map(lambda leaf: leaf[jnp.newaxis], (image, targets, (ids, length)))
+    spec = Spec(answer_score, maps, as_given, guided=True)
+    parts = explain_batch(forward, forward.with_relu_rule(gc.guided), *batch, spec)
+    explained = Explained(
+        parts.outputs, parts.scores, parts.maps["cam"], parts.maps["words"], parts.guided_backprop
+    )
+    return jax.tree.map(lambda leaf: leaf[0], explained)
 
 
 def small_vqa(**fields) -> VQA:
@@ -53,7 +76,7 @@ def test_parameters_are_named_as_the_checkpoints_expect(arrays):
 
 def test_the_map_is_alpha_times_activations_computed_by_hand(arrays):
     model, variables, image, ids, length = arrays
-    explained = explain(*arrays, jnp.array([2])).image
+    explained = explain(*arrays, jnp.array([2]))
 
     # The same gradient by another way: finite differences of the score along each channel's mean.
     def score_with(bias):
@@ -79,7 +102,8 @@ def test_padding_a_question_changes_nothing_at_all(arrays):
     targets = jnp.array([0, 4])
     padded = explain(*arrays, targets)
     bare = explain(model, variables, image, ids[:3], length, targets)
-    jax.tree.map(np.testing.assert_array_equal, padded.image, bare.image)
+    for name in ("outputs", "scores", "cam", "guided_backprop"):
+        np.testing.assert_array_equal(getattr(padded, name), getattr(bare, name))
     np.testing.assert_array_equal(padded.words[:, :3], bare.words)
     np.testing.assert_array_equal(padded.words[:, 3:], 0)
 
@@ -103,12 +127,15 @@ def test_the_counterfactual_map_is_the_negated_map(arrays):
     targets = jnp.array([3])
     plain = explain(*arrays, targets)
     counter = explain(*arrays, targets, method=counterfactual_grad_cam)
-    np.testing.assert_allclose(counter.image.cam, -plain.image.cam, rtol=1e-6)
+    np.testing.assert_allclose(counter.cam, -plain.cam, rtol=1e-6)
 
 
 def test_a_word_matters_as_much_as_its_vector_moves_the_score(arrays):
     model, variables, image, ids, length = arrays
-    found = word_importances(model, variables, image, ids, length, jnp.int32(2))
+    words = gc.tapped(model, variables, WORDS_LAYER)
+    batch = image[jnp.newaxis], jnp.array([[2, 4]]), ids[jnp.newaxis], length[jnp.newaxis]
+    found = gc.explain(words, *batch, score=answer_score, method=gradient_times_input).cam[0, 0]
+    np.testing.assert_allclose(explain(*arrays, jnp.array([2, 4])).words[0], found, rtol=1e-5, atol=1e-9)
 
     def score_of_scale(scale):  # d score / d scale at 1 is the gradient times the input, summed over the words
         def scaled(next_call, arguments, options, context):
@@ -123,12 +150,12 @@ def test_a_word_matters_as_much_as_its_vector_moves_the_score(arrays):
 
 def test_guided_backprop_guides_every_relu_of_the_cnn(arrays):
     model, variables, image, ids, length = arrays
-    found = explain(*arrays, jnp.array([1])).image.guided_backprop[0]
+    found = explain(*arrays, jnp.array([1])).guided_backprop[0]
 
     def score_of_cnn(values):
         return model.apply(variables, l2_normalize(values), ids, length, method="answer")[1]
 
-    cnn = model.cnn.clone(relu=guided_relu)
+    cnn = model.cnn.clone(relu=gc.guided(jax.nn.relu))
     values, pull_back = jax.vjp(lambda pixels: cnn.apply({"params": variables["params"]["cnn"]}, pixels), image)
     (expected,) = pull_back(jax.grad(score_of_cnn)(values))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
@@ -143,17 +170,20 @@ def test_ten_answers_cost_little_more_than_one():
     )
 
     def flops(count: int) -> float:
-        def maps(variables, image, ids, length, answers):
-            explained = explain_answers(model, variables, "cnn/head_relu", image, ids, length, answers)
-            return explained.image.cam, explained.image.scores, explained.words
+        maps = ("cam", "cnn/head_relu", grad_cam), ("words", WORDS_LAYER, gradient_times_input)
+
+        def run(forward, image, answers, ids, length):
+            parts = explain_batch(forward, None, image, answers, (ids, length), Spec(answer_score, maps, as_given))
+            return parts.maps, parts.scores
 
         arguments = (
-            jax.ShapeDtypeStruct((SIZE, SIZE, 3), jnp.float32),
-            jax.ShapeDtypeStruct((26,), jnp.int32),
-            jax.ShapeDtypeStruct((), jnp.int32),
-            jax.ShapeDtypeStruct((count,), jnp.int32),
+            jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32),
+            jax.ShapeDtypeStruct((1, count), jnp.int32),
+            jax.ShapeDtypeStruct((1, 26), jnp.int32),
+            jax.ShapeDtypeStruct((1,), jnp.int32),
         )
-        return jax.jit(maps).lower(shapes, *arguments).compile().cost_analysis()["flops"]
+        forward = gc.tapped(model, shapes, "cnn/head_relu")
+        return jax.jit(run).lower(forward, *arguments).compile().cost_analysis()["flops"]
 
     assert flops(10) <= 1.15 * flops(1)
 
@@ -167,3 +197,86 @@ def test_dropout_is_off_unless_training(arrays):
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
     assert not np.allclose(first, plain)
+
+
+def test_word_importances_at_several_layers_of_one_pass(arrays):
+    model, variables, image, ids, length = arrays
+    batch = image[jnp.newaxis], jnp.array([[2, 4]]), ids[jnp.newaxis], length[jnp.newaxis]
+    both = gc.explain(gc.tapped(model, variables, (WORDS_LAYER, LAYER)), *batch, method=gradient_times_input)
+    assert list(both.cam) == [WORDS_LAYER, LAYER]
+    explained = explain(*arrays, jnp.array([2, 4]), method=gradient_times_input)
+    assert_close(both.cam[WORDS_LAYER][0], explained.words, 2e-6)
+    assert_close(both.cam[LAYER][0], explained.cam, 2e-6)
+
+
+QUESTION = "What animal is this?"
+
+
+def task(**options):
+    return gc.tasks.vqa(small("vqa"), **{"question": QUESTION, "answer": "dog, A cup"} | options)
+
+
+def explained_photo(methods=("grad_cam",), **options):
+    return explain_photo(task(**options), photo(), methods=methods).description
+
+
+def test_what_is_said_of_an_answer():
+    description = explained_photo(METHODS)
+    assert description.heading == QUESTION
+    assert [row.name for row in description.rows] == ["dog", "a cup"]
+    tokens, importances = zip(*description.rows[1].tokens, strict=True)
+    assert tokens == ("what", "animal", "is", "this", "?")
+    assert description.fields["targets"][1]["word_importances"] == list(importances)
+    assert description.fields["question_tokens"][0] == {
+        "token": "what", "known": True, "importance": description.rows[0].tokens[0][1]
+    }  # fmt: skip
+    assert {one["answer"] for one in description.fields["predictions"]} < set(ANSWERS)
+    assert description.rows[0].guided_backprop.shape == (32, 32, 3)
+
+
+def test_the_rows_are_what_explain_gives():
+    one = task()
+    rows = explained_photo(METHODS)
+    preprocessing = one.plan.preprocessing
+    image = gc.images.to_network(preprocessing.resize(photo(), one.size).image, preprocessing)
+    arrays = one.encode({})
+    batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, arrays["targets"], arrays["ids"], arrays["length"]))
+    expected = gc.explain(one.forward, *batch, score=answer_score, guided=True)
+    for place, row in enumerate(rows.rows):
+        assert_close(row.cam, expected.cam[0, place], 2e-6)
+        assert_close(row.score, expected.scores[0, place], 1e-6)
+        assert_close(row.guided_backprop, expected.guided_backprop[0, place, ..., ::-1], 2e-6)  # BGR to RGB
+
+
+def test_words_that_the_model_does_not_know_are_named():
+    lines = explained_photo(question="What yak?").lines
+    assert "  words the model does not know, read as UNK: yak" in lines
+
+
+def test_the_predicted_answers_and_a_question_of_the_photos_own():
+    one = task(answer="", top_k=2)
+    description = explain_photo(one, photo(), methods=("grad_cam",), question="Is this red?").description
+    assert description.heading == "Is this red?"
+    predictions = [entry["answer"] for entry in description.fields["predictions"]]
+    assert [row.name for row in description.rows] == predictions[:2]
+    assert "(rank 2)" in description.rows[1].title
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"answer": "horse"}, "none of the 7 answers"),
+        ({"answer": "", "top_k": 8}, "--top_k from 1 to 7, got 8"),
+        ({"answer": "dog", "top_k": 2}, "needs -1, the predictions, among --answer"),
+        ({"answer": "dog, cat", "max_targets": 1}, "at most 1 answers a photo, got 2"),
+        ({"setting": Setting(layer="image_features")}, "no spatial extent"),
+    ],
+)
+def test_what_cannot_be_had_is_said_at_once(options, message):
+    with pytest.raises(gc.InputError, match=message):
+        task(**options)
+
+
+def test_a_question_without_a_word_is_refused():
+    with pytest.raises(gc.InputError, match="Expected a question"):
+        task(question=" ").encode({})

@@ -1,15 +1,14 @@
 """The whole VQA model and its raw map against a PyTorch twin: torch.nn.LSTM, torch's layers, torch's autograd."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gradcam_jax as gc
 from gradcam_jax.models.vgg import VGG, vgg19
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.tasks.vqa import explain_answers
+from gradcam_jax.tasks.vqa import answer_score
 
 torch = pytest.importorskip("torch", reason="the twin is written in PyTorch (extra `oracle`)")
 
@@ -108,10 +107,9 @@ def test_scores_and_maps_of_a_padded_batch():
     variables = _variables(model, images[0], 2)
     ids = rng.integers(0, 40, (3, 26)).astype(np.int32)
 
-    explain = functools.partial(explain_answers, model, variables, "cnn/relu2_2")
-    answers = jnp.array([4, 9])
-    batch = jax.jit(jax.vmap(lambda *example: explain(*example, answers)))
-    found = batch(images, ids, np.array(LENGTHS, np.int32)).image
+    answers = np.broadcast_to([4, 9], (3, 2))
+    forward = gc.tapped(model, variables, "cnn/relu2_2")
+    found = gc.explain(forward, images, answers, ids, np.array(LENGTHS, np.int32), score=answer_score)
     for index, length in enumerate(LENGTHS):
         scores, activations = twin(model, variables["params"], images[index], ids[index, :length])
         _close(found.outputs[index], scores.detach().numpy())
@@ -126,8 +124,8 @@ def test_vgg19_at_full_size():
     variables = _variables(model, image, 4)
     ids = np.pad(rng.integers(0, 60, 5), (0, 21)).astype(np.int32)
 
-    explain = jax.jit(lambda variables, *example: explain_answers(model, variables, "cnn/relu5_4", *example).image)
-    explained = explain(variables, image, ids, np.int32(5), np.array([7], np.int32))
+    batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, [7], ids, np.int32(5)))
+    explained = gc.explain(gc.tapped(model, variables, "cnn/relu5_4"), *batch, score=answer_score)
     scores, activations = twin(model, variables["params"], image, ids[:5])
-    _close(explained.outputs, scores.detach().numpy())
-    _close(explained.cam[0], raw_map(scores, activations, 7))
+    _close(explained.outputs[0], scores.detach().numpy())
+    _close(explained.cam[0, 0], raw_map(scores, activations, 7))

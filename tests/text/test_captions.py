@@ -1,6 +1,5 @@
-"""Captions: words, unknown words, limits, phrases and masks."""
+"""Captions: words, unknown words, limits and phrases."""
 
-import numpy as np
 import pytest
 
 from gradcam_jax.errors import InputError
@@ -10,8 +9,6 @@ from gradcam_jax.text.captions import (
     decode_tokens,
     encode_caption,
     find_phrase,
-    span_mask,
-    word_masks,
 )
 from gradcam_jax.text.vocabulary import Vocabulary
 
@@ -71,10 +68,8 @@ def test_a_vocabulary_without_unk_refuses_unknown_words():
 
 def test_repeated_words_are_words_of_their_own():
     caption = encode_caption("a dog and a dog", VOCABULARY)
-    assert caption.words.count("dog") == 2
-    masks = word_masks(len(caption.words))
-    assert masks.shape == (6, 16)
-    np.testing.assert_array_equal(masks[1:].sum(axis=0), masks[0])
+    assert caption.words == ("a", "dog", "and", "a", "dog")
+    assert caption.tokens[:6].tolist() == [0, 1, 2, 0, 1, 5]
 
 
 def test_tokens_are_read_back_until_end():
@@ -90,10 +85,3 @@ def test_a_phrase_is_found_where_it_first_occurs():
         find_phrase("a cat", words)
     with pytest.raises(InputError):
         find_phrase("", words)
-
-
-def test_a_span_of_no_word_is_an_error():
-    np.testing.assert_array_equal(np.flatnonzero(span_mask(2, 4)), [2, 3])
-    for start, stop in ((3, 3), (-1, 2), (0, 17)):
-        with pytest.raises(InputError):
-            span_mask(start, stop)

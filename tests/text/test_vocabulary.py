@@ -36,8 +36,9 @@ def test_vocabularies_are_read_from_a_file(tmp_path):
     [
         ('{"ix_to_word": {"1": "a", "3": "UNK"}, "ix_to_ans": {"1": "yes"}}', "2 missing, 3 instead"),
         ('{"ix_to_word": {"1": "a"}, "ix_to_ans": {"1": "yes"}}', "no 'UNK' entry"),
-        ('{"ix_to_word": {"1": "UNK"}}', "no table 'ix_to_ans'"),
-        ("[]", "no table 'ix_to_word'"),
+        ('{"ix_to_word": {"1": "UNK"}, "ix_to_ans": []}', "no table 'ix_to_ans'"),
+        ('{"ix_to_word": {"1": "UNK"}}', "has no 'ix_to_ans'"),
+        ("[]", "has no 'ix_to_word', 'ix_to_ans'"),
         ("{", "is not JSON"),
     ],
 )

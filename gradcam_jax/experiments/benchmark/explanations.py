@@ -62,12 +62,14 @@ def run(options: Options, say: Say) -> list[Timing]:
     ]
     threads, timings = usable_cores(), []
     with workers([OWN, *options.peers], threads) as competitors, tqdm.tqdm(tasks, disable=None) as bar:
-        said = {worker.name: worker.ask(about=1) for worker in competitors}
-        peak = said[OWN]["peak_gflops"]
+        replies = {worker.name: worker.ask(about=1) for worker in competitors}
+        peak = replies[OWN]["peak_gflops"]
         about = {
-            "device": said[OWN]["device"],
+            "device": replies[OWN]["device"],
             "processor": f"{processor()}, {threads} threads for everyone",
-            "versions": "; ".join([f"Python {platform.python_version()}", *(s["version"] for s in said.values())]),
+            "versions": "; ".join(
+                [f"Python {platform.python_version()}", *(s["version"] for s in replies.values())]
+            ),
             "matrix product (float32)": f"{peak:.0f} GFLOP/s",
             "command": " ".join(["python", *sys.argv]),
         }

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,12 +20,10 @@ from gradcam_jax.experiments.benchmark.table import write_csv
 from gradcam_jax.experiments.benchmark.turns import in_turns
 from gradcam_jax.experiments.reporting import Say, silent
 from gradcam_jax.images.preprocessing import PREPROCESSINGS
-from gradcam_jax.pipeline.classification import classification_job
+from gradcam_jax.pipeline import Item, device_function, explain_items, open_store, read_items
 from gradcam_jax.pipeline.decoding import Batch, batches, decode, in_order
-from gradcam_jax.pipeline.device import DeviceFunction
-from gradcam_jax.pipeline.items import Item, read_items
-from gradcam_jax.pipeline.job import Job
-from gradcam_jax.pipeline.run import explain_images, open_store
+from gradcam_jax.tasks.classification import classification
+from gradcam_jax.tasks.task import Task
 
 COLUMNS = ("what", "pool", "workers", "scaled", "batch_size", "images", "images_per_second", "rounds")
 """Of the table; ``rounds`` are the images per second of each."""
@@ -88,7 +85,7 @@ def run(options: Options, say: Say) -> list[Row]:
     """
     ways = [Way(pool, number, False) for pool in ("threads", "processes") for number in (1, usable_cores())]
     rows = measure_decoding(options, [*ways, Way("threads", usable_cores(), True)], say)
-    rows += measure_run(options, job_of(options.model), say)
+    rows += measure_run(options, classification(zoo.load(options.model, task="classification")), say)
     ratio = f"{np.median(np.divide(rows[-1]['rounds'], rows[-2]['rounds'])):.3f}"
     about = this_run() | {"model": options.model, "run / function (median of the rounds' ratios)": ratio}
     write_csv(options.out_path, about, COLUMNS, map(_as_text, rows))
@@ -123,7 +120,7 @@ def measure_decoding(options: Options, ways: Sequence[Way], say: Say = silent) -
     ]
 
 
-def measure_run(options: Options, job: Job, say: Say = silent) -> list[Row]:
+def measure_run(options: Options, task: Task, say: Say = silent) -> list[Row]:
     """Measures images per second, taking turns: the compiled function alone, then the whole run.
 
     The function alone is given the decoded batches, one after the other, and its results stay where they are;
@@ -131,7 +128,7 @@ def measure_run(options: Options, job: Job, say: Say = silent) -> list[Row]:
 
     Args:
         options: The photos and how they are run.
-        job: The task and the model.
+        task: The task and the model.
         say: Told which round begins.
 
     Returns:
@@ -142,39 +139,36 @@ def measure_run(options: Options, job: Job, say: Say = silent) -> list[Row]:
     """
     items = list(itertools.islice(read_items(options.images), options.count))
     settings = {"batch_size": options.batch_size, "workers": options.workers}
-    function = DeviceFunction(job, jax.local_devices())
-    stored = [batch for batch in _decoded(job, items, options) if batch.count]
-    if not stored:
+    function = device_function(task, jax.local_devices())
+    decoded = [batch for batch in _decoded(task, items, options) if batch.count]
+    if not decoded:
         raise InputError(f"There is no image in {options.images!r} that can be decoded.")
-    images = sum(batch.count for batch in stored)
+    images = sum(batch.count for batch in decoded)
 
     def explain(batches: Iterable[Batch]) -> None:
         for batch in batches:
-            jax.block_until_ready(function(*function.put(batch.images, batch.inputs)))
+            jax.block_until_ready(function(*function.put(batch.images, batch.arrays)))
 
     def run_to(folder: str) -> None:
-        with open_store(job, Path(folder)) as store:
-            explain_images(job, function, iter(items), store, **settings)
+        with open_store(task, folder) as store:
+            explain_items(
+                task, function, iter(items), store, batch_size=options.batch_size, workers=options.workers
+            )
 
     def run_rate() -> float:
         with tempfile.TemporaryDirectory() as folder:
             return _rate(lambda: run_to(folder), images)
 
-    explain(stored[:1])
+    explain(decoded[:1])
     rates_of = in_turns(
-        {"function": lambda: _rate(lambda: explain(stored), images), "run": run_rate}, options.rounds, say=say
+        {"function": lambda: _rate(lambda: explain(decoded), images), "run": run_rate}, options.rounds, say=say
     )
     return [_row(what, images, rates, **settings) for what, rates in rates_of.items()]
 
 
-def job_of(model: str) -> Job:
-    """Returns the work of a run: the predicted class of each photo, explained by the model's own layer."""
-    entry = zoo.find(model)
-    return classification_job(entry, entry.preprocessing, entry.size, layer=entry.layer)
-
-
-def _decoded(job: Job, items: Iterable[Item], options: Options) -> Iterator[Batch]:
-    read = functools.partial(decode, recipe=job.recipe, size=job.size, request=job.request)
+def _decoded(task: Task, items: Iterable[Item], options: Options) -> Iterator[Batch]:
+    preprocessing = task.plan.preprocessing
+    read = functools.partial(decode, preprocessing=preprocessing, size=task.size, encode=task.encode)
     with ThreadPoolExecutor(options.workers) as pool:
         yield from batches(in_order(read, items, pool, ahead=2 * options.workers), options.batch_size)
 

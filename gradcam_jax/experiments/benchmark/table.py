@@ -43,22 +43,21 @@ def timing_row(timing: Timing, peak_gflops: float) -> dict[str, Any]:
         timing: What was timed.
         peak_gflops: The measured rate of a matrix product.
     """
-    facts = {"gflop": None, "compile_seconds": None, "temporary_mb": None, **timing.facts}
-    rate = None if facts["gflop"] is None else facts["gflop"] / timing.median
-    return {
-        **timing.task._asdict(),
-        "library": timing.name,
-        "median_ms": f"{1e3 * timing.median:.2f}",
-        "quartile_1_ms": f"{1e3 * timing.low:.2f}",
-        "quartile_3_ms": f"{1e3 * timing.high:.2f}",
-        "runs": timing.runs,
-        "images_per_second": f"{timing.task.batch_size / timing.median:.2f}",
-        "compile_seconds": _number(facts["compile_seconds"], 1),
-        "gflop": _number(facts["gflop"], 2),
-        "gflop_per_second": _number(rate, 1),
-        "share_of_peak": _number(None if rate is None else rate / peak_gflops, 3),
-        "temporary_mb": _number(facts["temporary_mb"], 0),
+    gflop = timing.facts.get("gflop")
+    rate = None if gflop is None else gflop / timing.median
+    numbers = {
+        "median_ms": (1e3 * timing.median, 2),
+        "quartile_1_ms": (1e3 * timing.low, 2),
+        "quartile_3_ms": (1e3 * timing.high, 2),
+        "images_per_second": (timing.task.batch_size / timing.median, 2),
+        "compile_seconds": (timing.facts.get("compile_seconds"), 1),
+        "gflop": (gflop, 2),
+        "gflop_per_second": (rate, 1),
+        "share_of_peak": (None if rate is None else rate / peak_gflops, 3),
+        "temporary_mb": (timing.facts.get("temporary_mb"), 0),
     }
+    cells = {name: f"{value:.{digits}f}" for name, (value, digits) in numbers.items() if value is not None}
+    return {**timing.task._asdict(), "library": timing.name, "runs": timing.runs, **cells}
 
 
 def markdown(timings: Sequence[Timing], own: str) -> str:
@@ -91,7 +90,3 @@ def _cell(timing: Timing | None, own: Timing | None) -> str:
     if timing is own:
         return f"**{milliseconds}**"
     return milliseconds if own is None else f"{milliseconds} ({timing.median / own.median:.1f}x)"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"

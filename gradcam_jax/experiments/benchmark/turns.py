@@ -33,15 +33,15 @@ def in_turns(
         >>> in_turns({"a": lambda: next(seconds), "b": lambda: next(seconds)}, 2)
         {'a': [1.0, 3.0], 'b': [2.0, 4.0]}
     """
-    measured: dict[Name, list[float]] = {name: [] for name in calls}
+    results: dict[Name, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
     for number in range(rounds):
         if number >= 2 and time.perf_counter() - start > most_seconds:
             break
         say(f"round {number + 1} of {rounds}")
         for name, call in calls.items():
-            measured[name].append(call())
-    return measured
+            results[name].append(call())
+    return results
 
 
 class Timing(NamedTuple):

@@ -86,8 +86,8 @@ class Worker:
 @contextlib.contextmanager
 def workers(names: Sequence[str], threads: int) -> Iterator[list[Worker]]:
     """Starts a process for each name; ends them all on leaving."""
-    with contextlib.ExitStack() as started:
-        yield [started.enter_context(contextlib.closing(Worker(name, threads))) for name in names]
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(Worker(name, threads))) for name in names]
 
 
 def _main() -> None:

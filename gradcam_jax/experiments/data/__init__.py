@@ -3,6 +3,6 @@
 Another task caches a frozen CNN's features like this::
 
     encode = image_encoder("efficientnet_lite0", "pool")   # RGB in [0, 1] -> features and logits
-    arrays = cached(folder / "photos.safetensors", {"photos": names, "size": 224},
-                    lambda: encode_images(encode, (load(name) for name in names), len(names)))
+    arrays = cached(folder / "photos.safetensors", {"views": [view.name for view in views], "size": 224},
+                    lambda: encode_views(encode, views, 224))
 """

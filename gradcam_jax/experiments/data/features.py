@@ -1,21 +1,19 @@
-"""Runs a frozen CNN over many images once, and keeps what it returns on disk."""
+"""Runs a frozen CNN over many pictures once, and keeps what it returns on disk."""
 
 import hashlib
-import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from gradcam_jax import zoo
-from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.batches import padded
+from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.experiments.data.views import View, render
 from gradcam_jax.formats.whole_file import write_whole
 from gradcam_jax.images.preprocessing import to_network
 from gradcam_jax.interception.linen import tapped
@@ -24,6 +22,7 @@ Encode = Callable[[jax.Array], Mapping[str, jax.Array]]
 Arrays = dict[str, np.ndarray]
 
 _DESCRIPTION = "description"
+_BATCH = 16
 
 
 def image_encoder(name: str, layer: str) -> Encode:
@@ -47,45 +46,32 @@ def image_encoder(name: str, layer: str) -> Encode:
     return jax.vmap(encode)
 
 
-def encode_images(
-    encode: Encode,
-    images: Iterable[np.ndarray],
-    count: int,
-    *,
-    batch_size: int = 16,
-    report: Callable[[int], None] = lambda _done: None,
+def encode_views(
+    encode: Encode, views: Sequence[View], size: int, report: Callable[[int], None] = lambda _done: None
 ) -> Arrays:
-    """Runs a function over images in batches of one shape, so that it is compiled once.
+    """Runs a function over the pixels of views, which are rendered as they are needed.
 
     Args:
-        encode: From a batch of images to named arrays with the same leading axis.
-        images: ``count`` arrays of one shape, ``(H, W, 3)``; read as they are needed.
-        count: How many.
-        batch_size: Images at once; the last batch is padded.
-        report: Called with the number of images done.
+        encode: From a batch of images ``(n, H, W, 3)`` to named arrays with the same leading axis; compiled once.
+        views: At least one.
+        size: Side of the pictures, in pixels.
+        report: Called with the number of views done.
 
     Returns:
-        Name -> array of ``count`` rows, float32.
+        Name -> array with a row for each view.
 
     Raises:
-        InputError: If there are fewer images than said, or none.
+        InputError: If there are no views.
     """
-    if count < 1:
-        raise InputError("Expected at least one image, got none.")
-    compiled, waiting = jax.jit(encode), iter(images)
-    results: Arrays = {}
-    for start in range(0, count, batch_size):
-        end = min(start + batch_size, count)
-        rows = list(itertools.islice(waiting, end - start))
-        if len(rows) < end - start:
-            raise InputError(f"Expected {count} images, got {start + len(rows)} instead.")
-        batch = padded(np.asarray(rows, np.float32), batch_size)
-        for name, values in compiled(jnp.asarray(batch)).items():
-            if name not in results:
-                results[name] = np.empty((count, *values.shape[1:]), np.float32)
-            results[name][start:end] = np.asarray(values)[: end - start]
-        report(end)
-    return results
+    compiled = jax.jit(encode)
+
+    def run(rows: np.ndarray) -> Mapping[str, np.ndarray]:
+        outputs = compiled(np.stack([render(views[row], size) for row in rows]))
+        arrays = {name: np.asarray(values) for name, values in outputs.items()}
+        report(int(rows[-1]) + 1)
+        return arrays
+
+    return in_batches(run, np.arange(len(views)), batch_size=_BATCH)
 
 
 def digest_of(description: Mapping[str, Any]) -> str:

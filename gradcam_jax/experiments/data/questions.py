@@ -18,7 +18,9 @@ from gradcam_jax.experiments.data.words import (
     CATEGORIES,
     FOOD,
     FURNITURE,
+    OTHER,
     VEHICLE,
+    all_words,
     category_of,
     is_animal_class,
     plural,
@@ -207,7 +209,7 @@ def absent_words(view: View) -> set[str]:
     categories = absent_categories(view)
     absent = {*categories, *(word for category in CATEGORIES for word in words_in(category))}
     if view.complete:
-        absent |= set(_COCO_OBJECTS)
+        absent |= set(_coco_objects())
     else:
         labelled = {category_of(item.word) for item in view.objects}
         # One label a photo: what is of another category may still be there, what is of the same is hardly.
@@ -227,17 +229,14 @@ def _absent_from(photo: Photo) -> set[str]:
     return surely
 
 
-_COCO_OBJECTS = (
-    *("person", "traffic light", "fire hydrant", "stop sign", "parking meter", "backpack", "umbrella", "handbag"),
-    *("tie", "suitcase", "frisbee", "skis", "snowboard", "ball", "kite", "baseball bat", "baseball glove"),
-    *("skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl"),
-    *("plant", "tv", "laptop", "mouse", "remote", "keyboard", "phone", "microwave", "oven", "toaster", "sink"),
-    *("refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair dryer", "toothbrush"),
-)
+@functools.cache
+def _coco_objects() -> tuple[str, ...]:
+    """Returns COCO's words of no category: a photo without such an object among its boxes has none."""
+    return tuple(row.word for row in all_words() if row.coco and row.category == OTHER)
 
 
 @functools.cache
 def askable_words() -> tuple[str, ...]:
     """Returns every word that a question may name."""
     named = [word for category in CATEGORIES for word in words_in(category)]
-    return tuple(dict.fromkeys([*named, *_COCO_OBJECTS]))
+    return tuple(dict.fromkeys([*named, *_coco_objects()]))

@@ -4,7 +4,7 @@ A view is a description; :func:`render` makes its pixels. What is on it follows 
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -182,11 +182,6 @@ def render(view: View, size: int) -> np.ndarray:
             piece = piece.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT)
         canvas.paste(piece, (left, top))
     return np.asarray(canvas, np.float32) / np.float32(255)
-
-
-def rendered(views: Iterable[View], size: int) -> Iterable[np.ndarray]:
-    """Makes the pixels of views one at a time."""
-    return (render(view, size) for view in views)
 
 
 def _object_crops(photo: Photo, rng: np.random.Generator) -> list[Box]:

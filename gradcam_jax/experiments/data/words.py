@@ -1,123 +1,48 @@
 """The everyday words that template questions ask for, and what ILSVRC and COCO call the same objects.
 
-ILSVRC's classes are finer than everyday words ("boxer", "tabby") and are grouped; a class whose group would have
-fewer than three members is left out, since a word seen on one photo cannot be learnt. COCO's names are used as
-they are, apart from a few that nobody says ("dining table").
+``words.csv`` is the table. ILSVRC's classes are finer than everyday words ("boxer", "tabby") and are grouped; a
+class whose group would have fewer than three members is left out, since a word seen on one photo cannot be learnt.
+COCO's names are used as they are, apart from a few that nobody says ("dining table").
 """
 
+import csv
 import functools
+import importlib.resources
+from typing import NamedTuple
 
 ANIMAL, VEHICLE, FOOD, FURNITURE, OTHER = "animal", "vehicle", "food", "furniture", "other"
 
 CATEGORIES = (ANIMAL, VEHICLE, FOOD, FURNITURE)
 """The kinds of objects that "what ... is this?" can ask for."""
 
-# Word -> 0-based ILSVRC classes, as closed ranges.
-_ILSVRC: dict[str, tuple[tuple[int, int], ...]] = {
-    "fish": ((0, 1), (389, 397)),
-    "shark": ((2, 4),),
-    "bird": ((7, 24), (80, 100), (127, 146)),
-    "salamander": ((25, 29),),
-    "frog": ((30, 32),),
-    "turtle": ((33, 37),),
-    "lizard": ((38, 48),),
-    "snake": ((52, 68),),
-    "spider": ((70, 70), (72, 77)),
-    "crab": ((118, 121), (125, 125)),
-    "dog": ((151, 268), (273, 274)),
-    "wolf": ((269, 272),),
-    "fox": ((277, 280),),
-    "cat": ((281, 285),),
-    "wild cat": ((286, 293),),
-    "bear": ((294, 297),),
-    "beetle": ((300, 307),),
-    "butterfly": ((321, 326),),
-    "rabbit": ((330, 332),),
-    "horse": ((339, 339),),
-    "zebra": ((340, 340),),
-    "pig": ((341, 343),),
-    "cow": ((345, 347),),
-    "sheep": ((348, 349),),
-    "antelope": ((351, 353),),
-    "monkey": ((365, 384),),
-    "elephant": ((101, 101), (385, 386)),
-    "car": ((436, 436), (468, 468), (511, 511), (609, 609), (627, 627), (656, 656), (661, 661), (817, 817)),
-    "truck": ((555, 555), (569, 569), (675, 675), (717, 717), (734, 734), (864, 864), (867, 867)),
-    "bus": ((654, 654), (779, 779), (874, 874)),
-    "train": ((466, 466), (547, 547), (705, 705), (820, 820), (829, 829)),
-    "boat": (
-        *((472, 472), (484, 484), (510, 510), (554, 554), (576, 576), (625, 625), (628, 628)),
-        *((724, 724), (780, 780), (814, 814), (871, 871), (914, 914)),
-    ),
-    "airplane": ((404, 404), (895, 895)),
-    "motorcycle": ((665, 665), (670, 670)),
-    "bicycle": ((444, 444), (671, 671), (870, 870)),
-    "bread": ((930, 932),),
-    "mushroom": ((947, 947), (991, 994), (996, 997)),
-    "squash": ((939, 942),),
-    "pizza": ((963, 963),),
-    "hot dog": ((934, 934),),
-    "banana": ((954, 954),),
-    "orange": ((950, 950),),
-    "apple": ((948, 948),),
-    "broccoli": ((937, 937),),
-    "chair": ((423, 423), (559, 559), (765, 765), (857, 857)),
-    "couch": ((831, 831),),
-    "bed": ((520, 520), (564, 564)),
-    "table": ((532, 532),),
-    "toilet": ((861, 861),),
-    "sink": ((896, 896),),
-    "cup": ((504, 504), (968, 968)),
-    "bowl": ((659, 659), (809, 809)),
-    "bottle": ((440, 440), (720, 720), (737, 737), (898, 898), (907, 907)),
-    "clock": ((409, 409), (530, 530), (892, 892)),
-    "keyboard": ((508, 508), (878, 878)),
-    "laptop": ((620, 620),),
-    "tv": ((851, 851),),
-    "refrigerator": ((760, 760),),
-    "microwave": ((651, 651),),
-    "umbrella": ((879, 879),),
-    "vase": ((883, 883),),
-    "traffic light": ((920, 920),),
-    "parking meter": ((704, 704),),
-    "bench": ((703, 703),),
-    "ball": ((429, 430), (522, 522), (574, 574), (722, 722), (768, 768), (805, 805), (852, 852), (890, 890)),
-    "phone": ((487, 487), (528, 528), (707, 707)),
-    "guitar": ((402, 402), (546, 546)),
-    "piano": ((579, 579), (881, 881)),
-    "shoe": ((502, 502), (514, 514), (630, 630), (770, 770), (774, 774)),
-    "building": ((425, 425), (483, 483), (497, 497), (663, 663), (668, 668), (698, 698)),
-    "bridge": ((821, 821), (839, 839), (888, 888)),
-    "gun": ((413, 413), (763, 764)),
-    "remote": ((761, 761),),
-    "teddy bear": ((850, 850),),
-}
 
-_COCO = {
-    "dining table": "table",
-    "sports ball": "ball",
-    "cell phone": "phone",
-    "potted plant": "plant",
-    "hair drier": "hair dryer",
-}
+class Word(NamedTuple):
+    """A row of the table.
 
-_BY_CATEGORY = {
-    ANIMAL: (
-        *("fish", "shark", "bird", "salamander", "frog", "turtle", "lizard", "snake", "spider", "crab", "dog"),
-        *("wolf", "fox", "cat", "wild cat", "bear", "beetle", "butterfly", "rabbit", "horse", "zebra", "pig"),
-        *("cow", "sheep", "antelope", "monkey", "elephant", "giraffe"),
-    ),
-    VEHICLE: ("car", "truck", "bus", "train", "boat", "airplane", "motorcycle", "bicycle"),
-    FOOD: (
-        *("bread", "mushroom", "squash", "pizza", "hot dog", "banana", "orange", "apple", "broccoli", "sandwich"),
-        *("carrot", "donut", "cake"),
-    ),
-    FURNITURE: ("chair", "couch", "bed", "table", "toilet", "bench"),
-}
+    Attributes:
+        word: The everyday word, in the singular.
+        category: One of :data:`CATEGORIES`, or :data:`OTHER`.
+        classes: 0-based ILSVRC classes of this word.
+        coco: COCO's name, or empty if COCO has no such category.
+    """
+
+    word: str
+    category: str
+    classes: tuple[int, ...]
+    coco: str
+
 
 _PLURALS = {"fish": "fish", "sheep": "sheep", "person": "people", "couch": "couches", "bench": "benches"} | {
     word: word for word in ("broccoli", "bread", "scissors", "skis", "squash", "food", "furniture")
 }
+
+
+@functools.cache
+def all_words() -> tuple[Word, ...]:
+    """Reads the table, in a fixed order."""
+    table = importlib.resources.files("gradcam_jax.experiments.data") / "words.csv"
+    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    return tuple(Word(row["word"], row["category"], _classes(row["ilsvrc_classes"]), row["coco"]) for row in rows)
 
 
 def word_of_ilsvrc(index: int) -> str | None:
@@ -127,7 +52,7 @@ def word_of_ilsvrc(index: int) -> str | None:
         >>> word_of_ilsvrc(242), word_of_ilsvrc(281), word_of_ilsvrc(398)
         ('dog', 'cat', None)
     """
-    return _ilsvrc_words().get(index)
+    return _by_class().get(index)
 
 
 def is_animal_class(index: int) -> bool:
@@ -137,18 +62,19 @@ def is_animal_class(index: int) -> bool:
 
 def word_of_coco(name: str) -> str:
     """Returns the everyday word for one of COCO's category names."""
-    return _COCO.get(name, name)
+    return next((row.word for row in all_words() if row.coco == name), name)
 
 
 @functools.cache
 def category_of(word: str) -> str:
     """Returns a word's category: animal, vehicle, food, furniture or other."""
-    return next((category for category, words in _BY_CATEGORY.items() if word in words), OTHER)
+    return next((row.category for row in all_words() if row.word == word), OTHER)
 
 
+@functools.cache
 def words_in(category: str) -> tuple[str, ...]:
     """Returns the words of a category, in a fixed order."""
-    return _BY_CATEGORY[category]
+    return tuple(row.word for row in all_words() if row.category == category)
 
 
 def plural(word: str) -> str:
@@ -178,10 +104,11 @@ def with_article(word: str) -> str:
 
 
 @functools.cache
-def _ilsvrc_words() -> dict[int, str]:
-    return {
-        index: word
-        for word, ranges in _ILSVRC.items()
-        for first, last in ranges
-        for index in range(first, last + 1)
-    }
+def _by_class() -> dict[int, str]:
+    return {index: row.word for row in all_words() for index in row.classes}
+
+
+def _classes(ranges: str) -> tuple[int, ...]:
+    """Reads closed ranges: ``"0-1 389"`` is 0, 1 and 389."""
+    ends = [[int(end) for end in part.split("-")] for part in ranges.split()]
+    return tuple(index for pair in ends for index in range(pair[0], pair[-1] + 1))

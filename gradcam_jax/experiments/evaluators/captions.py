@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,31 +44,20 @@ def evaluate(
     if loaded.entry.cnn is None or "mean_features" not in loaded.statistics:
         raise InputError(f"Expected a captioner on the bundled CNN's features, got {loaded.name} instead.")
     splits = read_captioned_photos(data)
-    views, known = people_views(splits["test"]), people_views(splits["train"])
+    views, train_views = people_views(splits["test"]), people_views(splits["train"])
     if not views:
         raise InputError(f"None of the captioned photos in {data!r} is kept for tests: there are too few.")
-    features, known_features = (
-        view_features(
-            [view.view for view in part], loaded.entry.size, work / f"{name}.safetensors", progress
-        ).features
-        for part, name in ((views, "people_test"), (known, "people_train"))
+    features, train_features = (
+        view_features([view.view for view in part], loaded.entry.size, work / name, progress).features
+        for part, name in ((views, "people_test.safetensors"), (train_views, "people_train.safetensors"))
     )
-    head = {name: leaf for name, leaf in loaded.variables["params"].items() if name != "cnn"}
-    write = functools.partial(written_captions, loaded.model, head, vocabulary=loaded.words)
-    best = write(features=features, width=beam_size, length_exponent=LENGTH_EXPONENT)
-    captions = {
-        "greedy": write(features=features, width=1),
-        f"beam_{beam_size}": write(features=features, width=beam_size),
-        f"beam_{beam_size}_by_length": best,
-        "nearest_neighbour": nearest_neighbour_captions(features, known_features, references(known)),
-        "constant": write(features=known_features.mean(axis=0, keepdims=True), width=beam_size) * len(views),
-    }
+    captions = _captions(loaded, features, train_features, references(train_views), beam_size)
+    best = captions[f"beam_{beam_size}_by_length"]
     encoded = encode_captions([view.captions for view in views], loaded.words)
+    mean_features = np.broadcast_to(loaded.statistics["mean_features"], features.shape)
     log_probs = {
-        "with_photo": token_log_probs(loaded.model, head, features, encoded),
-        "with_mean_features": token_log_probs(
-            loaded.model, head, np.broadcast_to(loaded.statistics["mean_features"], features.shape), encoded
-        ),
+        name: token_log_probs(loaded.model, _head(loaded), vectors, encoded)
+        for name, vectors in (("with_photo", features), ("with_mean_features", mean_features))
     }
     people = references(views)
     yield "beam_size", beam_size
@@ -91,6 +81,29 @@ def evaluate(
         "examples",
         [{"photo": _photo(views[index]), "caption": best[index], "people": people[index]} for index in examples],
     )
+
+
+def _captions(
+    loaded: Loaded,
+    features: np.ndarray,
+    train_features: np.ndarray,
+    train_captions: list[list[str]],
+    beam_size: int,
+) -> dict[str, list[str]]:
+    """Returns a caption of each photo by name of the way in which it is found."""
+    write = functools.partial(written_captions, loaded.model, _head(loaded), vocabulary=loaded.words)
+    mean = train_features.mean(axis=0, keepdims=True)
+    return {
+        "greedy": write(features=features, width=1),
+        f"beam_{beam_size}": write(features=features, width=beam_size),
+        f"beam_{beam_size}_by_length": write(features=features, width=beam_size, length_exponent=LENGTH_EXPONENT),
+        "nearest_neighbour": nearest_neighbour_captions(features, train_features, train_captions),
+        "constant": write(features=mean, width=beam_size) * len(features),
+    }
+
+
+def _head(loaded: Loaded) -> dict[str, Any]:
+    return {name: leaf for name, leaf in loaded.variables["params"].items() if name != "cnn"}
 
 
 def _photo_sets(views: Sequence[CaptionedView], enough: int) -> dict[str, list[int]]:

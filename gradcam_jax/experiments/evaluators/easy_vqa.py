@@ -1,12 +1,13 @@
 """Measures a VQA model on easy-VQA's test set: its answers, and whether its maps point at the shape."""
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, table_by_kind
+from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, answer_table, table_by_kind
 from gradcam_jax.evaluation.pointing import CENTRE, inside_boxes, lies_in, points_at
-from gradcam_jax.experiments.data.easy_vqa import EasyQuestion, EasyVqa, read_easy_vqa, shape_box
+from gradcam_jax.experiments.data.easy_vqa import EasyVqa, read_easy_vqa, shape_box
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.maps import maps_of
 from gradcam_jax.experiments.reporting import Progress
@@ -36,20 +37,12 @@ def evaluate(loaded: Loaded, progress: Progress) -> Iterator[Finding]:
     )
     yield "layer", loaded.entry.layer
     yield "test_pictures", len(test.images)
-    yield "answers", _answer_scores(answers, test.questions, training.questions)
+    questions, training_questions = (
+        [(question.kind, question.text, (question.answer,)) for question in part.questions]
+        for part in (test, training)
+    )
+    yield "answers", answer_table(answers, questions, QuestionOnlyBaseline(training_questions))
     yield "pointing_game", _pointing_game(loaded, test, answers, progress)
-
-
-def _answer_scores(
-    answers: Sequence[str], questions: Sequence[EasyQuestion], training: Sequence[EasyQuestion]
-) -> dict[str, dict[str, float]]:
-    baseline = QuestionOnlyBaseline((question.kind, question.text, (question.answer,)) for question in training)
-    blind = [baseline.answer(question.kind, question.text) for question in questions]
-    scores = {
-        name: [answer == question.answer for answer, question in zip(given, questions, strict=True)]
-        for name, given in (("accuracy", answers), ("question_only", blind))
-    }
-    return table_by_kind([question.kind for question in questions], scores, counted="questions")
 
 
 def _pointing_game(
@@ -69,7 +62,7 @@ def _pointing_game(
         vqa(loaded),
         image_at,
         [{"question": question.text, "answer": question.answer} for question in questions],
-        report=lambda done: progress("maps", done, len(questions)),
+        report=functools.partial(progress, "maps"),
     )
     boxes = [[shape_box(test.images[question.image])] for question in questions]
     pairs = list(zip(cams, boxes, strict=True))

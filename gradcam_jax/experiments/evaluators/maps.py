@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.experiments.reporting import silent
 from gradcam_jax.tasks.task import GRAD_CAM, Request, Task, explain_photos
 from gradcam_jax.text.captions import caption_words, find_phrase
 
@@ -20,7 +21,7 @@ def maps_of(
     requests: Sequence[Request],
     *,
     result: str = "cam",
-    report: Callable[[int], None] = lambda _done: None,
+    report: Callable[[int, int], None] = silent,
 ) -> np.ndarray:
     """Explains many photos in batches of one shape.
 
@@ -29,7 +30,7 @@ def maps_of(
         image_at: From a row to its photo, RGB in [0, 1], of the side that the task explains photos at.
         requests: What is asked about each row's photo, such as ``{"question": ..., "answer": ...}``.
         result: What is returned of what the task computes, by its name.
-        report: Called with the number of photos done.
+        report: Called with the numbers of photos done and to be done.
 
     Returns:
         Of the result's shape, with a leading axis n: maps are ``(n, targets, h, w)`` float32, signed. An empty
@@ -45,7 +46,7 @@ def maps_of(
             lambda *leaves: np.stack(leaves), *((image_at(row), dict(encoded[row])) for row in rows.tolist())
         )
         results = explain(task.forward, images, arrays, plan=task.plan, methods=(GRAD_CAM,))
-        report(int(rows[-1]) + 1)
+        report(int(rows[-1]) + 1, len(requests))
         return results[result]
 
     return in_batches(run, np.arange(len(requests)), batch_size=_BATCH)

@@ -1,12 +1,13 @@
 """Measures a VQA model on photos that it was not trained on: its answers, and where its maps point."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, table_by_kind, vqa_accuracy
+from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, answer_table, vqa_accuracy
 from gradcam_jax.evaluation.pointing import CENTRE, lies_in, points_at
 from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.data.photos import Box, read_photos
@@ -46,12 +47,12 @@ def evaluate(loaded: Loaded, data: str, progress: Progress) -> Iterator[Finding]
     photos = read_photos(data)
     training, views = split_views(photos, "train"), split_views(photos, "test")
     rng = np.random.default_rng(_SEED)
-    asked_in_training, questions = ask(training, rng), ask(views, rng)
+    training_questions, questions = ask(training, rng), ask(views, rng)
     human = read_human_questions(data)
     features = _features(loaded, views, progress)
     yield "image_size", loaded.entry.size
     yield "test_photos", len(views)
-    yield from template_scores(loaded, features, views, questions, asked_in_training)
+    yield from template_scores(loaded, features, views, questions, training_questions)
     in_test, in_training = (questions_of_photos(human, part) for part in (views, training))
     yield "human", human_scores(loaded, features, views, in_test, in_training)
     yield "pointing_game", pointing_game(loaded, views, questions, progress)
@@ -67,14 +68,14 @@ def template_scores(
 ) -> Iterator[Finding]:
     """Yields the accuracy by kind of question, beside that of the question alone; of all photos, and of COCO's."""
     baseline = QuestionOnlyBaseline((question.kind, question.text, question.answers) for question in training)
-    rows = [
-        (question, answer in question.answers, baseline.answer(question.kind, question.text) in question.answers)
-        for question, answer in zip(questions, _answers(loaded, features, questions), strict=True)
-    ]
-    coco = [row for row in rows if views[row[0].view].complete]
-    for name, part in (("templates", rows), ("templates_on_coco", coco)):
-        scores = {"accuracy": [row[1] for row in part], "question_only": [row[2] for row in part]}
-        yield name, table_by_kind([question.kind for question, *_ in part], scores, counted="questions")
+    answers = _answers(loaded, features, questions)
+    rows = [(question.kind, question.text, question.answers) for question in questions]
+    yield "templates", answer_table(answers, rows, baseline)
+    coco = [row for row, question in enumerate(questions) if views[question.view].complete]
+    yield (
+        "templates_on_coco",
+        answer_table([answers[row] for row in coco], [rows[row] for row in coco], baseline),
+    )
 
 
 def human_scores(
@@ -93,12 +94,8 @@ def human_scores(
         "always_yes": ["yes"] * len(questions),
         "question_type_prior": [prior.answer(question.question_type, HUMAN) or "yes" for question in questions],
     }
-    means = {
-        name: float(
-            np.mean([vqa_accuracy(a, question.answers) for a, question in zip(texts, questions, strict=True)])
-        )
-        for name, texts in answers.items()
-    }
+    people = [question.answers for question in questions]
+    means = {name: float(np.mean(list(map(vqa_accuracy, texts, people)))) for name, texts in answers.items()}
     return means | {"questions": len(questions)}
 
 
@@ -106,24 +103,18 @@ def pointing_game(
     loaded: Loaded, views: Sequence[View], questions: Sequence[TemplateQuestion], progress: Progress
 ) -> dict[str, float]:
     """Explains the right answers to "what X" on COCO photos, and looks where their maps are highest."""
-    asked = [
-        (question, word)
+    queries = [
+        _Query(view, question.text, word, [item.box for item in view.parts[0].photo.objects if item.word == word])
         for question in questions
         if question.kind.startswith("what ") and question.kind != "what is this"
-        if views[question.view].complete and len(views[question.view].parts) == 1
+        for view in [views[question.view]]
+        if view.complete and len(view.parts) == 1
         for word in question.answers
         if word in loaded.labels
     ]
-    cams = maps_of(
-        vqa(loaded),
-        lambda row: render(views[asked[row][0].view], loaded.entry.size),
-        [{"question": question.text, "answer": word} for question, word in asked],
-        report=lambda done: progress("pointing game", done, len(asked)),
-    )
-    boxes = [_boxes(views[question.view], word) for question, word in asked]
-    hits = np.array([points_at(cam, places) for (cam,), places in zip(cams, boxes, strict=True)], bool)
-    central = np.array([lies_in(CENTRE, places) for places in boxes], bool)
-    small = np.array([sum(box.area for box in places) < 0.5 for places in boxes], bool)
+    hits = np.array(_hits(loaded, queries, functools.partial(progress, "pointing game")), bool)
+    central = np.array([lies_in(CENTRE, boxes) for *_, boxes in queries], bool)
+    small = np.array([sum(box.area for box in boxes) < 0.5 for *_, boxes in queries], bool)
     return {
         "accuracy": float(np.mean(hits)),
         "centre": float(np.mean(central)),
@@ -136,20 +127,33 @@ def pointing_game(
 
 def collage_scores(loaded: Loaded, views: Sequence[View], progress: Progress) -> dict[str, float]:
     """Asks "What animal?" about two animals side by side; each one's map must point into its own half."""
-    asked: list[tuple[View, str, Box]] = []
+    queries = []
     for view in views:
         for part in view.parts:
             words = [item.word for item in view.objects if lies_in(_centre(item.box), [part.place])]
-            asked.append((view, max(set(words), key=words.count), part.place))
-    asked = [row for row in asked if row[1] in loaded.labels]
+            queries.append(_Query(view, "What animal?", max(set(words), key=words.count), [part.place]))
+    queries = [row for row in queries if row.answer in loaded.labels]
+    hits = _hits(loaded, queries, functools.partial(progress, "collages"))
+    return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)}
+
+
+class _Query(NamedTuple):
+    """A question about a view, the answer to explain, and where its map should point."""
+
+    view: View
+    question: str
+    answer: str
+    boxes: Sequence[Box]
+
+
+def _hits(loaded: Loaded, queries: Sequence[_Query], report: Callable[[int, int], None]) -> list[bool]:
     cams = maps_of(
         vqa(loaded),
-        lambda row: render(asked[row][0], loaded.entry.size),
-        [{"question": "What animal?", "answer": animal} for _, animal, _ in asked],
-        report=lambda done: progress("collages", done, len(asked)),
+        lambda row: render(queries[row].view, loaded.entry.size),
+        [{"question": row.question, "answer": row.answer} for row in queries],
+        report=report,
     )
-    hits = [points_at(cam, [place]) for (cam,), (_, _, place) in zip(cams, asked, strict=True)]
-    return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)}
+    return [points_at(cam, row.boxes) for (cam,), row in zip(cams, queries, strict=True)]
 
 
 def _features(loaded: Loaded, views: Sequence[View], progress: Progress) -> np.ndarray:
@@ -167,10 +171,6 @@ def _answers(loaded: Loaded, features: np.ndarray, questions: Sequence[TemplateQ
     examples = encode(questions, loaded.words, loaded.labels, MAX_QUESTION_TOKENS)
     best = best_answers(loaded.model, loaded.variables["params"], features, examples)
     return [loaded.labels.entries[index] for index in best]
-
-
-def _boxes(view: View, word: str) -> list[Box]:
-    return [item.box for item in view.parts[0].photo.objects if item.word == word]
 
 
 def _centre(box: Box) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def word_pointing(loaded: Loaded, data: str) -> Iterator[Finding]:
     ]
     if not collages:
         raise InputError(f"There are no two animals in the test photos of {data!r} that the captioner knows.")
-    asked = [
+    orders = [
         (view, {words[half]: view.parts[half].place for half in order})
         for view, words in collages
         for order in ((0, 1), (1, 0))
@@ -52,16 +52,16 @@ def word_pointing(loaded: Loaded, data: str) -> Iterator[Finding]:
     task = captioning(loaded)
     cams = word_maps(
         task,
-        lambda row: render(asked[row][0], task.size),
-        [(" and ".join(map(with_article, places)), places) for _, places in asked],
+        lambda row: render(orders[row][0], task.size),
+        [(" and ".join(map(with_article, places)), places) for _, places in orders],
     )
     hits = [
         points_at(cam, [place])
-        for cams_of_caption, (_, places) in zip(cams, asked, strict=True)
+        for cams_of_caption, (_, places) in zip(cams, orders, strict=True)
         for cam, place in zip(cams_of_caption, places.values(), strict=True)
     ]
     tokens = maps_of(task, lambda row: render(collages[row][0], task.size), [{}] * len(collages), result="tokens")
-    named = [
+    names_both = [
         set(" ".join(words).split()) <= set(decode_tokens(row, loaded.words).split())
         for row, (_, words) in zip(tokens, collages, strict=True)
     ]
@@ -73,7 +73,7 @@ def word_pointing(loaded: Loaded, data: str) -> Iterator[Finding]:
             "size": task.size,
             "words_on_their_half": float(np.mean(hits)),
             "chance": 0.5,
-            "generated_caption_names_both": float(np.mean(named)),
+            "generated_caption_names_both": float(np.mean(names_both)),
         },
     )
 
@@ -92,26 +92,26 @@ def inside_over_outside_of_boxes(loaded: Loaded, data: str) -> Iterator[Finding]
     """
     task = captioning(loaded)
     grid = task.size, task.size
-    boxed = {photo.key: photo for photo in _test_photos(data) if photo.complete}
-    captioned = [
-        (boxed[photo.key], " ".join(training_words(text)[:MAX_WORDS]))
+    photos = {photo.key: photo for photo in _test_photos(data) if photo.complete}
+    captions = [
+        (photos[photo.key], " ".join(training_words(text)[:MAX_WORDS]))
         for photo in read_captioned_photos(data)["test"]
-        if photo.key in boxed
+        if photo.key in photos
         for text in photo.captions
     ]
-    masks = [_named_masks(photo, caption, loaded, grid) for photo, caption in captioned]
-    asked = [(photo, caption, inside) for (photo, caption), inside in zip(captioned, masks, strict=True) if inside]
+    masks = [_named_masks(photo, caption, loaded, grid) for photo, caption in captions]
+    rows = [(photo, caption, inside) for (photo, caption), inside in zip(captions, masks, strict=True) if inside]
     cams = word_maps(
         task,
-        lambda row: render(view_of(Part(asked[row][0])), task.size),
-        [(caption, inside) for _, caption, inside in asked],
+        lambda row: render(view_of(Part(rows[row][0])), task.size),
+        [(caption, inside) for _, caption, inside in rows],
     )
     ratios = [
         inside_over_outside(np.asarray(resize_corner_aligned(jnp.maximum(cam, 0), grid)), mask)
-        for cams_of_caption, (*_, inside) in zip(cams, asked, strict=True)
+        for cams_of_caption, (*_, inside) in zip(cams, rows, strict=True)
         for cam, mask in zip(cams_of_caption, inside.values(), strict=True)
     ]
-    figures: dict[str, Any] = {"photos": len({photo.key for photo, *_ in asked}), "words": len(ratios)}
+    figures: dict[str, Any] = {"photos": len({photo.key for photo, *_ in rows}), "words": len(ratios)}
     figures["flat_map"] = 1.0
     if ratios:
         figures |= {

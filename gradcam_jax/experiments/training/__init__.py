@@ -1,6 +1,8 @@
-"""One optax loop for every task: exact resume, evaluation hooks, the published optimiser settings as presets.
+"""One training program for every experiment, on one optax loop with exact resume.
 
-A task brings three functions and an optimiser; nothing here knows what is trained::
+``configs/`` has a file for each experiment: ``program.run(find_configuration("captioning"), Options(data="DIR"),
+print)`` trains the bundled captioner. The loop takes three functions and an optimiser; it does not depend on what
+is trained::
 
     def loss(params, batch, key):          # key: for dropout, another one every step
         return scalar, {"accuracy": scalar}

@@ -11,8 +11,8 @@ import numpy as np
 
 from gradcam_jax import zoo
 from gradcam_jax.experiments.data.feature_file import feature_file
-from gradcam_jax.experiments.data.features import Encode, cached, encode_images, image_encoder
-from gradcam_jax.experiments.data.views import View, rendered
+from gradcam_jax.experiments.data.features import cached, encode_views, image_encoder
+from gradcam_jax.experiments.data.views import View
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.experiments.training.located import is_located
 from gradcam_jax.experiments.training.principal_axes import PrincipalAxes
@@ -48,7 +48,9 @@ def view_features(views: Sequence[View], size: int, cache: Path, progress: Progr
     """
 
     def compute() -> dict[str, np.ndarray]:
-        return _encoded(image_encoder(CNN, "pool"), views, size, cache, progress)
+        return encode_views(
+            image_encoder(CNN, "pool"), views, size, lambda done: progress(cache.stem, done, len(views))
+        )
 
     description = {"cnn": CNN, "layer": "pool", "size": size, "views": [view.name for view in views]}
     arrays = cached(cache, description, compute)
@@ -82,8 +84,8 @@ def located_positions(
             cells = maps.reshape(maps.shape[0], -1, maps.shape[-1])
             return {"positions": jax.vmap(axes.contributions)(cells)}
 
-        positions = _encoded(encode, located, size, cache, progress)["positions"]
-        return {"positions": positions.astype(np.float16)}
+        arrays = encode_views(encode, located, size, lambda done: progress(cache.stem, done, len(located)))
+        return {"positions": arrays["positions"].astype(np.float16)}
 
     if not located:
         return {}
@@ -130,13 +132,4 @@ def photo_features(model: str, photos: Sequence[Path], folder: Path, progress: P
         image_at,
         len(photos),
         report=lambda done: progress("features", done, len(photos)),
-    )
-
-
-def _encoded(
-    encode: Encode, views: Sequence[View], size: int, cache: Path, progress: Progress
-) -> dict[str, np.ndarray]:
-    count = len(views)
-    return encode_images(
-        encode, rendered(views, size), count, report=lambda done: progress(cache.stem, done, count)
     )

@@ -154,25 +154,28 @@ def end_to_end_loss(
     return loss, {"accuracy": jnp.mean(right)}
 
 
-def predict_pairs(
+def predictions(
     model: VQA,
     preprocessing: Preprocessing,
     params: Params,
-    images: np.ndarray,
-    pairs: Pairs,
+    data: EasyVqa,
     *,
+    words: Vocabulary,
+    answers: Vocabulary,
     batch_size: int = 125,
-) -> np.ndarray:
-    """Returns the index of the most probable answer to each question, ``(n,)``.
+) -> list[str]:
+    """Returns the most probable answer to each question of a split.
 
     Args:
         model: The model.
         preprocessing: Of its images.
         params: The whole model's.
-        images: ``(images, H, W, 3)`` uint8.
-        pairs: The questions.
+        data: Pictures and questions.
+        words: The model's words.
+        answers: Its answers.
         batch_size: Pictures at once.
     """
+    pairs = pair_up(data.questions, words, answers)
 
     @functools.partial(jax.jit, static_argnames="method")
     def apply(params: Params, *arguments: jax.Array, method: str) -> jax.Array:
@@ -182,21 +185,7 @@ def predict_pairs(
         pixels = to_network(images.astype(np.float32) / np.float32(255), preprocessing)
         return apply(params, pixels, method="features")
 
-    features = in_batches(features_of, images, batch_size=batch_size)
+    features = in_batches(features_of, data.images, batch_size=batch_size)
     texts = np.asarray(apply(params, pairs.ids, pairs.length, method="question"))
     scores = apply(params, features[pairs.image], texts[pairs.text], method="fuse")
-    return np.argmax(np.asarray(scores), axis=-1)
-
-
-def predictions(
-    model: VQA,
-    preprocessing: Preprocessing,
-    params: Params,
-    data: EasyVqa,
-    *,
-    words: Vocabulary,
-    answers: Vocabulary,
-) -> list[str]:
-    """Returns the most probable answer to each question of a split."""
-    pairs = pair_up(data.questions, words, answers)
-    return [answers.entries[best] for best in predict_pairs(model, preprocessing, params, data.images, pairs)]
+    return [answers.entries[best] for best in np.argmax(np.asarray(scores), axis=-1)]

@@ -150,7 +150,7 @@ def test_the_command_writes_its_file_and_reports_the_table(tmp_path):
 
 
 def test_unknown_work_is_an_error():
-    with pytest.raises(InputError, match="no kind of work 'backward'. Nearest: forward"):
+    with pytest.raises(InputError, match=r"no kind of work 'backward'. Nearest: forward"):
         explanations.run(explanations.Options(work=["backward"]), print)
     with pytest.raises(InputError, match="no model"):
         explanations.run(explanations.Options(models=["vgg61"]), print)

@@ -1,35 +1,44 @@
 """Batching, padding and the cache on disk."""
 
+import functools
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.features import cached, encode_images
+from gradcam_jax.experiments.data.features import cached, encode_views
+from gradcam_jax.experiments.data.photos import Photo
+from gradcam_jax.experiments.data.views import Part, view_of
+
+COUNT = 35  # two batches and a part of one
 
 
-def _encode(images):
-    return {"mean": jnp.mean(images, axis=(1, 2, 3)), "corner": images[:, 0, 0]}
+@pytest.fixture
+def views():
+    loads = [functools.partial(np.full, (4, 6, 3), shade, np.uint8) for shade in range(COUNT)]
+    return [view_of(Part(Photo("", Path(), (), False, load=load))) for load in loads]
 
 
-@pytest.mark.parametrize("count", [1, 3, 4, 7])
-def test_every_image_is_encoded_in_order_whatever_the_batch(count):
-    images = np.random.default_rng(0).random((count, 2, 2, 3)).astype(np.float32)
-    done = []
-    arrays = encode_images(_encode, iter(images), count, batch_size=3, report=done.append)
-    np.testing.assert_allclose(arrays["mean"], images.mean(axis=(1, 2, 3)), rtol=1e-6)
-    np.testing.assert_array_equal(arrays["corner"], images[:, 0, 0])
+@pytest.mark.parametrize("count", [1, 16, COUNT])
+def test_every_view_is_encoded_in_order_in_batches_of_one_shape(views, count):
+    done, shapes = [], []
+
+    def encode(images):
+        shapes.append(images.shape)
+        return {"mean": jnp.mean(images, axis=(1, 2, 3)), "corner": images[:, 0, 0]}
+
+    arrays = encode_views(encode, views[:count], 2, done.append)
+    np.testing.assert_allclose(arrays["mean"], np.arange(count) / 255, rtol=1e-6)
+    np.testing.assert_allclose(arrays["corner"][:, 1], np.arange(count) / 255, rtol=1e-6)
     assert done[-1] == count
+    assert shapes == [(16, 2, 2, 3)]
 
 
-def test_too_few_images_are_an_error():
-    with pytest.raises(InputError, match="Expected 5 images, got 4 instead"):
-        encode_images(_encode, iter(np.zeros((4, 2, 2, 3), np.float32)), 5, batch_size=3)
-
-
-def test_no_images_are_an_error():
-    with pytest.raises(InputError, match="at least one image"):
-        encode_images(_encode, iter(()), 0)
+def test_no_views_are_an_error():
+    with pytest.raises(InputError, match="at least one"):
+        encode_views(lambda images: {"x": images}, [], 2)
 
 
 def test_the_cache_is_used_only_for_what_it_was_made_of(tmp_path):

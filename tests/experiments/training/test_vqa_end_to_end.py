@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax.experiments.data.easy_vqa import EasyQuestion, kind_of
+from gradcam_jax.experiments.data.easy_vqa import EasyQuestion, EasyVqa, kind_of
 from gradcam_jax.experiments.training.vqa_end_to_end import (
     EpochsOfPictures,
     end_to_end_loss,
     initial_model_params,
     pair_up,
-    predict_pairs,
+    predictions,
 )
 from gradcam_jax.images.preprocessing import EASY_VQA, to_network
 from gradcam_jax.models.shape_cnn import ShapeCnn
@@ -118,7 +118,8 @@ def test_the_loss_is_that_of_the_questions_one_by_one(params):
 @pytest.mark.parametrize("batch_size", [4, 125])
 def test_predictions_are_those_of_the_whole_model(params, batch_size):
     model = _model()
-    found = predict_pairs(model, EASY_VQA, params, IMAGES, PAIRS, batch_size=batch_size)
+    data = EasyVqa(IMAGES, tuple(QUESTIONS), ANSWERS.entries)
+    best = predictions(model, EASY_VQA, params, data, words=WORDS, answers=ANSWERS, batch_size=batch_size)
     pixels = to_network(IMAGES[PAIRS.image].astype(np.float32) / np.float32(255), EASY_VQA)
     scores = jax.jit(model.apply)({"params": params}, pixels, PAIRS.ids[PAIRS.text], PAIRS.length[PAIRS.text])
-    np.testing.assert_array_equal(found, np.argmax(np.asarray(scores), axis=-1))
+    assert best == [ANSWERS.entries[index] for index in np.argmax(np.asarray(scores), axis=-1)]

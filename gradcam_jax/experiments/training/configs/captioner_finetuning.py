@@ -11,8 +11,7 @@ from gradcam_jax import zoo
 from gradcam_jax.experiments.data import splits
 from gradcam_jax.experiments.data.captioned_views import people_views, read_captioned_photos
 from gradcam_jax.experiments.data.captions import encode_captions
-from gradcam_jax.experiments.data.features import encode_images
-from gradcam_jax.experiments.data.views import rendered
+from gradcam_jax.experiments.data.features import encode_views
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.caption_finetuning import finetuning_loss, image_batches
 from gradcam_jax.experiments.training.caption_head import validation_scores
@@ -54,8 +53,7 @@ class CaptionerFinetuning(Configuration):
             def encode(images: jax.Array) -> dict[str, Any]:
                 return {"features": model.cnn.apply(cnn, to_network(images, preprocessing))}
 
-            pixels = rendered([view.view for view in checked], preprocessing.size)
-            features = encode_images(encode, pixels, len(checked))["features"]
+            features = encode_views(encode, [view.view for view in checked], preprocessing.size)["features"]
             head = {name: leaf for name, leaf in params.items() if name != "cnn"}
             return validation_scores(model, head, features, checked, start.words)
 

@@ -68,7 +68,9 @@ class EndToEndVqa(Configuration):
 
         def evaluate(params: Any) -> Mapping[str, float]:
             best = predictions(model, _ENTRY.preprocessing, params, validation, words=words, answers=answers)
-            right = [answer == asked.answer for answer, asked in zip(best, validation.questions, strict=True)]
+            right = [
+                answer == question.answer for answer, question in zip(best, validation.questions, strict=True)
+            ]
             return accuracy_by_kind([question.kind for question in validation.questions], right)
 
         image = jnp.zeros((_ENTRY.size, _ENTRY.size, 3))

@@ -160,7 +160,9 @@ def _evaluation(
 
     def evaluate(params: Any) -> Mapping[str, float]:
         best = best_answers(model, params, features, examples)
-        right = [answers.entries[index] in asked.answers for index, asked in zip(best, questions, strict=True)]
+        right = [
+            answers.entries[index] in question.answers for index, question in zip(best, questions, strict=True)
+        ]
         return accuracy_by_kind(kinds, right)
 
     return evaluate

@@ -10,69 +10,30 @@ import jax
 import numpy as np
 import pytest
 
-from gradcam_jax.app import batch
-from gradcam_jax.app.batch import run, summary
-from gradcam_jax.app.batch_options import Options, make_job
+from gradcam_jax.app import many_photos
+from gradcam_jax.app.many_photos import explain_many, summary
+from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.app.start import Place, join_processes, use_compilation_cache
 from gradcam_jax.attribution.maps import all_negative
-from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.preprocessing import ORIGINAL
-from gradcam_jax.models.captioner import Captioner
-from gradcam_jax.models.vgg import VGG
-from gradcam_jax.models.vqa import VQA
-from gradcam_jax.pipeline import open_run
-from gradcam_jax.pipeline.explanation import explain_batch
-from gradcam_jax.pipeline.items import Item
-from gradcam_jax.pipeline.run import Progress
-from gradcam_jax.zoo import captioners, question_models
-from gradcam_jax.zoo import classifiers as zoo
-from gradcam_jax.zoo.checkpoint import Card, write_checkpoint
-from tests.comparison import kaiming_variables
-from tests.models import small_captioner
-from tests.pipeline.small_job import ENTRY, SIZE, write_photos
-
-WORDS, ANSWERS = ("what", "animal", "?", "is", "there", "a", "dog", "UNK"), ("yes", "no", "dog", "cat")
-CAPTION_WORDS = (*(f"word{number}" for number in range(small_captioner.WORDS - 3)), "dog", "a", "UNK")
-
-
-def build_vqa(words, answers, **sizes):
-    cnn = VGG((1, 1), (4, 6), hidden=10, classes=None, input_size=SIZE)
-    return VQA(cnn=cnn, words=words, answers=answers, **sizes)
-
-
-def build_captioner(words, **sizes):
-    return Captioner(cnn=small_captioner.small_captioner().cnn, words=words, **sizes)
+from gradcam_jax.pipeline import Progress, open_run
+from gradcam_jax.tasks.task import explain_photos
+from tests.app.small_models import ANSWERS, TASKS, add_small_models
+from tests.pipeline.small_task import SIZE, write_photos
 
 
 @pytest.fixture(autouse=True)
 def small_models(tmp_path, monkeypatch):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    monkeypatch.setenv(zoo.CHECKPOINTS_VARIABLE, str(folder))
-    monkeypatch.setitem(zoo.ZOO, "small", ENTRY)
-    answering = question_models.Entry(build_vqa, None, "cnn/relu2_1", ORIGINAL, SIZE, "make it")
-    monkeypatch.setitem(question_models.QUESTION_MODELS, "small_vqa", answering)
-    writing = captioners.Entry(build_captioner, None, "cnn/relu2_1", ORIGINAL._replace(size=SIZE), "make it")
-    monkeypatch.setitem(captioners.CAPTIONERS, "small_captioner", writing)
-    vqa = build_vqa(len(WORDS), len(ANSWERS), embedding=4, hidden=5, common=6)
-    made = {
-        "small": (kaiming_variables(zoo.expected_variables(ENTRY)), {}),
-        "small_vqa": (
-            kaiming_variables(variable_shapes(vqa, *question_models.example_inputs(answering))),
-            {"labels": ANSWERS, "words": WORDS},
-        ),
-        "small_captioner": (small_captioner.random_variables(), {"words": CAPTION_WORDS}),
-    }
-    for name, (variables, texts) in made.items():
-        write_checkpoint(folder / f"{name}.safetensors", variables, Card(name, "original", "none", 0, **texts))
+    add_small_models(folder, monkeypatch)
 
 
-def explain(tmp_path, source=None, **options):
+def explain(tmp_path, source=None, *, task="classification", **options):
     lines = []
     source = source or write_photos(tmp_path / "photos", 6)
-    settings = {"model": "small", "out_path": str(tmp_path / "run"), "batch_size": 4, "workers": 2}
-    code = run(Options(str(source), **settings | options), lines.append)
+    settings = {"model": f"small_{task}", "out_path": str(tmp_path / "run"), "batch_size": 4, "workers": 2}
+    code = explain_many(Options(task=task, images=str(source), **settings | options), lines.append)
     return code, lines, open_run(tmp_path / "run")
 
 
@@ -87,17 +48,21 @@ def write_list(tmp_path, *rows):
 
 def test_a_folder_of_photos(tmp_path):
     code, lines, results = explain(tmp_path, top_k=2)
-    assert code == batch.OK
+    assert code == many_photos.OK
     assert sorted(results) == [f"000{number}.png" for number in range(6)]
     for record in results.values():
         assert {name: array.shape for name, array in record.arrays.items()} == {
-            "cam": (2, 16, 16), "targets": (2,), "scores": (2,), "prediction": (), "probability": (),
+            "cam": (2, 16, 16), "targets": (2,), "scores": (2,), "probabilities": (2,), "ranks": (2,),
+            "top": (5,), "top_probabilities": (5,), "prediction": (), "probability": (),
         }  # fmt: skip
         assert record.fields["all_negative"] == bool(all_negative(record.arrays["cam"][0]))
         assert record.fields["score"] == record.arrays["scores"][0] >= record.arrays["scores"][1]
     assert any("6 explained, 0 failed" in line for line in lines)
     assert any("busy: decode" in line for line in lines)
-    assert results.settings | {"model": "small", "input_size": 32, "dtype": "float32"} == results.settings
+    assert (
+        results.settings | {"model": "small_classification", "input_size": 32, "dtype": "float32"}
+        == results.settings
+    )
 
 
 def test_pictures_are_drawn_on_request(tmp_path):
@@ -109,12 +74,12 @@ def test_pictures_are_drawn_on_request(tmp_path):
 def test_a_broken_file_changes_the_exit_code_and_nothing_else(tmp_path):
     photos = write_photos(tmp_path / "photos", 6, broken={3})
     code, _, results = explain(tmp_path, photos)
-    assert code == batch.SOME_FAILED
+    assert code == many_photos.SOME_FAILED
     assert [name for name in results if results[name].fields["status"] == "failed"] == ["0003.png"]
-    assert explain(tmp_path, photos)[0] == batch.SOME_FAILED
+    assert explain(tmp_path, photos)[0] == many_photos.SOME_FAILED
     write_photos(photos, 6)
-    assert explain(tmp_path, photos)[0] == batch.SOME_FAILED  # what failed counts as done
-    assert explain(tmp_path, photos, retry_failed=True)[0] == batch.OK
+    assert explain(tmp_path, photos)[0] == many_photos.SOME_FAILED  # what failed counts as done
+    assert explain(tmp_path, photos, retry_failed=True)[0] == many_photos.OK
 
 
 def test_questions_of_each_line(tmp_path):
@@ -125,9 +90,9 @@ def test_questions_of_each_line(tmp_path):
         {"question": "  "},
         {"answer": "unicorn"},
     )
-    code, _, results = explain(tmp_path, source, task="vqa", model="small_vqa", question="What animal?")
+    code, _, results = explain(tmp_path, source, task="vqa", question="What animal?")
     fields = [record.fields for record in results.values()]
-    assert code == batch.SOME_FAILED
+    assert code == many_photos.SOME_FAILED
     assert [line["status"] for line in fields] == ["ok", "ok", "failed", "failed"]
     assert "unicorn" in fields[3]["error"]
     assert results[fields[0]["id"]].arrays["targets"].tolist() == [ANSWERS.index("dog")]
@@ -136,9 +101,9 @@ def test_questions_of_each_line(tmp_path):
 
 def test_captions_given_and_generated(tmp_path):
     source = write_list(tmp_path, {"caption": "A dog"}, {}, {"caption": "?!"})
-    code, _, results = explain(tmp_path, source, task="captioning", model="small_captioner", beam_size=2)
+    code, _, results = explain(tmp_path, source, task="captioning", beam_size=2)
     given, generated, empty = results.values()
-    assert code == batch.SOME_FAILED
+    assert code == many_photos.SOME_FAILED
     assert "letter or digit" in empty.fields["error"]
     assert given.fields["prediction"] == "a dog"
     assert given.arrays["length"] == 2
@@ -152,24 +117,30 @@ def test_captions_given_and_generated(tmp_path):
         assert record.arrays["word_scores"].sum() == pytest.approx(record.fields["score"], rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("task", "model"), [("classification", "small"), ("vqa", "small_vqa"), ("captioning", "small_captioner")]
-)
-def test_no_weight_is_a_constant_of_the_compiled_program(task, model):
-    job = make_job(Options("", task=task, model=model, question="What animal?"))
-    example = job.request(Item("", "", {"question": "What animal?"}))
-    inputs = {name: np.asarray(array)[np.newaxis] for name, array in example.items()}
+@pytest.mark.parametrize("methods", ["grad_cam", "guided_grad_cam"])
+@pytest.mark.parametrize("task", TASKS)
+def test_no_weight_is_a_constant_of_the_compiled_program(task, methods, tmp_path, monkeypatch):
+    add_small_models(tmp_path, monkeypatch, input_size=SIZE)  # without the grid of pooling for any size
+    options = Options(task=task, model=f"small_{task}", images="photos", methods=methods)
+    made = make_task(options)
+    arrays = {name: array[np.newaxis] for name, array in made.encode({}).items()}
     images = np.zeros((1, SIZE, SIZE, 3), np.float32)
-    program = jax.make_jaxpr(functools.partial(explain_batch, job))(job.variables, images, inputs)
-    smallest = min(leaf.nbytes for leaf in jax.tree.leaves(job.variables) if leaf.ndim > 1)
-    assert sum(np.asarray(constant).nbytes for constant in program.consts) < smallest
+    function = functools.partial(explain_photos, plan=made.plan, methods=options.computation.methods)
+    program = jax.make_jaxpr(function)(made.forward, images, arrays)
+    weights = [np.asarray(leaf) for leaf in jax.tree.leaves(made.loaded.variables)]
+    constants = [np.asarray(constant) for constant in program.consts]
+    assert not {leaf.tobytes() for leaf in weights} & {constant.tobytes() for constant in constants}
+    if methods == "grad_cam":  # Guided Grad-CAM has the weights of the resize, which depend on no model.
+        assert sum(constant.nbytes for constant in constants) < min(
+            leaf.nbytes for leaf in weights if leaf.ndim > 1
+        )
 
 
 def test_a_signal_ends_the_run_cleanly_and_the_next_goes_on(tmp_path):
     photos = write_photos(tmp_path / "photos", 60)
     before = signal.getsignal(signal.SIGINT)
     lines_written = threading.Event()
-    show = batch._show
+    show = many_photos._show
 
     def interrupt(bar, progress):
         show(bar, progress)
@@ -178,13 +149,13 @@ def test_a_signal_ends_the_run_cleanly_and_the_next_goes_on(tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch, "_show", interrupt)
+        patch.setattr(many_photos, "_show", interrupt)
         code, lines, results = explain(tmp_path, photos)
-    assert code == batch.INTERRUPTED
+    assert code == many_photos.INTERRUPTED
     assert signal.getsignal(signal.SIGINT) is before
     assert 4 <= len(results) < 60
     assert "the same command goes on" in lines[-1]
-    assert explain(tmp_path, photos)[0] == batch.OK
+    assert explain(tmp_path, photos)[0] == many_photos.OK
     assert len(open_run(tmp_path / "run")) == 60
 
 
@@ -192,15 +163,19 @@ def test_a_signal_ends_the_run_cleanly_and_the_next_goes_on(tmp_path):
     ("options", "message"),
     [
         ({"source": "nowhere"}, "Expected a folder, a glob, a list"),
-        ({"model": "smal"}, "Nearest: small"),
+        ({"model": "small_classificatio"}, "Nearest: small_classification"),
         ({"label": "bokser"}, "boxer"),
-        ({"label": "boxer, tabby"}, "--top_k 2"),
+        ({"label": "boxer, tabby", "max_targets": 1}, "--max_targets 2"),
         ({"save": "everything"}, "Expected --save maps, overlays, panels or all"),
         ({"dtype": "float16"}, "Expected --dtype float32 or bfloat16"),
         ({"methods": "hirescam"}, "There is no method 'hirescam'"),
-        ({"process": 2, "processes": 2}, "Expected --process_id from 0 to 1"),
-        ({"top_k": 0}, "--top_k of 1 or more"),
+        ({"process_id": 2, "num_processes": 2}, "Expected --process_id from 0 to 1"),
+        ({"top_k": 0}, "--top_k from 1 to 1000, got 0"),
+        ({"top_k": 2, "label": "boxer"}, "--top_k 2 needs -1, the predictions, among --label, got 'boxer'"),
         ({"layer_name": "relu9"}, "relu2_1"),
+        ({"workers": -1}, "Expected --workers of 0 or more, got -1"),
+        ({"batch_size": -4}, "Expected --batch_size of 0 or more, got -4"),
+        ({"max_targets": -1}, "Expected --max_targets of 0 or more, got -1"),
     ],
 )
 def test_what_cannot_be_had_is_said_before_anything_is_explained(tmp_path, options, message):
@@ -208,6 +183,29 @@ def test_what_cannot_be_had_is_said_before_anything_is_explained(tmp_path, optio
         explain(tmp_path, **options)
     assert message in str(error.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_line_that_asks_for_more_targets_than_the_flags_fails(tmp_path):
+    source = write_list(tmp_path, {"label": "boxer, tabby"}, {"label": "boxer"}, {"label": "-1"})
+    code, _, results = explain(tmp_path, source, top_k=1)
+    assert code == many_photos.SOME_FAILED
+    more, one, predicted = results.values()
+    assert (
+        "at most 1 labels a photo, got 2 ('boxer, tabby'). Ask for more:  --max_targets 2" in more.fields["error"]
+    )
+    assert one.arrays["targets"].tolist() == [242]
+    assert predicted.arrays["targets"].tolist() == [predicted.arrays["prediction"]]
+    code, _, results = explain(tmp_path, source, max_targets=2, out_path=str(tmp_path / "more"))
+    assert code == many_photos.OK
+    assert [record.arrays["targets"].tolist() for record in open_run(tmp_path / "more").values()][:2] == [
+        [242, 281],
+        [242, -2],
+    ]
+
+
+def test_an_output_folder_that_cannot_be_made_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="Cannot write to '/proc/here'"):
+        explain(tmp_path, out_path="/proc/here")
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
@@ -226,7 +224,7 @@ def test_the_summary_says_what_to_buy_only_where_something_was_busy():
 
 
 def test_the_batch_size_is_chosen(tmp_path):
-    assert explain(tmp_path, batch_size=0)[0] == batch.OK
+    assert explain(tmp_path, batch_size=0)[0] == many_photos.OK
 
 
 def test_a_process_has_a_place_without_a_coordinator():

@@ -1,0 +1,65 @@
+"""Every flag of the command: what it does, alike for one photo and for many, or that it is refused by its name."""
+
+import dataclasses
+
+import pytest
+
+pytest.register_assert_rewrite("tests.app.flag_lab", "tests.app.flag_cases", "tests.app.flag_cases_of_runs")
+
+from gradcam_jax.app.options import Options  # noqa: E402 - after the line above
+from tests.app import flag_cases, flag_cases_of_runs  # noqa: E402, F401 - they register the cases
+from tests.app.flag_lab import CASES, MANY, ONE, Lab, flag_names, option_names  # noqa: E402
+from tests.app.small_models import TASKS, add_small_models  # noqa: E402
+
+OPTIONS = [name for name in CASES if name in option_names()]
+SHOWN = [(flag, task) for flag, case in CASES.items() for task in TASKS if task in case.tasks]
+REFUSED = [
+    (flag, task, photos)
+    for flag in OPTIONS
+    for task in TASKS
+    for photos in (ONE, MANY)
+    if flag != "images" and (task not in CASES[flag].tasks or photos not in CASES[flag].photos)
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    with pytest.MonkeyPatch.context() as patch:
+        add_small_models(folder, patch)
+        yield Lab(folder)
+
+
+def test_every_flag_has_a_case():
+    assert set(CASES) == flag_names()
+    assert set(option_names()) < set(CASES)
+
+
+@pytest.mark.parametrize(("flag", "task"), SHOWN)
+def test_a_flag_does_what_it_says_for_one_photo_and_for_many(lab, flag, task):
+    CASES[flag].shows(lab, task)
+
+
+@pytest.mark.parametrize(("flag", "task", "photos"), REFUSED)
+def test_a_flag_without_a_meaning_is_refused_by_its_name(lab, flag, task, photos):
+    case = CASES[flag]
+    if task not in case.tasks:
+        message = f"--{flag} is for --task {' or '.join(case.tasks)}, not for {task}"
+    elif photos == ONE:
+        message = f"--{flag} is for many photos, not for one photo"
+    else:
+        message = rf"--{flag} is for one photo, not for many photos \(--images\)"
+    lab.refuses(task, message, photos=[photos], **{flag: case.value})
+
+
+@pytest.mark.parametrize("flag", OPTIONS)
+def test_what_is_typed_is_the_option(lab, flag):
+    value = CASES[flag].value
+    arguments = [f"--{flag}={int(value) if isinstance(value, bool) else value}"]
+    expected = Options(**{flag: value})
+    if flag == "process_id":
+        arguments, expected = [*arguments, "--num_processes=2"], dataclasses.replace(expected, num_processes=2)
+    kind, options = lab.command(*arguments)
+    assert options == expected
+    assert kind == (MANY if flag == "images" else ONE)
+    assert value != {field.name: field.default for field in dataclasses.fields(Options)}[flag]
