@@ -6,13 +6,14 @@ python scripts/compare_runs.py rounded exact
     tells what bfloat16 changes; other devices and --scaled_decoding are compared in the same way
 """
 
+import json
 import sys
 from collections.abc import Sequence
 
 from absl import app, logging
 
-from gradcam_jax.app import compare_runs
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.evaluators.runs import compare
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> None:
         raise app.UsageError("Expected two folders of runs: the run, and what it should be like.")
     logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     try:
-        compare_runs.run(arguments[1], arguments[2], print)
+        print(json.dumps(compare(*arguments[1:]), indent=2))
     except InputError as error:
         sys.exit(f"compare_runs.py: {error}")
 

@@ -25,7 +25,7 @@ from absl import app, flags, logging
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.evaluators.program import EASY_VQA, Options, run
-from gradcam_jax.experiments.reporting import Progress
+from gradcam_jax.experiments.reporting import shown_on
 from gradcam_jax.zoo import DEFAULTS
 
 flags.DEFINE_enum("task", Options.task, list(DEFAULTS), "What the model does.")
@@ -57,18 +57,6 @@ def main(arguments: Sequence[str]) -> None:
             run(Options(**values), bar.write, shown_on(bar))
     except InputError as error:
         sys.exit(f"evaluate.py: {error}")
-
-
-def shown_on(bar: tqdm.tqdm) -> Progress:
-    """Returns a progress report that moves a bar, which starts anew when something else begins."""
-
-    def show(name: str, done: int, total: int) -> None:
-        bar.set_description(name, refresh=False)
-        if bar.total != total or done < bar.n:
-            bar.reset(total)
-        bar.update(done - bar.n)
-
-    return show
 
 
 if __name__ == "__main__":

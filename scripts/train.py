@@ -28,7 +28,7 @@ import tqdm
 from absl import app, flags, logging
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.reporting import Progress
+from gradcam_jax.experiments.reporting import shown_on
 from gradcam_jax.experiments.training.configs import EXPERIMENTS, find_configuration
 from gradcam_jax.experiments.training.configs.vqa_official import MODELS, OfficialVqa
 from gradcam_jax.experiments.training.program import Options, run
@@ -83,18 +83,6 @@ def _experiment(options: Options) -> str:
     if not options.data:
         raise InputError("Name the folder with the photos: --data DIR.")
     return _TASK.value
-
-
-def shown_on(bar: tqdm.tqdm) -> Progress:
-    """Returns a progress report that moves a bar, which starts anew when something else begins."""
-
-    def show(name: str, done: int, total: int) -> None:
-        bar.set_description(name, refresh=False)
-        if bar.total != total or done < bar.n:
-            bar.reset(total)
-        bar.update(done - bar.n)
-
-    return show
 
 
 if __name__ == "__main__":

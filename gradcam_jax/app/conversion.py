@@ -8,7 +8,6 @@ import numpy as np
 
 from gradcam_jax.conversion.rules import transformed_views, variable_shapes
 from gradcam_jax.text.ilsvrc import imagenet_classes
-from gradcam_jax.zoo.building import build_model, example_inputs
 from gradcam_jax.zoo.checkpoint import (
     Card,
     Progress,
@@ -17,6 +16,7 @@ from gradcam_jax.zoo.checkpoint import (
     unhashed_source,
     write_views,
 )
+from gradcam_jax.zoo.loading import build_model, example_inputs
 from gradcam_jax.zoo.originals import File, arrays_of, originals_of, read_file
 from gradcam_jax.zoo.places import default_path
 from gradcam_jax.zoo.table import find
@@ -30,17 +30,10 @@ def run(
     say: Callable[[str], None] = lambda _: None,
     progress: Progress = lambda *_: None,
 ) -> Path:
-    """Converts the files that a model is made from.
+    """Converts the files that a model is made from, in any order; their formats are recognised by content.
 
-    Args:
-        name: The model's name.
-        paths: Its files, in any order; their formats are recognised by content.
-        out: The checkpoint; None: where the zoo looks for it.
-        say: Takes each line of the report.
-        progress: Called while the checkpoint is written.
-
-    Returns:
-        The checkpoint's path.
+    The checkpoint goes to ``out``, or to where the zoo looks for it, and its path is returned. ``say`` takes each
+    line of the report.
 
     Raises:
         InputError: If there is no such model, a file is missing, cannot be read, or is another model's;
@@ -61,7 +54,7 @@ def run(
     with ThreadPoolExecutor() as pool:
         hashed_sources = pool.map(describe_source, paths)  # Hashing and writing take as long as each other.
         expected = variable_shapes(build_model(entry, labels, words), *example_inputs(entry))
-        views = transformed_views(arrays, originals.rules(), expected, ignore=originals.ignore)
+        views = transformed_views(arrays, originals.rules, expected, ignore=originals.ignore)
         card = Card(
             model=name,
             recipe=entry.preprocessing.name,

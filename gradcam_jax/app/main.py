@@ -25,6 +25,7 @@ manifest.jsonl, one line an image.
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -60,8 +61,12 @@ for _field in dataclasses.fields(Options):
         _DEFINE[type(_default)](_field.name, _default, _help)
 flags.DEFINE_alias("model_path", "model")
 flags.DEFINE_alias("layer", "layer_name")
-flags.DEFINE_string("coordinator", "", "Many photos: host:port of process 0, for a TPU pod.")
-flags.DEFINE_bool("cluster", False, "Many photos: take the three above from the cluster's environment.")
+flags.DEFINE_string("coordinator", "", "many photos: host:port of process 0, for a TPU pod.")
+flags.DEFINE_bool(
+    "cluster",
+    False,
+    "many photos: take --coordinator, --num_processes and --process_id from the cluster's environment.",
+)
 flags.DEFINE_bool("list_layers", False, "Print the model's layers with their shapes and numbers, and stop.")
 flags.DEFINE_string("platform", "", "Where to compute: cpu, cuda or tpu. Default: the best there is.")
 flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
@@ -86,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
         else:
             explain_one(options, print)
     except InputError as error:
-        sys.exit(f"explain.py: {error}")
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
 def run() -> None:

@@ -10,12 +10,7 @@ import tqdm
 def byte_bar(
     description: str, total: int | None = None, *, hidden: bool = False
 ) -> Iterator[Callable[[int, int | None], None]]:
-    """Shows a bar while the body runs.
-
-    Args:
-        description: The text before the bar.
-        total: Bytes in all, if known from the start.
-        hidden: Whether to show nothing; where standard error is not a terminal, nothing is shown anyway.
+    """Shows a bar while the body runs, unless it is hidden or standard error is not a terminal.
 
     Yields:
         A function of (bytes done, bytes in all or None) that moves the bar.

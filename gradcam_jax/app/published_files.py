@@ -15,15 +15,9 @@ from gradcam_jax.zoo.table import MODELS
 
 
 def gather(entry: Entry, files_at_hand: Sequence[Path], folder: Path) -> list[Path]:
-    """Returns the files that a model is made from; those that are not at hand are downloaded.
+    """Returns one plain file for each of a model's sources; those that are not at hand are downloaded.
 
-    Args:
-        entry: The model's entry.
-        files_at_hand: Files known by their names: a published file, or the file that is needed of an archive.
-        folder: Where downloads and unpacked files are kept.
-
-    Returns:
-        One plain file for each of the model's sources, in their order.
+    Files at hand are known by their names: a published file, or the file that is needed of an archive.
 
     Raises:
         InputError: If the model has no published files, a file at hand is missing or is not what was published,

@@ -29,14 +29,11 @@ def is_captioner_table(root: Any) -> bool:
 
 
 def captioner_arrays(root: Any) -> dict[str, np.ndarray]:
-    """Returns the weights of a neuraltalk2 checkpoint.
-
-    Args:
-        root: The result of :func:`gradcam_jax.formats.torch7.read_torch7`.
+    """Returns the weights of a neuraltalk2 checkpoint, with the shapes that Torch7 gives them.
 
     Returns:
         ``"cnn/1/weight"`` to ``"cnn/39/bias"`` by the module's number, ``"i2h_1/weight"``, ``"h2h_1/..."``,
-        ``"decoder/..."`` and ``"lookup_table/weight"``, with the shapes that Torch7 gives them.
+        ``"decoder/..."`` and ``"lookup_table/weight"``.
 
     Raises:
         CheckpointError: If it is not such a checkpoint, or the graph has other linear layers.
@@ -61,12 +58,8 @@ def captioner_arrays(root: Any) -> dict[str, np.ndarray]:
 def captioner_words(root: Any) -> tuple[str, ...]:
     """Returns the checkpoint's words; the one at index n is row n of the embedding and class n of the decoder.
 
-    Args:
-        root: The result of :func:`gradcam_jax.formats.torch7.read_torch7`; its ``vocab`` is a table from
-            ``"1"``, ``"2"``, ... to words.
-
     Raises:
-        CheckpointError: If there is no such table, or a number is missing.
+        CheckpointError: If ``vocab`` is no table from ``"1"``, ``"2"``, ... to words.
     """
     table = root.get("vocab")
     if not isinstance(table, Table) or not len(table):

@@ -14,14 +14,10 @@ _COLUMNS = 64  # Columns of a block that are filled at a time.
 
 
 def row_major_pieces(view: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields an array's numbers in contiguous pieces, each with the place of its first in row-major order.
+    """Yields an array's numbers in contiguous pieces ``(n,)``, each with its place in row-major order.
 
-    Args:
-        view: Any array; transposed matrices and kernels (h, w, in, out) are copied in blocks.
-
-    Yields:
-        First index in the flattened array, and a piece ``(n,)``. The pieces cover the array once, in any order;
-        each is valid until the next is yielded.
+    Transposed matrices and kernels (h, w, in, out) are copied in blocks. The pieces cover the array once, in any
+    order; each is valid until the next is yielded.
     """
     if view.flags.c_contiguous or view.ndim not in (2, 4):
         yield 0, np.ascontiguousarray(view).reshape(-1)

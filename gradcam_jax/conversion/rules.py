@@ -86,12 +86,7 @@ def unchanged(expected: Mapping[str, Any]) -> list[Rule]:
 
 
 def variable_shapes(model: Any, *inputs: Any) -> dict[str, Any]:
-    """Returns the model's variables as shapes, computing nothing.
-
-    Args:
-        model: A Linen module.
-        *inputs: Shapes (``jax.ShapeDtypeStruct``) or arrays of its inputs.
-    """
+    """Returns a Linen module's variables for such inputs, shapes or arrays, as shapes; nothing is computed."""
     # The key is made inside: made outside, it would be computed, which compiles a program.
     return jax.eval_shape(lambda *inputs: model.init(jax.random.key(0), *inputs), *inputs)
 
@@ -103,16 +98,13 @@ def convert(
     *,
     ignore: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, Any]:
-    """Applies the rules to every array and returns the model's variables.
+    """Applies the rules to every array and returns the model's variables, float32 numpy arrays.
 
     Args:
         arrays: Source key -> array.
         rules: The model's table.
         expected: The variables' shapes, as :func:`variable_shapes` gives them.
         ignore: Whether a source key is known and not needed (counters, unused projections).
-
-    Returns:
-        Variables, ``{"params": {...}, ...}``, of float32 numpy arrays.
 
     Raises:
         CheckpointError: If an array is missing, unexpected or of another shape; all are listed.
@@ -129,11 +121,7 @@ def transformed_views(
     *,
     ignore: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, View]:
-    """Applies the rules as :func:`convert` does, without a copy, to write the arrays one after the other.
-
-    Returns:
-        Path -> shape and view.
-    """
+    """Applies the rules as :func:`convert` does, without a copy: path -> shape and view, to be written in turn."""
     shapes: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(expected), sep="/"))
     sources, targets = {rule.source for rule in rules}, {rule.target for rule in rules}
     problems = [f"missing: {rule.source} (for {rule.target})" for rule in rules if rule.source not in arrays]

@@ -16,20 +16,12 @@ _fc6 = dense_after_flatten(512, 7, 7)
 
 
 def vgg_from_caffe(convolutions: Sequence[int]) -> list[Rule]:
-    """Returns the table from ``conv1_1/weight`` to ``fc8/bias``.
-
-    Args:
-        convolutions: Number of convolutions of each block.
-    """
+    """Returns the table from ``conv1_1/weight`` to ``fc8/bias``, for so many convolutions in each block."""
     return _table(convolutions, [f"{name}/" for name, _ in _numbered(convolutions)], ["fc6/", "fc7/", "fc8/"])
 
 
 def vgg_from_torchvision(convolutions: Sequence[int]) -> list[Rule]:
-    """Returns the table from ``features.0.weight`` to ``classifier.6.bias``.
-
-    Args:
-        convolutions: Number of convolutions of each block.
-    """
+    """Returns the table from ``features.0.weight`` to ``classifier.6.bias``."""
     features = [f"features.{index}." for _, index in _numbered(convolutions)]
     return _table(convolutions, features, [f"classifier.{index}." for index in (0, 3, 6)])
 
@@ -38,9 +30,6 @@ def vgg_features_from_torch7(convolutions: Sequence[int]) -> list[Rule]:
     """Returns the table of a Torch7 ``nn.Sequential`` up to ``fc7``: ``1/weight``, ``1/bias``, ``3/weight``, ...
 
     Its modules are numbered from 1; between ``pool5`` and ``fc6`` it has one that flattens.
-
-    Args:
-        convolutions: Number of convolutions of each block.
     """
     fc6 = sum(2 * count + 1 for count in convolutions) + 2
     features = [f"{index + 1}/" for _, index in _numbered(convolutions)]

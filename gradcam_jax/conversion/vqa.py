@@ -27,12 +27,8 @@ VECTORS = ("embedding_w_q", "encoder_w_q", "multimodal_w")
 class Sizes(NamedTuple):
     """The sizes of the original's options; the published model has the defaults.
 
-    Attributes:
-        word: ``-input_encoding_size``, the width of a word's vector.
-        hidden: ``-rnn_size``, the width of the LSTM's state.
-        common: ``-common_embedding_size``, the width of the question's and the image's projections.
-        answers: ``-num_output``.
-        image: Width of the image's vector (VGG-19's ``fc7``).
+    They are ``-input_encoding_size`` (a word's vector), ``-rnn_size``, ``-common_embedding_size``,
+    ``-num_output``, and the width of the image's vector (VGG-19's ``fc7``).
     """
 
     word: int = 200
@@ -48,14 +44,9 @@ def is_vqa_table(root: Any) -> bool:
 
 
 def split_vectors(table: Mapping[str, np.ndarray], sizes: Sizes = Sizes()) -> dict[str, np.ndarray]:  # noqa: B008
-    """Splits the three vectors into the weight (out, in) and the bias (out,) of each linear layer.
+    """Splits the three vectors into each layer's ``"lstm_1/i2h/weight"`` (out, in) and bias (out,): views on them.
 
-    Args:
-        table: The vectors by their names in ``lstm.t7``.
-        sizes: The model's sizes; the number of words follows from the length of ``embedding_w_q``.
-
-    Returns:
-        ``"lstm_1/i2h/weight"`` and so on; views on the vectors.
+    The number of words follows from the length of ``embedding_w_q``.
 
     Raises:
         CheckpointError: If a vector is missing or of another length.
@@ -100,12 +91,9 @@ def _layout(words: int, sizes: Sizes) -> dict[str, list[tuple[str, int, int]]]:
 
 def vqa_from_torch7() -> list[Rule]:
     """Returns the table of everything but the CNN, from the keys of :func:`split_vectors`."""
-    rules = []
-    for layer in ("word_embedding", "lstm_1/i2h", "lstm_1/h2h", "lstm_2/i2h", "lstm_2/h2h"):
-        rules += weight_and_bias(f"{layer}/", layer, dense)
-    for layer in ("question_projection", "image_projection", "classifier"):
-        rules += weight_and_bias(f"{layer}/", layer, dense)
-    return rules
+    lstm = ("lstm_1/i2h", "lstm_1/h2h", "lstm_2/i2h", "lstm_2/h2h")
+    layers = ("word_embedding", *lstm, "question_projection", "image_projection", "classifier")
+    return [rule for layer in layers for rule in weight_and_bias(f"{layer}/", layer, dense)]
 
 
 def vqa_from_originals() -> list[Rule]:

@@ -33,7 +33,7 @@ def download(
     timeout: float = 30.0,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Path:
-    """Fetches one published file, or returns it where it is already there.
+    """Fetches one published file, or returns it where it is already there: ``folder / source.file_name``.
 
     The addresses are tried in order. At each, cut connections, silences and overloaded servers are tried
     again after 1, 2, 4, ... seconds, at most 60; an answer such as 404 is not. If another program is fetching
@@ -44,13 +44,9 @@ def download(
         folder: Where to keep it; made if it is not there.
         progress: Called with (bytes so far, bytes in all or None). The first number starts above zero when a
             download is resumed, and falls back only when a transfer must start over.
-        attempts: How many times in a row an address may fail, at least 1; a failure after new bytes starts the
-            count again.
+        attempts: Failures in a row at an address, at least 1; new bytes start the count again.
         timeout: The longest silence of a server, in seconds.
         sleep: Waits for a number of seconds.
-
-    Returns:
-        The path of the whole file, ``folder / source.file_name``.
 
     Raises:
         DownloadError: If no address gave the file, the disk is full or cannot be written, or a file of that name
@@ -89,10 +85,6 @@ def download(
 
 def verify(file: str | Path, source: Source) -> None:
     """Checks that a file at hand is the published one, as far as its length and digest are known.
-
-    Args:
-        file: The file.
-        source: What it should be.
 
     Raises:
         DownloadError: If it is not, or it cannot be read; the message says what it has and what was expected.

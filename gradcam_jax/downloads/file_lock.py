@@ -31,33 +31,21 @@ _HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 @contextlib.contextmanager
 def exclusive(path: Path, wait: Callable[[], object]) -> Iterator[None]:
-    """Holds the lock named ``path`` while the body runs.
+    """Holds the lock named ``path``, in a folder that exists, while the body runs.
 
-    Args:
-        path: The lock's file; it is made if it is not there. Its folder must exist.
-        wait: Called each time another process holds the lock; it should sleep for a while, and may raise to
-            give up.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        OSError: If the file cannot be made, or its file system has no locks.
+    Each time that another process holds it, ``wait`` is called: it should sleep for a while, and may raise to give
+    up. An OSError says that the file cannot be made, or that its file system has no locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        while not _taken(descriptor):
+        while True:
+            try:
+                _take(descriptor)
+                break
+            except OSError as error:
+                if error.errno not in _HELD:
+                    raise
             wait()
         yield
     finally:
         os.close(descriptor)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        _take(descriptor)
-    except OSError as error:
-        if error.errno in _HELD:
-            return False
-        raise
-    return True

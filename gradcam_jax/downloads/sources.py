@@ -4,12 +4,7 @@ from typing import NamedTuple
 
 
 class Digest(NamedTuple):
-    """A published digest of a file.
-
-    Attributes:
-        algorithm: A name that ``hashlib`` knows, such as ``"sha256"``.
-        hexadecimal: The digest in lower-case hexadecimal, or the first digits of it where no more is published.
-    """
+    """A published digest: an algorithm that ``hashlib`` knows, and its lower-case digits, or the first of them."""
 
     algorithm: str
     hexadecimal: str
@@ -22,8 +17,7 @@ class Source(NamedTuple):
         file_name: The name it is kept under.
         addresses: Where it is published, the author's own address first.
         terms: The licence or terms its authors name, in a few words.
-        size: Its length in bytes, or None where it is not known.
-        digest: The digest of its bytes, or None where it is not known.
+        size: Its length in bytes, or None where it is not known; so too ``digest``.
         member: For an archive, the pattern of the one file in it that is needed; None for a plain file.
     """
 

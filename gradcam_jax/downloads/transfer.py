@@ -36,13 +36,7 @@ class TransientError(AddressError):
 
 
 class Remote(NamedTuple):
-    """The remote file that a partial file is part of.
-
-    Attributes:
-        address: Where its bytes came from.
-        validator: A strong ETag or a Last-Modified date; None where the server gave neither.
-        size: Its whole length in bytes; None where the server does not say.
-    """
+    """The remote file that a partial file is part of; its validator is a strong ETag or a Last-Modified date."""
 
     address: str
     validator: str | None
@@ -58,19 +52,13 @@ def transfer(
     timeout: float,
     progress: Progress,
 ) -> None:
-    """Appends the bytes that ``part`` still lacks, with one request.
+    """Appends the bytes that ``part`` still lacks, with one request; the server may be silent for ``timeout`` s.
 
-    Args:
-        address: An http or https address.
-        part: The partial file; it need not exist. After an error it holds the bytes that arrived.
-        size: The whole file's length in bytes, where it is published.
-        mixing_is_noticed: Whether the caller will check a digest. Without one, bytes are added to a partial
-            file only if the server vouches that they belong together.
-        timeout: The longest silence of the server, in seconds.
-        progress: Called after each chunk.
+    Without a digest, by which the caller notices the mixing of two files, bytes are added to a partial file only
+    if the server vouches that they belong together. After an error, ``part`` holds the bytes that arrived.
 
     Raises:
-        TransientError: If another try may succeed; the bytes that arrived are kept.
+        TransientError: If another try may succeed.
         AddressError: If another try at this address would not.
         DownloadError: If the disk is full or cannot be written; no address would help.
     """

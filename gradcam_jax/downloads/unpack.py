@@ -11,17 +11,10 @@ from gradcam_jax.formats.whole_file import replacing
 
 
 def unpack(archive: str | Path, pattern: str, folder: str | Path) -> Path:
-    """Extracts the one member whose file name fits a pattern, whatever folder of the archive it lies in.
+    """Extracts the one member whose file name fits a shell pattern, whatever folder it lies in.
 
-    Args:
-        archive: A zip file.
-        pattern: A shell pattern for the member's file name, such as ``"*.t7"``.
-        folder: Where to put it; made if it is not there. Only the member's last name is used, so that an
-            archive cannot choose a path.
-
-    Returns:
-        The path of the extracted file. It is renamed into place when whole and its checksum is right; one
-        already there, of the member's length, is kept.
+    Only the member's last name is used, so that an archive cannot choose a path. The file is renamed into place
+    when whole and its checksum is right; one already there, of the member's length, is kept.
 
     Raises:
         DownloadError: If this is not a zip file, it is damaged, none or several of its members fit, or the disk

@@ -1,1 +1,1 @@
-"""Whether answers and captions are right and the maps point at the right place: arrays in, numbers out."""
+"""Whether maps point at the right place and agree with each other: arrays in, numbers out."""

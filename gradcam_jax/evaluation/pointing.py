@@ -1,8 +1,10 @@
-"""The pointing game: does a map's highest point lie on the object that it is about?"""
+"""Does a map lie on what it is about: its highest point (the pointing game), and its evidence as a whole."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from gradcam_jax.errors import InputError
 
 Box = Sequence[float]
 """(left, top, right, bottom), in fractions of the picture."""
@@ -68,3 +70,28 @@ def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> np.ndarray:
     for left, top, right, bottom in boxes:
         inside |= ((top <= rows) & (rows <= bottom))[:, np.newaxis] & ((left <= columns) & (columns <= right))
     return inside
+
+
+def inside_over_outside(heatmap: np.ndarray, inside: np.ndarray) -> float:
+    """Returns the map's mean inside given boxes over its mean outside: the paper's caption test.
+
+    Args:
+        heatmap: Rectified map, ``(H, W)``.
+        inside: Which positions lie in a box, ``(H, W)`` bool; some must, and some must not.
+
+    Returns:
+        The ratio: 1 for a flat map, also for one without any evidence; infinity if all of it is inside.
+
+    Raises:
+        InputError: If the boxes cover all or nothing.
+
+    References:
+        Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 7.1.
+    """
+    inside = np.asarray(inside, bool)
+    if inside.all() or not inside.any():
+        raise InputError("Expected boxes that cover a part of the picture, not all of it and not nothing.")
+    within, outside = float(np.mean(heatmap[inside])), float(np.mean(heatmap[~inside]))
+    if not outside:
+        return float("inf") if within else 1.0
+    return within / outside

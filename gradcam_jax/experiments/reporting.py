@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import tqdm
+
 Say = Callable[[str], None]
 """Takes a line of the report."""
 
@@ -11,3 +13,15 @@ Progress = Callable[[str, int, int], None]
 
 def silent(*_: object) -> None:
     """Tells nothing."""
+
+
+def shown_on(bar: tqdm.tqdm) -> Progress:
+    """Returns a progress report that moves a bar, which starts anew when something else begins."""
+
+    def show(name: str, done: int, total: int) -> None:
+        bar.set_description(name, refresh=False)
+        if bar.total != total or done < bar.n:
+            bar.reset(total)
+        bar.update(done - bar.n)
+
+    return show

@@ -3,9 +3,6 @@
 ``MODELS`` says what is known of each model; ``load`` reads one, by its name or from a checkpoint.
 """
 
-from gradcam_jax.zoo.building import build_model as build_model
-from gradcam_jax.zoo.building import example_inputs as example_inputs
-from gradcam_jax.zoo.building import random_variables as random_variables
 from gradcam_jax.zoo.checkpoint import Card as Card
 from gradcam_jax.zoo.checkpoint import SourceFile as SourceFile
 from gradcam_jax.zoo.checkpoint import count_parameters as count_parameters
@@ -19,7 +16,10 @@ from gradcam_jax.zoo.entries import Package as Package
 from gradcam_jax.zoo.layers import find_layer as find_layer
 from gradcam_jax.zoo.layers import spatial_layers as spatial_layers
 from gradcam_jax.zoo.loading import Loaded as Loaded
+from gradcam_jax.zoo.loading import build_model as build_model
+from gradcam_jax.zoo.loading import example_inputs as example_inputs
 from gradcam_jax.zoo.loading import load as load
+from gradcam_jax.zoo.loading import random_variables as random_variables
 from gradcam_jax.zoo.loading import with_cnn as with_cnn
 from gradcam_jax.zoo.places import CHECKPOINT_SUFFIX as CHECKPOINT_SUFFIX
 from gradcam_jax.zoo.places import CHECKPOINTS_VARIABLE as CHECKPOINTS_VARIABLE

@@ -48,7 +48,7 @@ class Card(NamedTuple):
         parameters: Number of parameters.
         sources: The files that it was made from.
         labels: The name of each score (classes, answers), by index; empty where there are none.
-        words: The word of each row of the embedding, by index; empty where there are none.
+        words: The word of each row of the embedding, likewise.
         notes: Anything else: the data and the command that trained it, its accuracy.
     """
 
@@ -63,11 +63,7 @@ class Card(NamedTuple):
 
 
 def describe_source(path: str | os.PathLike[str]) -> SourceFile:
-    """Hashes a file that a checkpoint is made from.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
+    """Hashes a file that a checkpoint is made from; one that cannot be read is an :class:`InputError`."""
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -77,11 +73,7 @@ def describe_source(path: str | os.PathLike[str]) -> SourceFile:
 
 
 def unhashed_source(path: str | os.PathLike[str]) -> SourceFile:
-    """Describes a file as :func:`describe_source` does, with zeros in place of its digest.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
+    """Describes a file as :func:`describe_source` does, with zeros in place of its digest."""
     try:
         return SourceFile(Path(path).name, os.stat(path).st_size, "0" * 64)
     except OSError as error:
@@ -101,13 +93,9 @@ def write_checkpoint(
     *,
     progress: Progress = lambda *_: None,
 ) -> None:
-    """Writes a checkpoint so that its name never holds anything but the whole file.
+    """Writes float32 or float16 variables, ``{"params": {...}, ...}``, and a card.
 
-    Args:
-        path: The file; its folder is made if it is not there.
-        variables: ``{"params": {...}, ...}``, float32 arrays, or float16 for a file of half the size.
-        card: What it is.
-        progress: Called while it is written.
+    The file's name never holds anything but the whole file; its folder is made if it is not there.
 
     Raises:
         InputError: If it cannot be written, or an array is of another type.
@@ -125,18 +113,10 @@ def write_views(
     hashed_sources: Callable[[], Iterable[SourceFile]] | None = None,
     progress: Progress = lambda *_: None,
 ) -> None:
-    """Writes a checkpoint from a conversion's views, without a copy of any array in memory.
+    """Writes a checkpoint as :func:`write_checkpoint` does, from a conversion's views, without a copy of any.
 
-    Args:
-        path: The file; its folder is made if it is not there.
-        views: Path such as ``"params/fc8/bias"`` -> array.
-        card: What it is.
-        hashed_sources: Returns the card's sources; called after the arrays are written, so that the hashing can
-            run meanwhile. ``card.sources`` are then those of :func:`unhashed_source`.
-        progress: Called while it is written.
-
-    Raises:
-        InputError: If it cannot be written, an array is of another type, or a source changed meanwhile.
+    ``hashed_sources`` returns the card's sources; it is called after the arrays are written, so that the hashing
+    can run meanwhile. ``card.sources`` are then those of :func:`unhashed_source`; one that changed is an error.
     """
     for key, (_, view) in views.items():
         if view.dtype.name not in _DTYPES:
@@ -156,10 +136,7 @@ def write_views(
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], Card]:
-    """Reads a checkpoint.
-
-    Returns:
-        Path such as ``"params/fc8/bias"`` -> array, a read-only view on the mapped file; and the card.
+    """Reads a checkpoint: path such as ``"params/fc8/bias"`` -> read-only view on the mapped file, and the card.
 
     Raises:
         CheckpointError: If the file is damaged, or not one of this project's.

@@ -15,13 +15,7 @@ NAMED = ("pytorch", "safetensors", "npz")
 
 
 class Package(NamedTuple):
-    """An installed package that carries weights, in one of the formats of the entry's originals.
-
-    Attributes:
-        module: The package's import name.
-        file: The weights' path inside it.
-        install: The command that installs it.
-    """
+    """An installed package that carries weights: its import name, their path in it, the command to install it."""
 
     module: str
     file: str
@@ -33,13 +27,13 @@ class Originals(NamedTuple):
 
     Attributes:
         files: For each of the model's files, the formats that it may have.
-        rules: Returns the table from their arrays to the model's variables.
+        rules: The table from their arrays to the model's variables.
         ignore: Whether a key of theirs is known and not needed.
         layer_order: Two layers of the Caffe net, of which the first must come first.
     """
 
     files: tuple[tuple[str, ...], ...]
-    rules: Callable[[], Sequence[Rule]]
+    rules: Sequence[Rule]
     ignore: Callable[[str], bool] = lambda _: False
     layer_order: tuple[str, str] | None = None
 

@@ -6,8 +6,7 @@ from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.names import require_layers
 from gradcam_jax.interception.tapped import layer_shapes
-from gradcam_jax.zoo.building import example_inputs
-from gradcam_jax.zoo.loading import Loaded
+from gradcam_jax.zoo.loading import Loaded, example_inputs
 
 
 def spatial_layers(loaded: Loaded, size: int | None = None) -> dict[str, tuple[int, int, int]]:
@@ -17,7 +16,7 @@ def spatial_layers(loaded: Loaded, size: int | None = None) -> dict[str, tuple[i
         loaded: The model; of one that has a CNN, the CNN's layers are listed.
         size: Side of the image, in pixels; None: the entry's.
     """
-    return {name: (s[0], s[1], s[2]) for name, s in _shapes(loaded, size).items() if _is_spatial(loaded, name, s)}
+    return _spatial(loaded, _shapes(loaded, size))
 
 
 def find_layer(loaded: Loaded, name: str, size: int | None = None) -> str:
@@ -34,7 +33,7 @@ def find_layer(loaded: Loaded, name: str, size: int | None = None) -> str:
         InputError: If the layer has no spatial extent, or there is no layer of that number.
     """
     shapes = _shapes(loaded, size)
-    spatial = [layer for layer, shape in shapes.items() if _is_spatial(loaded, layer, shape)]
+    spatial = list(_spatial(loaded, shapes))
     name = name or loaded.entry.layer
     if name.isdigit():
         if not 1 <= int(name) <= len(spatial):
@@ -58,8 +57,9 @@ def _shapes(loaded: Loaded, size: int | None) -> dict[str, tuple[int, ...]]:
     return {name: leaf.shape for name, leaf in shapes.items()}
 
 
-def _is_spatial(loaded: Loaded, name: str, shape: tuple[int, ...]) -> bool:
-    return len(shape) == 3 and name.startswith(_prefix(loaded))
+def _spatial(loaded: Loaded, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:
+    prefix = _prefix(loaded)
+    return {name: (s[0], s[1], s[2]) for name, s in shapes.items() if len(s) == 3 and name.startswith(prefix)}
 
 
 def _prefix(loaded: Loaded) -> str:

@@ -1,4 +1,4 @@
-"""From a name or a checkpoint to a model with its weights, words and labels."""
+"""From a name, a checkpoint or an entry to a model: its inputs, its weights, its words and labels."""
 
 import os
 from collections import Counter
@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
 from gradcam_jax.errors import CheckpointError, InputError, lookup
 from gradcam_jax.formats.recognise import READERS, recognise_format
+from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.text.ilsvrc import imagenet_classes
+from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
 from gradcam_jax.text.vocabulary import Vocabulary
-from gradcam_jax.zoo.building import build_model, example_inputs, sizes_of
 from gradcam_jax.zoo.checkpoint import Card, read_checkpoint
 from gradcam_jax.zoo.entries import CAFFE, TORCH7, Entry
 from gradcam_jax.zoo.places import get_command, package_path, weights_path
@@ -26,6 +29,20 @@ _OTHER_TASK = {
     "classification": "is no classifier",
     "vqa": "answers no questions",
     "captioning": "is no captioner",
+}
+
+# Task -> field of the module -> the array that it is read off, and the axis.
+_SIZES: Mapping[str, Mapping[str, tuple[str, int]]] = {
+    "classification": {},
+    "vqa": {
+        "embedding": ("params/word_embedding/kernel", 1),
+        "hidden": ("params/lstm_1/h2h/kernel", 0),
+        "common": ("params/classifier/kernel", 0),
+    },
+    "captioning": {
+        "embedding_size": ("params/word_embedding/embedding", 1),
+        "hidden_size": ("params/lstm/h2h/kernel", 0),
+    },
 }
 
 
@@ -102,17 +119,77 @@ def load(name_or_path: str | os.PathLike[str] = "", *, task: str = "") -> Loaded
 
 
 def with_cnn(head: Mapping[str, Any], cnn_name: str) -> dict[str, Any]:
-    """Returns a model's variables: a head's parameters, on a classifier's without its last layer.
-
-    Args:
-        head: The head's parameters.
-        cnn_name: The classifier's name in the zoo.
-    """
+    """Returns the variables of a head's parameters on a classifier of the zoo without its last layer."""
     cnn = load(cnn_name)
     features = variable_shapes(cnn.entry.build(classes=None), *example_inputs(cnn.entry))["params"]
     params = {name: leaf for name, leaf in cnn.variables["params"].items() if name in features}
     others = {name: {"cnn": leaves} for name, leaves in cnn.variables.items() if name != "params"}
     return {"params": {**head, "cnn": params}, **others}
+
+
+def example_inputs(entry: Entry, size: int | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Returns the shapes of one example of a model's inputs, its image of this side in pixels or of the entry's.
+
+    The image; for VQA also the question's word indices and its length; for captioning also the caption's words.
+    """
+    side = size or entry.size
+    text = {
+        "classification": (),
+        "vqa": (jax.ShapeDtypeStruct((MAX_QUESTION_TOKENS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)),
+        "captioning": (jax.ShapeDtypeStruct((MAX_WORDS,), jnp.int32),),
+    }
+    return jax.ShapeDtypeStruct((side, side, 3), jnp.float32), *text[entry.task]
+
+
+def build_model(
+    entry: Entry,
+    labels: Sequence[str],
+    words: Sequence[str],
+    **sizes: int,
+) -> Any:
+    """Returns an entry's Linen module with outputs for these labels and rows for these words.
+
+    A classifier without labels has as many classes as it is published with. The vectors are of the entry's lengths
+    unless ``sizes`` has others, by the names of the module's fields.
+    """
+    counts = {
+        "classification": {"classes": len(labels)} if labels else {},
+        "vqa": {"words": len(words), "answers": len(labels)},
+        "captioning": {"words": len(words)},
+    }
+    return entry.build(**counts[entry.task], **sizes)
+
+
+def _sizes_of(entry: Entry, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Returns the lengths of a model's vectors, by field of its module, read off its checkpoint's arrays.
+
+    A head of other sizes than the entry's so needs no entry of its own.
+
+    Raises:
+        CheckpointError: If an array is missing.
+    """
+    sizes = {}
+    for field, (key, axis) in _SIZES[entry.task].items():
+        if key not in arrays or arrays[key].ndim <= axis:
+            raise CheckpointError(f"Expected the weights of {entry.name}, but {key} is missing.")
+        sizes[field] = arrays[key].shape[axis]
+    return sizes
+
+
+def random_variables(model: Any, *inputs: jax.ShapeDtypeStruct, seed: int = 0) -> Any:
+    """Draws He-normal kernels and N(0, .05) biases, float32 numpy arrays, at which activations keep their scale.
+
+    Scales and variances are 1. The inputs are the shapes that the module is called with.
+    """
+    generator = np.random.default_rng(seed)
+
+    def draw(path: Any, leaf: Any) -> np.ndarray:
+        if path[-1].key in ("scale", "var"):
+            return np.ones(leaf.shape, np.float32)
+        spread = np.sqrt(2 / np.prod(leaf.shape[:-1])) if len(leaf.shape) > 1 else 0.05
+        return generator.standard_normal(leaf.shape, np.float32) * np.float32(spread)
+
+    return jax.tree_util.tree_map_with_path(draw, variable_shapes(model, *inputs))
 
 
 def _checkpoint(name: str, task: str) -> Path:
@@ -146,7 +223,7 @@ def _other_task(task: str) -> str:
 
 def _from_package(entry: Entry, path: Path) -> Loaded:
     assert entry.originals is not None, f"{entry.name} has a package and no table for its file"
-    model, rules, ignore = entry.build(), entry.originals.rules(), entry.originals.ignore
+    model, rules, ignore = entry.build(), entry.originals.rules, entry.originals.ignore
     arrays, expected = READERS[recognise_format(path)](path), variable_shapes(model, *example_inputs(entry))
     variables = convert(arrays, rules, expected, ignore=ignore)
     return Loaded(entry, model, variables, _labels(entry, ()), Vocabulary(()), None, {})
@@ -155,7 +232,7 @@ def _from_package(entry: Entry, path: Path) -> Loaded:
 def _from_checkpoint(entry: Entry, arrays: Mapping[str, np.ndarray], card: Card) -> Loaded:
     statistics = {key.removeprefix(_STATISTICS): arrays[key] for key in arrays if key.startswith(_STATISTICS)}
     arrays = {key: array for key, array in arrays.items() if not key.startswith(_STATISTICS)}
-    model = build_model(entry, card.labels, card.words, **sizes_of(entry, arrays))
+    model = build_model(entry, card.labels, card.words, **_sizes_of(entry, arrays))
     expected = variable_shapes(model, *example_inputs(entry))
     if entry.cnn is None or any(key.startswith(_CNN) for key in arrays):
         variables = convert(arrays, unchanged(expected), expected)

@@ -24,15 +24,10 @@ from gradcam_jax.zoo.table import MODELS
 
 
 class File(NamedTuple):
-    """What one file holds.
+    """What one file holds: arrays by name, a Caffe net's layers in order, a vocabulary's words and answers.
 
-    Attributes:
-        path: The file.
-        format: A key of :data:`gradcam_jax.formats.recognise.READERS`, or ``"vocabulary"``.
-        arrays: Its arrays by name; those of a known Torch7 model by the names that its table uses.
-        layers: A Caffe net's layers, in the file's order; else empty.
-        words: The words of its vocabulary, by index.
-        answers: The answers of its vocabulary, by index.
+    The format is a key of :data:`gradcam_jax.formats.recognise.READERS`, or ``"vocabulary"``. The arrays of a
+    known Torch7 model have the names that its table uses.
     """
 
     path: Path
@@ -44,11 +39,7 @@ class File(NamedTuple):
 
 
 def read_file(path: str | os.PathLike[str]) -> File:
-    """Recognises a file by its content and reads it.
-
-    Raises:
-        CheckpointError: If its format is unknown, or it is damaged.
-    """
+    """Recognises a file by its content and reads it; one of no known format is a :class:`CheckpointError`."""
     path = Path(path)
     if _is_json(path):
         words, answers = read_vocabularies(path)
@@ -66,11 +57,7 @@ def read_file(path: str | os.PathLike[str]) -> File:
 
 
 def originals_of(entry: Entry) -> Originals:
-    """Returns how other programs' files become a model.
-
-    Raises:
-        InputError: If none do; the message is the command that gets its weights.
-    """
+    """Returns how other programs' files become a model; if none do, an error names the command for its weights."""
     if entry.originals is None:
         raise InputError(
             f"{entry.name} is not made from other programs' files. Get its weights with:  {get_command(entry)}"
@@ -79,14 +66,7 @@ def originals_of(entry: Entry) -> Originals:
 
 
 def arrays_of(entry: Entry, files: Sequence[File]) -> dict[str, np.ndarray]:
-    """Joins the arrays that a model is made from.
-
-    Args:
-        entry: The model's entry.
-        files: The model's files, in any order.
-
-    Returns:
-        The arrays under the names that the model's table expects.
+    """Joins the arrays that a model is made from, under the names that its table expects; files in any order.
 
     Raises:
         InputError: If a file is missing or one too many.
@@ -113,7 +93,7 @@ def _fits(entry: Entry, file: File) -> bool:
     originals = entry.originals
     if originals is None or len(originals.files) != 1 or file.format not in originals.files[0]:
         return False
-    return {rule.source for rule in originals.rules()} == {key for key in file.arrays if not originals.ignore(key)}
+    return {rule.source for rule in originals.rules} == {key for key in file.arrays if not originals.ignore(key)}
 
 
 def _require_order(file: File, order: tuple[str, str] | None) -> None:

@@ -14,17 +14,14 @@ CHECKPOINT_SUFFIX = ".safetensors"
 
 
 def weights_path(entry: Entry) -> Path | None:
-    """Returns the file that holds a model's weights on this machine, or None if it is not here.
-
-    It is that of the entry's package, or else ``NAME.safetensors`` in one of the :func:`checkpoint_folders`.
-    """
+    """Returns the file of a model's weights on this machine: its package's, else a checkpoint's; or None."""
     packaged = package_path(entry)
     candidates = [folder / f"{entry.name}{CHECKPOINT_SUFFIX}" for folder in checkpoint_folders()]
     return packaged or next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def package_path(entry: Entry) -> Path | None:
-    """Returns the file of weights in a model's package, or None if it has no package or that is not installed."""
+    """Returns the file of weights in a model's package, or None if it has none or that is not installed."""
     specification = importlib.util.find_spec(entry.package.module) if entry.package is not None else None
     if entry.package is None or specification is None or not specification.origin:
         return None

@@ -90,11 +90,13 @@ def shows_save(lab, task):
 
 @case("batch_size", 3, photos=[MANY])
 def shows_batch_size(lab, task):
-    two = lab.many(task)
-    for size in (1, 5, 0):
+    one = lab.many(task)
+    for size in (2, 5, 0):
         said = lab.many(task, batch_size=size)
-        assert said.names == two.names
-        assert_close(said.cams, two.cams)
+        assert said.names == one.names
+        assert_close(said.scores, one.scores, 1e-6)
+        # The maps of these random models are sums that nearly cancel: in float32 they are good for 3e-5.
+        assert_close(said.cams, one.cams, 5e-5)
     sizes = [lab.command("--images", "x", "--batch_size", text)[1].batch_size for text in ("auto", "12")]
     assert sizes == [0, 12]
     for wrong in ("0", "-2", "some"):

@@ -92,7 +92,7 @@ def test_a_checkpoint_under_another_models_name_is_refused(tmp_path, monkeypatch
     ],
 )
 def test_mistakes_are_reported_without_a_traceback(tmp_path, arguments, message):
-    file = caffe_file(tmp_path / "net.caffemodel", [rule.source for rule in originals_of(find("vgg19")).rules()])
+    file = caffe_file(tmp_path / "net.caffemodel", [rule.source for rule in originals_of(find("vgg19")).rules])
     arguments = [file if argument == "FILE" else argument for argument in arguments]
     done = run("convert_checkpoint.py", *arguments, folder=tmp_path)
     assert done.returncode == 1

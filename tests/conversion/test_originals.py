@@ -27,7 +27,7 @@ WORDS_JSON = '{"ix_to_word": {"1": "what", "2": "UNK"}, "ix_to_ans": {"1": "cat"
 @pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.originals is not None])
 def test_each_table_covers_its_model(name):
     expected = flax.traverse_util.flatten_dict(load_shapes(name).variables, sep="/")
-    assert sorted(rule.target for rule in originals_of(find(name)).rules()) == sorted(expected)
+    assert sorted(rule.target for rule in originals_of(find(name)).rules) == sorted(expected)
 
 
 def test_a_model_that_is_trained_here_has_no_originals():
@@ -63,14 +63,14 @@ def test_a_file_of_another_model_names_that_model(tmp_path):
 
 
 def test_a_file_of_another_program_names_its_model(tmp_path):
-    arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("vgg16_torchvision")).rules()}
+    arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("vgg16_torchvision")).rules}
     write_state_dict(tmp_path / "weights", arrays)
     with pytest.raises(InputError, match=r"made from caffemodel, got weights \(pytorch\)\. .*vgg16_torchvision"):
         arrays_of(find("vgg16"), [read_file(tmp_path / "weights")])
 
 
 def test_caffenet_is_not_taken_for_alexnet():
-    arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("alexnet")).rules()}
+    arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("alexnet")).rules}
     alexnet = File(Path("net"), CAFFE, arrays, layers=("conv1", "relu1", "norm1", "pool1", "conv2"))
     assert arrays_of(find("alexnet"), [alexnet]) == arrays
     caffenet = alexnet._replace(layers=("conv1", "relu1", "pool1", "norm1", "conv2"))
@@ -85,7 +85,7 @@ def test_vqa_is_put_together_from_three_files_in_any_order(tmp_path):
     files = [read_file(tmp_path / name) for name in ("words", "cnn", "lstm")]
     arrays = arrays_of(find("vqa_vgg19"), files)
     originals = originals_of(find("vqa_vgg19"))
-    assert {rule.source for rule in originals.rules()} == {key for key in arrays if not originals.ignore(key)}
+    assert {rule.source for rule in originals.rules} == {key for key in arrays if not originals.ignore(key)}
     assert files[0].words == ("what", "UNK")
     assert files[0].answers == ("cat", "dog", "yes")
 

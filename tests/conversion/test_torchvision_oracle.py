@@ -85,7 +85,7 @@ def test_logits_are_pytorchs(name, build, zipped, size, tmp_path):
     torch.save(net.state_dict(), path, _use_new_zipfile_serialization=zipped)
     entry = find(name)
     arrays = arrays_of(entry, [read_file(path)])
-    variables = convert(arrays, originals_of(entry).rules(), load_shapes(name).variables)
+    variables = convert(arrays, originals_of(entry).rules, load_shapes(name).variables)
     path.unlink()
 
     image = np.random.default_rng(1).standard_normal((*size, 3)).astype(np.float32)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gradcam_jax.evaluation.pointing import highest_point, inside_boxes, lies_in, points_at
+from gradcam_jax.errors import InputError
+from gradcam_jax.evaluation.pointing import highest_point, inside_boxes, inside_over_outside, lies_in, points_at
 
 CAM = np.array([[0.0, 0.0], [0.0, 2.0]])
 
@@ -48,3 +49,15 @@ def test_positions_inside_boxes_that_overlap_count_once():
 )
 def test_a_random_map_hits_as_often_as_cells_are_centred_in_the_box(box, chance):
     assert inside_boxes([box], (4, 4)).mean() == chance
+
+
+def test_inside_over_outside_is_one_for_a_flat_map():
+    inside = np.zeros((4, 4), bool)
+    inside[:2] = True
+    assert inside_over_outside(np.ones((4, 4)), inside) == 1
+    assert inside_over_outside(np.zeros((4, 4)), inside) == 1
+    assert inside_over_outside(np.where(inside, 3.0, 1.0), inside) == 3
+    assert inside_over_outside(np.array([[4.0, 0.0], [1.0, 1.0]]), np.array([[1, 1], [0, 0]])) == 2
+    assert inside_over_outside(inside.astype(float), inside) == float("inf")
+    with pytest.raises(InputError):
+        inside_over_outside(np.ones((4, 4)), np.ones((4, 4), bool))

@@ -31,13 +31,13 @@ pytestmark = [
 LABELS = [3, 721]
 VGG16, VGG19 = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
 CASES = {
-    "vgg16": (vgg16, "relu5_3", 7, (224, 224), lambda: _vgg(VGG16, ceil_mode=True, adaptive=False)),
-    "vgg19": (vgg19, "relu5_4", 7, (224, 224), lambda: _vgg(VGG19, ceil_mode=True, adaptive=False)),
+    "vgg16": (vgg16, "relu5_3", 7, (224, 224), lambda: torch_twins.torch_vgg(VGG16)),
+    "vgg19": (vgg19, "relu5_4", 7, (224, 224), lambda: torch_twins.torch_vgg(VGG19)),
     "vgg16_torchvision": (
-        vgg16_torchvision, "relu5_3", 7, (224, 320), lambda: _vgg(VGG16, ceil_mode=False, adaptive=True)
+        vgg16_torchvision, "relu5_3", 7, (224, 320), lambda: torch_twins.torch_vgg_torchvision(VGG16)
     ),
     "vgg19_torchvision": (
-        vgg19_torchvision, "relu5_4", 7, (224, 320), lambda: _vgg(VGG19, ceil_mode=False, adaptive=True)
+        vgg19_torchvision, "relu5_4", 7, (224, 320), lambda: torch_twins.torch_vgg_torchvision(VGG19)
     ),
     "alexnet": (alexnet, "relu5", 6, (227, 227), lambda: torch_twins.torch_alexnet_caffe()),
     "alexnet_torchvision": (
@@ -47,10 +47,6 @@ CASES = {
         alexnet_torchvision, "relu5", 6, (224, 224), lambda: torch_twins.torch_alexnet_torchvision()
     ),
 }  # fmt: skip
-
-
-def _vgg(convolutions, **options):
-    return torch_twins.torch_vgg(convolutions, **options)
 
 
 @functools.lru_cache(maxsize=1)

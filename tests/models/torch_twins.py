@@ -1,10 +1,12 @@
-"""The nets in torch that the benchmark times, filled from this project's variables."""
+"""The nets in torch that the benchmark times, and torchvision's, filled from this project's variables."""
+
+from collections import OrderedDict
 
 import numpy as np
 import torch
 from torch import nn
 
-from gradcam_jax.experiments.benchmark.torch_nets import torch_alexnet_caffe, torch_alexnet_torchvision, torch_vgg
+from gradcam_jax.experiments.benchmark.torch_nets import torch_alexnet_caffe, torch_vgg, with_classifier
 
 __all__ = [
     "channels_first",
@@ -13,7 +15,31 @@ __all__ = [
     "torch_alexnet_caffe",
     "torch_alexnet_torchvision",
     "torch_vgg",
+    "torch_vgg_torchvision",
 ]
+
+
+def torch_vgg_torchvision(convolutions):
+    """VGG as torchvision has it: pooling windows stay inside, and pool5 is averaged over a 7x7 grid."""
+    layers = OrderedDict()
+    for name, layer in torch_vgg(convolutions).named_children():
+        if name == "flatten":
+            layers["grid"] = nn.AdaptiveAvgPool2d(7)
+        layers[name] = nn.MaxPool2d(2, 2) if isinstance(layer, nn.MaxPool2d) else layer
+    return nn.Sequential(layers)
+
+
+def torch_alexnet_torchvision():
+    """torchvision's single-tower AlexNet."""
+    layers = OrderedDict()
+    shapes = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
+    for index, shape in enumerate(shapes, 1):
+        layers[f"conv{index}"] = nn.Conv2d(*shape)
+        layers[f"relu{index}"] = nn.ReLU()
+        if index in (1, 2, 5):
+            layers[f"pool{index}"] = nn.MaxPool2d(3, 2)
+    layers["grid"] = nn.AdaptiveAvgPool2d(6)
+    return with_classifier(layers, 256 * 6 * 6)
 
 
 def filled(model, variables, grid):

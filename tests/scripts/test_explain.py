@@ -1,16 +1,23 @@
-"""The command line as a user types it: help that reads well, errors without a traceback, exit codes."""
+"""The command as a user types it: help that reads well, errors without a traceback, exit codes."""
 
+import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from gradcam_jax.app import main
+
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = (str(ROOT / "scripts" / "explain.py"),)
+# What an installed console script does.
+INSTALLED = ("-c", "import sys; sys.argv[0] = 'gradcam_jax'; from gradcam_jax.app.main import run; run()")
 
 
-def explain(*arguments):
-    command = [sys.executable, str(ROOT / "scripts" / "explain.py"), *arguments]
+def explain(*arguments, program=SCRIPT):
+    command = [sys.executable, *program, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 
 
@@ -29,12 +36,31 @@ def test_help_starts_with_what_it_does():
     assert "1-based numbers (243 = boxer)" in " ".join(result.stdout.split())
 
 
+def test_the_console_command_has_the_scripts_help():
+    script, installed = (explain("--help", program=program).stdout for program in (SCRIPT, INSTALLED))
+    names = {flag.name for flag in main._FLAGS.flags_by_module_dict()[main.__name__]}
+    for text in (script, installed):
+        beginning, _, flags = text.partition("\nflags:")
+        assert beginning.strip() == main.__doc__.strip()
+        listed = {line.strip().partition(":")[0].removeprefix("--") for line in flags.splitlines() if "  --" in line}
+        assert {name.removeprefix("[no]").removeprefix("-") for name in listed} >= names
+    assert script.partition("\nflags:")[0] == installed.partition("\nflags:")[0]
+    assert sorted(script.partition("\nflags:")[2].split()[1:]) == sorted(installed.partition("\nflags:")[2].split()[1:])
+
+
+def test_the_entry_point_is_the_commands():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["gradcam_jax"].partition(":")
+    assert getattr(importlib.import_module(module), name) is main.run
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--input_image_path", "no.jpg"], "'no.jpg' does not exist"),
         (["--label", "bokser"], "Nearest: boxer (243)"),
         (["--platform", "abacus"], "'abacus' cannot be used here"),
+        (["--task", "vqa", "--label", "boxer"], "--label is for --task classification, not for vqa"),
     ],
 )
 def test_errors_are_one_line_and_exit_1(arguments, message, tmp_path):
@@ -42,6 +68,13 @@ def test_errors_are_one_line_and_exit_1(arguments, message, tmp_path):
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("explain.py: ")
+
+
+def test_an_error_carries_the_commands_own_name():
+    result = explain("--input_image_path", "no.jpg", program=INSTALLED)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("gradcam_jax: ")
 
 
 def test_a_word_that_is_no_flag_is_an_error():

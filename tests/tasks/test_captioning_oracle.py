@@ -15,6 +15,7 @@ from tests.models.small_captioner import (
     random_variables,
     small_captioner,
     word_masks,
+    word_scores,
 )
 
 pytest.importorskip("torch", reason="the twin needs torch (extra `oracle`)")
@@ -35,7 +36,7 @@ def span_score(scores, mask):
 
 
 def explain_caption(variables, image, tokens, masks, *, guided=False):
-    forward = gc.tapped(small_captioner(), variables, LAYER, method="word_scores")
+    forward = gc.tapped(small_captioner(), variables, LAYER, method=word_scores)
     batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, masks, tokens))
     return jax.tree.map(lambda leaf: leaf[0], gc.explain(forward, *batch, score=span_score, guided=guided))
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import tqdm
 
 from gradcam_jax import zoo
-from gradcam_jax.app.machine import processor, usable_cores
+from gradcam_jax.app.machine import usable_cores
 from gradcam_jax.errors import lookup
+from gradcam_jax.experiments.benchmark.machine import processor
 from gradcam_jax.experiments.benchmark.table import COLUMNS, markdown, timing_row, write_csv
 from gradcam_jax.experiments.benchmark.turns import Timing, time_task
 from gradcam_jax.experiments.benchmark.work import WORK, Task
@@ -19,17 +20,7 @@ from gradcam_jax.experiments.reporting import Say
 
 @dataclass(frozen=True)
 class Options:
-    """What to time.
-
-    Attributes:
-        models: Names of models.
-        work: Kinds of work, of :data:`gradcam_jax.experiments.benchmark.work.WORK`.
-        batch_sizes: Photos a call.
-        peers: Names of the peers that do the same work beside it.
-        rounds: Calls timed of each competitor.
-        most_seconds: After this time a task gets no further round.
-        out_path: The CSV file to write.
-    """
+    """What to time, by the names of ``scripts/benchmark.py``'s flags, which say what each means."""
 
     models: Sequence[str] = ("vgg16", "vgg19", "alexnet", "efficientnet_lite0")
     work: Sequence[str] = tuple(WORK)
@@ -41,18 +32,7 @@ class Options:
 
 
 def run(options: Options, say: Say) -> list[Timing]:
-    """Times, writes the CSV, and reports the tables in Markdown.
-
-    Args:
-        options: What to time.
-        say: Takes lines for people.
-
-    Returns:
-        What was timed.
-
-    Raises:
-        InputError: If there is no such model or work, or a competitor's process ended.
-    """
+    """Times, writes the CSV, reports the tables in Markdown, and returns what was timed."""
     tasks = [
         Task(zoo.find(model).name, work, size)
         for model in options.models

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 
 from gradcam_jax import zoo
-from gradcam_jax.app.machine import decoding_threads, this_run, usable_cores
+from gradcam_jax.app.machine import decoding_threads, usable_cores
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.benchmark.machine import this_run
 from gradcam_jax.experiments.benchmark.table import write_csv
 from gradcam_jax.experiments.benchmark.turns import in_turns
 from gradcam_jax.experiments.reporting import Say, silent
@@ -39,12 +40,9 @@ class Options:
 
     Attributes:
         images: The photos, as ``--images`` of ``explain.py`` takes them.
-        model: A classifier.
-        batch_size: Images at once.
         workers: Threads that decode in the run.
         count: At most so many photos are decoded, and explained.
         rounds: How often each is measured.
-        out_path: The CSV file to write.
     """
 
     images: str
@@ -57,13 +55,7 @@ class Options:
 
 
 class Way(NamedTuple):
-    """One way to decode.
-
-    Attributes:
-        pool: ``"threads"`` or ``"processes"``.
-        workers: How many.
-        scaled: Whether large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size.
-    """
+    """One way to decode: by ``"threads"`` or ``"processes"``, large JPEGs at 1/2, 1/4 or 1/8 if ``scaled``."""
 
     pool: str
     workers: int
@@ -71,18 +63,7 @@ class Way(NamedTuple):
 
 
 def run(options: Options, say: Say) -> list[Row]:
-    """Times, writes the CSV, and reports how near the run comes to its function.
-
-    Args:
-        options: What to time.
-        say: Takes lines for people.
-
-    Returns:
-        The table's rows.
-
-    Raises:
-        InputError: If there are no photos, or the model or its weights are not here.
-    """
+    """Times, writes the CSV, reports how near the run comes to its function, and returns the table's rows."""
     ways = [Way(pool, number, False) for pool in ("threads", "processes") for number in (1, usable_cores())]
     rows = measure_decoding(options, [*ways, Way("threads", usable_cores(), True)], say)
     rows += measure_run(options, classification(zoo.load(options.model, task="classification")), say)
@@ -94,19 +75,7 @@ def run(options: Options, say: Say) -> list[Row]:
 
 
 def measure_decoding(options: Options, ways: Sequence[Way], say: Say = silent) -> list[Row]:
-    """Measures how many photos a second become arrays, the ways taking turns.
-
-    Args:
-        options: The photos, the model that they are for, and the rounds.
-        ways: What is measured.
-        say: Told which round begins.
-
-    Returns:
-        A row of :data:`COLUMNS` for each way.
-
-    Raises:
-        InputError: If there are no photos.
-    """
+    """Measures how many photos a second become arrays, the ways taking turns; a row for each way."""
     items = list(itertools.islice(read_items(options.images), options.count or _DECODED))
     if not items:
         raise InputError(f"There is no image in {options.images!r}.")
@@ -121,21 +90,10 @@ def measure_decoding(options: Options, ways: Sequence[Way], say: Say = silent) -
 
 
 def measure_run(options: Options, task: Task, say: Say = silent) -> list[Row]:
-    """Measures images per second, taking turns: the compiled function alone, then the whole run.
+    """Measures images per second, taking turns: the compiled function alone, then the whole run; a row for each.
 
     The function alone is given the decoded batches, one after the other, and its results stay where they are;
     the run reads and decodes the files, explains, and writes shards and manifest. Compilation comes before both.
-
-    Args:
-        options: The photos and how they are run.
-        task: The task and the model.
-        say: Told which round begins.
-
-    Returns:
-        A row of :data:`COLUMNS` for the function, and one for the run.
-
-    Raises:
-        InputError: If no photo can be decoded.
     """
     items = list(itertools.islice(read_items(options.images), options.count))
     settings = {"batch_size": options.batch_size, "workers": options.workers}

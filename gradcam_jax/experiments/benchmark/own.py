@@ -20,11 +20,7 @@ from gradcam_jax.interception.tapped import Tapped
 
 
 class OwnSide:
-    """Keeps one model's variables on the device from task to task.
-
-    Attributes:
-        matrix: Side of the matrices whose product measures the device's peak.
-    """
+    """Keeps one model on the device from task to task; products of ``matrix`` rows measure its peak."""
 
     def __init__(self, matrix: int = 4096) -> None:
         self.matrix = matrix
@@ -79,18 +75,10 @@ def _guided_grad_cam(forward: Tapped, images: jax.Array, labels: jax.Array) -> j
     return guided_grad_cam(heatmaps, explanation.guided_backprop)
 
 
-def _guided_backprop(forward: Tapped, images: jax.Array, labels: jax.Array) -> jax.Array | None:
-    return explain(forward, images, labels, guided=True).guided_backprop
-
-
-def _cam(forward: Tapped, images: jax.Array, labels: jax.Array) -> jax.Array:
-    return explain(forward, images, labels).cam
-
-
 PROGRAMS: dict[str, Callable[[Tapped, jax.Array, jax.Array], Any]] = {
     "forward": lambda forward, images, labels: explain(forward, images, labels).outputs,
-    "grad_cam": _cam,
-    "ten_classes": _cam,
+    "grad_cam": lambda forward, images, labels: explain(forward, images, labels).cam,
+    "ten_classes": lambda forward, images, labels: explain(forward, images, labels).cam,
     "all_classes": lambda forward, images, _: explain(forward, images, all_classes).cam,
     "guided_backprop": lambda forward, images, labels: (
         explain(forward, images, labels, guided=True).guided_backprop

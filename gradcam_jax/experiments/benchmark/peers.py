@@ -20,8 +20,8 @@ from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedEr
 _LITE0 = "efficientnet_lite0"
 # Model -> (how it is built, its layer, its image's side). Lite0's rectifiers are one module: hooks go before it.
 _NETS: dict[str, tuple[Callable[[], Any], str, int]] = {
-    "vgg16": (lambda: torch_vgg((2, 2, 3, 3, 3), ceil_mode=True, adaptive=False), "relu5_3", 224),
-    "vgg19": (lambda: torch_vgg((2, 2, 4, 4, 4), ceil_mode=True, adaptive=False), "relu5_4", 224),
+    "vgg16": (lambda: torch_vgg((2, 2, 3, 3, 3)), "relu5_3", 224),
+    "vgg19": (lambda: torch_vgg((2, 2, 4, 4, 4)), "relu5_4", 224),
     "alexnet": (torch_alexnet_caffe, "relu5", 227),
     _LITE0: (lambda: _torch_lite0(), "_bn1", 224),
 }
@@ -47,11 +47,7 @@ class TorchSide:
         return {"version": f"torch {torch.__version__}{own}", "device": self._device}
 
     def prepare(self, task: Task) -> Prepared:
-        """Builds the net and the call.
-
-        Raises:
-            UnsupportedError: If the library does not do this.
-        """
+        """Builds the net and the call."""
         import torch
 
         calls = _CALLS[self._library]

@@ -20,14 +20,7 @@ COLUMNS = (
 def write_csv(
     path: str | Path, about: Mapping[str, str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Writes a table, its head first.
-
-    Args:
-        path: The file.
-        about: What the run was, such as device, versions, threads, command; as comments.
-        columns: The table's.
-        rows: Of the columns that are known; the cells of the others are empty.
-    """
+    """Writes a table under comments of what the run was; cells of columns that a row lacks are empty."""
     text = io.StringIO()
     text.writelines(f"# {key}: {value}\n" for key, value in about.items())
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -37,12 +30,7 @@ def write_csv(
 
 
 def timing_row(timing: Timing, peak_gflops: float) -> dict[str, Any]:
-    """Returns a timing as a row of :data:`COLUMNS`.
-
-    Args:
-        timing: What was timed.
-        peak_gflops: The measured rate of a matrix product.
-    """
+    """Returns a timing as a row of :data:`COLUMNS`; the peak is the measured rate of a matrix product."""
     gflop = timing.facts.get("gflop")
     rate = None if gflop is None else gflop / timing.median
     numbers = {
@@ -61,12 +49,7 @@ def timing_row(timing: Timing, peak_gflops: float) -> dict[str, Any]:
 
 
 def markdown(timings: Sequence[Timing], own: str) -> str:
-    """Returns a table for each model: milliseconds a call, and how many times as long each peer takes.
-
-    Args:
-        timings: What was timed.
-        own: The competitor that the others are compared with.
-    """
+    """Returns a table for each model: milliseconds a call, and how many times ``own`` each peer takes."""
     parts = []
     for model in dict.fromkeys(timing.task.model for timing in timings):
         here = [timing for timing in timings if timing.task.model == model]

@@ -12,14 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def torch_vgg(convolutions: Sequence[int], *, ceil_mode: bool, adaptive: bool) -> Any:
-    """Returns VGG as an ``nn.Sequential`` of named layers.
-
-    Args:
-        convolutions: Number of convolutions of each block.
-        ceil_mode: Whether pooling windows may hang over the edge, as Caffe's do.
-        adaptive: Whether to average ``pool5`` over a 7x7 grid, as torchvision does.
-    """
+def torch_vgg(convolutions: Sequence[int]) -> Any:
+    """Returns VGG with so many convolutions in each block; pooling windows may hang over the edge, as in Caffe."""
     from torch import nn
 
     layers, channels = OrderedDict(), 3
@@ -28,8 +22,8 @@ def torch_vgg(convolutions: Sequence[int], *, ceil_mode: bool, adaptive: bool) -
             layers[f"conv{block}_{index}"] = nn.Conv2d(channels, width, 3, padding=1)
             layers[f"relu{block}_{index}"] = nn.ReLU()
             channels = width
-        layers[f"pool{block}"] = nn.MaxPool2d(2, 2, ceil_mode=ceil_mode)
-    return nn.Sequential(_with_classifier(layers, 512, 7, adaptive))
+        layers[f"pool{block}"] = nn.MaxPool2d(2, 2, ceil_mode=True)
+    return with_classifier(layers, 512 * 7 * 7)
 
 
 def torch_alexnet_caffe() -> Any:
@@ -45,30 +39,15 @@ def torch_alexnet_caffe() -> Any:
             layers[f"norm{index}"] = nn.LocalResponseNorm(5, 1e-4, 0.75, 1.0)
         if index in (1, 2, 5):
             layers[f"pool{index}"] = nn.MaxPool2d(3, 2, ceil_mode=True)
-    return nn.Sequential(_with_classifier(layers, 256, 6, adaptive=False))
+    return with_classifier(layers, 256 * 6 * 6)
 
 
-def torch_alexnet_torchvision() -> Any:
-    """Returns torchvision's single-tower AlexNet."""
+def with_classifier(layers: OrderedDict[str, Any], features: int) -> Any:
+    """Returns the net of these layers and of three fully connected ones on so many features."""
     from torch import nn
 
-    layers = OrderedDict()
-    shapes = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
-    for index, shape in enumerate(shapes, 1):
-        layers[f"conv{index}"] = nn.Conv2d(*shape)
-        layers[f"relu{index}"] = nn.ReLU()
-        if index in (1, 2, 5):
-            layers[f"pool{index}"] = nn.MaxPool2d(3, 2)
-    return nn.Sequential(_with_classifier(layers, 256, 6, adaptive=True))
-
-
-def _with_classifier(layers: OrderedDict[str, Any], channels: int, grid: int, adaptive: bool) -> Any:
-    from torch import nn
-
-    if adaptive:
-        layers["grid"] = nn.AdaptiveAvgPool2d(grid)
     layers["flatten"] = nn.Flatten()
-    layers["fc6"], layers["relu6"] = nn.Linear(channels * grid * grid, 4096), nn.ReLU()
+    layers["fc6"], layers["relu6"] = nn.Linear(features, 4096), nn.ReLU()
     layers["fc7"], layers["relu7"] = nn.Linear(4096, 4096), nn.ReLU()
     layers["fc8"] = nn.Linear(4096, 1000)
-    return layers
+    return nn.Sequential(layers)

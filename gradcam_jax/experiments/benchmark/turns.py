@@ -17,16 +17,7 @@ Name = TypeVar("Name", bound=Hashable)
 def in_turns(
     calls: Mapping[Name, Callable[[], float]], rounds: int, *, most_seconds: float = math.inf, say: Say = silent
 ) -> dict[Name, list[float]]:
-    """Measures in rounds, every competitor once a round.
-
-    Args:
-        calls: Competitor -> a function that does the work once and returns what was measured.
-        rounds: How many.
-        most_seconds: No further round is begun after this time, but two are always run.
-        say: Told which round begins.
-
-    Returns:
-        Competitor -> what was measured in each round.
+    """Measures every competitor once a round; after ``most_seconds`` no round begins, but two are always run.
 
     Example:
         >>> seconds = iter([1.0, 2.0, 3.0, 4.0])
@@ -45,17 +36,7 @@ def in_turns(
 
 
 class Timing(NamedTuple):
-    """One competitor's times for one task.
-
-    Attributes:
-        name: The competitor.
-        task: The task.
-        median: Seconds of one call.
-        low: The lower quartile.
-        high: The upper quartile.
-        runs: How many calls were timed.
-        facts: What the competitor said of the task beforehand.
-    """
+    """One competitor's seconds a call for one task, of so many runs, and the facts that it gave beforehand."""
 
     name: str
     task: Task
@@ -67,17 +48,7 @@ class Timing(NamedTuple):
 
 
 def time_task(competitors: Sequence[Worker], task: Task, rounds: int, most_seconds: float) -> list[Timing]:
-    """Times a task in every competitor's process, in turns.
-
-    Args:
-        competitors: The processes; one that does not do this task is left out.
-        task: The task.
-        rounds: Calls timed of each, after one that is not.
-        most_seconds: As for :func:`in_turns`.
-
-    Returns:
-        A :class:`Timing` for each that does the task.
-    """
+    """Times a task in the process of every competitor that does it, in turns, after a call that is not timed."""
     facts = {worker.name: worker.ask(prepare=list(task)) for worker in competitors}
     calls = {
         worker.name: lambda worker=worker: worker.ask(run=1)["seconds"]

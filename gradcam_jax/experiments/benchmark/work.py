@@ -15,13 +15,7 @@ WORK = {
 
 
 class Task(NamedTuple):
-    """One model's work.
-
-    Attributes:
-        model: A name in the zoo of models.
-        work: One of :data:`WORK`.
-        batch_size: Photos a call.
-    """
+    """One model's work: a name in the zoo, one of :data:`WORK`, and photos a call."""
 
     model: str
     work: str
@@ -29,12 +23,7 @@ class Task(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A task ready to run.
-
-    Attributes:
-        run: Does it once and returns when the result is there.
-        facts: What is known of it beforehand, such as seconds of compilation.
-    """
+    """A task ready to run: ``run`` returns when the result is there; ``facts`` are known beforehand."""
 
     run: Callable[[], Any]
     facts: dict[str, float]

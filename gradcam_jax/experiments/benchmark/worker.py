@@ -59,11 +59,7 @@ class Worker:
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Sends one request and waits for its answer.
-
-        Raises:
-            InputError: If the process ended; the message ends with its last words.
-        """
+        """Sends one request and waits for its answer; a process that ended is an error with its last words."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # it ended: its last words say why

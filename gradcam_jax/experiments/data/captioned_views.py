@@ -29,19 +29,11 @@ class CaptionedView(NamedTuple):
 
 
 def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]:
-    """Reads every set of captioned photos in a folder, split by photo, or a TensorFlow dataset.
+    """Returns the training, validation and test photos of a folder's captioned sets, or of a TensorFlow dataset.
 
-    Args:
-        folder: Has subfolders with ``captions.json`` (COCO) or ``captions.csv`` (``file``, ``caption``), and the
-            photos beside it in ``images``; or ``"tfds:coco_captions/2014"``
-            (:func:`gradcam_jax.experiments.data.tfds_captions.read_tfds_captions`).
-
-    Returns:
-        ``"train"``, ``"validation"`` and ``"test"`` -> photos. COCO's go with the split of their boxes, 70 % for
-        training; of the others 86 % are for training. A TensorFlow dataset brings its own splits.
-
-    Raises:
-        InputError: If there are none.
+    A set is a subfolder with ``captions.json`` (COCO) or ``captions.csv`` (``file``, ``caption``) and photos in
+    ``images``. COCO's go with the split of their boxes, 70 % for training; of the others 86 % are for training. A
+    dataset, such as ``"tfds:coco_captions/2014"``, brings its own splits.
     """
     if str(folder).startswith(PREFIX):
         return read_tfds_captions(str(folder))
@@ -74,12 +66,8 @@ def template_views(
 ) -> list[CaptionedView]:
     """Returns training views of photos whose objects are known, alone and in pairs, with template captions.
 
-    Args:
-        folder: As for :func:`read_photos`; without such photos the list is empty.
-        rng: Chooses crops and pairs.
-        collages: Number of pictures made of two photos.
-        pets: Number of pictures made of a dog's and a cat's photo: few pairs drawn at large are of these two.
-        named: Words that people's captions name often; a view of such an object alone only teaches to say less.
+    There are so many ``collages`` of two photos, and so many of a dog's and a cat's (``pets``): few pairs drawn at
+    large are of these two. An object that people ``named`` often is not shown alone, which teaches to say less.
     """
     try:
         photos = [photo for photo in read_photos(folder) if split_of_boxed(photo.key) == "train"]
@@ -128,11 +116,7 @@ def template_captions(view: View) -> tuple[str, ...]:
 
 
 def subject_of(part: Part) -> str | None:
-    """Returns the one kind of object that a part shows plainly, as if it filled the picture, or None.
-
-    Args:
-        part: A piece of a photo whose objects are known.
-    """
+    """Returns the one kind of object that a part shows plainly, as if it filled the picture, or None."""
     whole = view_of(part._replace(place=WHOLE))
     plain = {item.word for item in whole.objects if item.box.area >= _PLAIN}
     return plain.pop() if len(plain) == 1 else None

@@ -1,8 +1,6 @@
 """Captioned photos from COCO's JSON and from Flickr-style tables, and captions as arrays of words."""
 
 import collections
-import csv
-import json
 import string
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.photos import read_table
+from gradcam_jax.formats.json_file import read_json
 from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.text.vocabulary import Vocabulary, count_words
 
@@ -18,14 +18,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class CaptionedPhoto(NamedTuple):
-    """A photo and what people wrote about it.
-
-    Attributes:
-        key: A name that stays the same wherever the data lies, such as ``"coco/25"``; decides the split.
-        path: The file.
-        captions: At least one.
-        load: For a photo that is no file: returns its pixels, uint8 RGB ``(H, W, 3)``.
-    """
+    """A photo and what people wrote about it; see :class:`gradcam_jax.experiments.data.photos.Photo`."""
 
     key: str
     path: Path
@@ -34,12 +27,12 @@ class CaptionedPhoto(NamedTuple):
 
 
 class CaptionArrays(NamedTuple):
-    """Captions as word indices.
+    """Captions as int32 arrays.
 
     Attributes:
-        tokens: ``(captions, MAX_WORDS)`` int32, left-aligned, END past the last word.
-        lengths: Words kept of each caption, ``(captions,)`` int32.
-        photos: The photo that each caption is of, ``(captions,)`` int32.
+        tokens: ``(captions, MAX_WORDS)``, left-aligned, END past the last word.
+        lengths: Words kept of each caption, ``(captions,)``.
+        photos: Index of the photo that each caption is of, ``(captions,)``.
     """
 
     tokens: np.ndarray
@@ -48,57 +41,24 @@ class CaptionArrays(NamedTuple):
 
 
 def read_coco_captions(annotations: Path, folder: Path) -> list[CaptionedPhoto]:
-    """Reads a COCO ``captions_*.json``; photos without a caption are left out.
-
-    Args:
-        annotations: The JSON file, with ``images`` and ``annotations``.
-        folder: Where the photos are.
-
-    Raises:
-        InputError: If the file cannot be read or is not of this layout.
-    """
+    """Reads a COCO ``captions_*.json`` of the photos in a folder; photos without a caption are left out."""
+    content = read_json(annotations, "images", "annotations")
+    captions: dict[int, list[str]] = {}
     try:
-        content = json.loads(annotations.read_text(encoding="utf-8"))
         names = {image["id"]: image["file_name"] for image in content["images"]}
-        captions: dict[int, list[str]] = {}
         for annotation in content["annotations"]:
             captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
-        return [
-            CaptionedPhoto(f"coco/{photo}", folder / names[photo], tuple(texts))
-            for photo, texts in captions.items()
-        ]
-    except OSError as error:
-        raise InputError(f"The captions {str(annotations)!r} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"Expected COCO captions, with 'images' (id, file_name) and 'annotations' (image_id, caption), in "
-            f"{str(annotations)!r}: {error!r}."
-        ) from error
+        paths = {photo: folder / names[photo] for photo in captions}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{str(annotations)!r} is not a file of COCO's captions: it lacks {error}.") from error
+    return [CaptionedPhoto(f"coco/{photo}", paths[photo], tuple(texts)) for photo, texts in captions.items()]
 
 
 def read_caption_table(table: Path, folder: Path) -> list[CaptionedPhoto]:
-    """Reads a CSV file with the columns ``file`` (or ``image``) and ``caption``, one caption a line.
-
-    Args:
-        table: The CSV file, as Flickr8k and Flickr30k are published.
-        folder: Where the photos are.
-
-    Raises:
-        InputError: If the file cannot be read or has no such columns.
-    """
-    try:
-        with table.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"The captions {str(table)!r} cannot be read: {error}.") from error
+    """Reads a CSV file with the columns ``file`` (or ``image``) and ``caption``, one caption a line."""
     captions: dict[str, list[str]] = {}
-    for row in rows:
-        name, caption = row.get("file") or row.get("image"), row.get("caption")
-        if not name or caption is None:
-            raise InputError(
-                f"Expected the columns 'file' and 'caption' in {str(table)!r}, got {list(row)} instead."
-            )
-        captions.setdefault(name, []).append(caption)
+    for row in read_table(table, "file", "caption"):
+        captions.setdefault(row["file"], []).append(row["caption"])
     source = table.parent.name
     return [CaptionedPhoto(f"{source}/{name}", folder / name, tuple(texts)) for name, texts in captions.items()]
 
@@ -117,10 +77,6 @@ def caption_vocabulary(captions: Iterable[str], *, min_count: int = 5) -> Vocabu
     """Lists the words that occur at least so often, the most frequent first, and ``UNK`` last.
 
     neuraltalk2 keeps the words that occur *more* often than its threshold of 5.
-
-    Args:
-        captions: The training captions.
-        min_count: How often a word must occur.
     """
     return count_words((training_words(caption) for caption in captions), min_count=min_count)
 
@@ -138,10 +94,6 @@ def often_named(captions: Sequence[str], share: float) -> frozenset[str]:
 
 def encode_captions(captions: Sequence[Sequence[str]], vocabulary: Vocabulary) -> CaptionArrays:
     """Turns every photo's captions into word indices; words past the sixteenth are cut off.
-
-    Args:
-        captions: For each photo, its captions.
-        vocabulary: The model's words; out-of-vocabulary words become ``UNK``.
 
     Example:
         >>> arrays = encode_captions([["A dog."], ["A cat!", "cat"]], Vocabulary(["a", "dog", "UNK"]))

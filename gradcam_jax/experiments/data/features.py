@@ -1,18 +1,27 @@
-"""Runs a frozen CNN over many pictures once, and keeps what it returns on disk."""
+"""Runs a frozen CNN over many pictures once, and keeps what it returns on disk.
 
+Arrays that memory holds go into one file, :func:`cached`. Features of more photos go into a mapped file that is
+gone on with after a break, :func:`feature_file`: rows are written as they are computed, and a note beside the file
+tells how many are whole. 82,783 photos of COCO are 1.4 GB of VGG-19's ``relu7``.
+"""
+
+import concurrent.futures
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from gradcam_jax import zoo
-from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.batches import in_batches, padded
 from gradcam_jax.experiments.data.views import View, render
 from gradcam_jax.formats.whole_file import write_whole
 from gradcam_jax.images.preprocessing import to_network
@@ -23,19 +32,11 @@ Arrays = dict[str, np.ndarray]
 
 _DESCRIPTION = "description"
 _BATCH = 16
+_NOTED_BATCHES = 32  # batches between two notes: what a break costs
 
 
 def image_encoder(name: str, layer: str) -> Encode:
-    """Returns a zoo model, with its weights, as a function from images to one layer and the logits.
-
-    Args:
-        name: A classifier of the zoo.
-        layer: The layer kept, for example ``"pool"``.
-
-    Returns:
-        ``encode(images) -> {"features": (n, ..., k), "logits": (n, classes)}``, images being RGB in [0, 1] of
-        shape ``(n, H, W, 3)``.
-    """
+    """Returns a zoo classifier as a function from RGB in [0, 1] to a layer's features, and logits."""
     loaded = zoo.load(name, task="classification")
     forward = tapped(loaded.model, loaded.variables, layer)
 
@@ -49,20 +50,7 @@ def image_encoder(name: str, layer: str) -> Encode:
 def encode_views(
     encode: Encode, views: Sequence[View], size: int, report: Callable[[int], None] = lambda _done: None
 ) -> Arrays:
-    """Runs a function over the pixels of views, which are rendered as they are needed.
-
-    Args:
-        encode: From a batch of images ``(n, H, W, 3)`` to named arrays with the same leading axis; compiled once.
-        views: At least one.
-        size: Side of the pictures, in pixels.
-        report: Called with the number of views done.
-
-    Returns:
-        Name -> array with a row for each view.
-
-    Raises:
-        InputError: If there are no views.
-    """
+    """Runs a function, compiled once, over the pixels of views: name -> array with a row for each view."""
     compiled = jax.jit(encode)
 
     def run(rows: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -80,20 +68,7 @@ def digest_of(description: Mapping[str, Any]) -> str:
 
 
 def cached(path: Path, description: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
-    """Returns the arrays in a file if they are of this description, else computes and writes them.
-
-    Args:
-        path: A safetensors file; written whole or not at all.
-        description: What the arrays depend on, as plain JSON values: the images' names, the size, the model.
-        compute: Makes the arrays.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "squares.safetensors"
-        >>> _ = cached(path, {"of": [1, 2]}, lambda: {"squares": np.array([1, 4])})
-        >>> cached(path, {"of": [1, 2]}, lambda: 1 / 0)["squares"].tolist()
-        [1, 4]
-    """
+    """Returns the arrays in a file if they are of this description, plain JSON values; else makes the file."""
     digest = digest_of(description)
     if path.is_file():
         try:
@@ -105,3 +80,75 @@ def cached(path: Path, description: Mapping[str, Any], compute: Callable[[], Arr
     arrays = compute()
     write_whole(path, safetensors.numpy.save(arrays, metadata={_DESCRIPTION: digest}))
     return arrays
+
+
+def feature_file(
+    folder: str | os.PathLike[str],
+    description: Mapping[str, Any],
+    encode: Callable[[jax.Array], jax.Array],
+    image_at: Callable[[int], np.ndarray],
+    count: int,
+    *,
+    batch_size: int = 32,
+    report: Callable[[int], None] = lambda _done: None,
+) -> np.ndarray:
+    """Returns photos' features ``(count, k)`` from a mapped file, after computing the rows that it lacks.
+
+    The file is named after ``description``, plain JSON values: all that the features depend on. ``encode`` maps a
+    batch of images to ``(b, k)`` and is compiled once; ``image_at`` decodes a photo, and is called from several
+    threads. Rows are read from disk when they are indexed; after an error those computed before are kept.
+    """
+    if count < 1:
+        raise InputError("Expected at least one photo, got none.")
+    path = Path(folder) / f"features_{digest_of(description)[:16]}.npy"
+    done = _rows_done(path)
+    if done < count:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        compiled = jax.jit(encode)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+
+            def features_at(start: int) -> jax.Array:
+                images = list(pool.map(image_at, range(start, min(start + batch_size, count))))
+                return compiled(jnp.asarray(padded(np.asarray(images, np.float32), batch_size)))
+
+            _write_rows(path, features_at, count, done, batch_size, report)
+    report(count)
+    return np.load(path, mmap_mode="r")
+
+
+def _write_rows(
+    path: Path,
+    features_at: Callable[[int], jax.Array],
+    count: int,
+    done: int,
+    batch_size: int,
+    report: Callable[[int], None],
+) -> None:
+    features = features_at(done)
+    if done:
+        rows = np.lib.format.open_memmap(path, "r+")
+    else:
+        rows = np.lib.format.open_memmap(path, "w+", np.float32, (count, features.shape[-1]))
+    try:
+        for batch, start in enumerate(range(done, count, batch_size), 1):
+            end = min(start + batch_size, count)
+            # The next photos are decoded while the device works on these.
+            following = features_at(end) if end < count else features
+            rows[start:end] = np.asarray(features)[: end - start]
+            features, done = following, end
+            report(end)
+            if batch % _NOTED_BATCHES == 0:
+                _note(path, rows, done)
+    finally:
+        _note(path, rows, done)
+
+
+def _note(path: Path, rows: np.memmap, done: int) -> None:
+    rows.flush()
+    write_whole(path.with_suffix(".json"), json.dumps({"done": done, "of": len(rows)}))
+
+
+def _rows_done(path: Path) -> int:
+    """Returns how many rows a break has left whole; none if file or note is missing."""
+    note = path.with_suffix(".json")
+    return int(json.loads(note.read_text(encoding="utf-8"))["done"]) if path.is_file() and note.is_file() else 0

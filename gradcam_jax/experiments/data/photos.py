@@ -41,9 +41,7 @@ class Photo(NamedTuple):
     """One photo.
 
     Attributes:
-        key: A name that stays the same wherever the data lies, such as ``"coco/25"``.
-        path: The file.
-        objects: What is on it.
+        key: A name that stays the same wherever the data lies, such as ``"coco/25"``; decides the split.
         complete: Whether ``objects`` lists everything of COCO's 80 kinds, with boxes; else it is one label.
         class_index: 0-based ILSVRC class of a labelled photo, else None.
         load: For a photo that is no file: returns its pixels, uint8 RGB ``(H, W, 3)``.
@@ -62,18 +60,24 @@ def subfolders(folder: str | Path) -> list[Path]:
     return sorted(path for path in Path(folder).glob("*") if path.is_dir())
 
 
+def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """Reads the rows of a CSV file that has these columns; ``image``, as in Flickr8k's table, is ``file``."""
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            names = reader.fieldnames or ()
+            reader.fieldnames = ["file" if name == "image" else name for name in names]
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The table {str(path)!r} cannot be read: {error}.") from error
+    if not set(columns) <= set(reader.fieldnames) or any(row[name] is None for row in rows for name in columns):
+        expected = " and ".join(map(repr, columns))
+        raise InputError(f"Expected the columns {expected} in {str(path)!r}, got {list(names)} instead.")
+    return rows
+
+
 def read_coco(folder: str | Path) -> list[Photo]:
-    """Reads COCO photos with their boxes.
-
-    Args:
-        folder: Holds ``instances.json`` in COCO's format and the photos in ``images``.
-
-    Returns:
-        The photos in the file's order; a crowd is one object.
-
-    Raises:
-        InputError: If a file is missing or is not in COCO's format.
-    """
+    """Reads COCO photos and boxes: ``instances.json`` and the photos in ``images``; a crowd is one object."""
     folder = Path(folder)
     content = read_json(folder / "instances.json", "images", "annotations", "categories")
     words = {category["id"]: word_of_coco(category["name"]) for category in content["categories"]}
@@ -91,27 +95,13 @@ def read_coco(folder: str | Path) -> list[Photo]:
 
 
 def read_labelled_folder(folder: str | Path, words: Callable[[int], str | None]) -> list[Photo]:
-    """Reads photos of one labelled object each.
+    """Reads photos of one labelled object each; ``words`` gives the everyday word of a class, or None.
 
-    Args:
-        folder: Holds the photos in ``images`` and ``labels.csv`` with the columns ``file`` and
-            ``class_index`` (0-based ILSVRC).
-        words: From a class index to the everyday word, or to None if it has none.
-
-    Raises:
-        InputError: If the table is missing or lacks a column.
+    The folder has ``labels.csv`` with the columns ``file`` and ``class_index`` (0-based ILSVRC), and ``images``.
     """
     folder = Path(folder)
-    table = folder / "labels.csv"
-    if not table.is_file():
-        raise InputError(f"Expected photos with labels, but {str(table)!r} does not exist.")
-    with table.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    missing = {"file", "class_index"} - set(rows[0] if rows else {})
-    if missing:
-        raise InputError(f"{str(table)!r} lacks the column {' and '.join(sorted(missing))}.")
     photos = []
-    for row in rows:
+    for row in read_table(folder / "labels.csv", "file", "class_index"):
         index = int(row["class_index"])
         word = words(index)
         objects = () if word is None else (LabelledBox(word, WHOLE),)
@@ -122,11 +112,7 @@ def read_labelled_folder(folder: str | Path, words: Callable[[int], str | None])
 
 
 def read_photos(folder: str | Path) -> list[Photo]:
-    """Reads every set of photos in a folder: each subfolder with an ``instances.json`` or a ``labels.csv``.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Reads every set of photos in a folder: subfolders with an ``instances.json`` or a ``labels.csv``."""
     photos: list[Photo] = []
     for part in subfolders(folder):
         if (part / "instances.json").is_file():

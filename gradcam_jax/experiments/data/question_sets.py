@@ -19,13 +19,7 @@ NO_ANSWER = -1
 
 
 class QuestionSet(NamedTuple):
-    """People's questions and the photos that they are about.
-
-    Attributes:
-        questions: In the files' order.
-        photos: The distinct photos' files.
-        photo_of: Index of each question's photo, ``(questions,)`` int32.
-    """
+    """Questions in the files' order, the distinct photos' files, and each question's photo, int32."""
 
     questions: tuple[HumanQuestion, ...]
     photos: tuple[Path, ...]
@@ -33,13 +27,13 @@ class QuestionSet(NamedTuple):
 
 
 class QuestionArrays(NamedTuple):
-    """Questions as a head reads them.
+    """Questions as a head reads them, int32.
 
     Attributes:
-        image: Index of each question's photo, ``(n,)`` int32.
-        ids: Word indices, ``(n, 26)`` int32, left-aligned.
-        length: Number of words, ``(n,)`` int32.
-        answer: Index of each right answer, ``(n,)`` int32; ``NO_ANSWER`` outside the vocabulary.
+        image: Index of each question's photo, ``(n,)``.
+        ids: Word indices, ``(n, 26)``, left-aligned.
+        length: Number of words, ``(n,)``.
+        answer: Index of each right answer, ``(n,)``; ``NO_ANSWER`` outside the vocabulary.
     """
 
     image: np.ndarray
@@ -49,17 +43,7 @@ class QuestionArrays(NamedTuple):
 
 
 def read_question_set(questions: Files, annotations: Files, images: Files) -> QuestionSet:
-    """Reads question files, what people answered, and finds every photo.
-
-    Args:
-        questions: Such as ``v2_OpenEnded_mscoco_train2014_questions.json``; several are joined.
-        annotations: One for each of them, in the same order; none for the test sets, whose answers are not
-            published.
-        images: The folder of each one's photos, such as ``train2014``.
-
-    Raises:
-        InputError: If a file or a photo is missing, or the files do not belong together.
-    """
+    """Reads and joins question files, what people answered (no files for the test sets), and finds every photo."""
     if not questions or len(images) != len(questions) or len(annotations) not in (0, len(questions)):
         raise InputError(
             "Expected one folder of images, and one or no file of annotations, for each file of questions; got "
@@ -79,20 +63,10 @@ def read_question_set(questions: Files, annotations: Files, images: Files) -> Qu
 
 
 def trainable(questions: QuestionSet, answers: int = 1000) -> tuple[QuestionSet, Vocabulary, Vocabulary]:
-    """Returns what a head is trained on: the questions that it can answer, their words, and the answers.
+    """Returns the questions that a head is trained on, their words, and the answers.
 
     The most frequent answers are kept; questions with others are dropped, and only then are the words counted,
     all of which are kept, ``UNK`` being the last.
-
-    Args:
-        questions: Training questions, with answers.
-        answers: How many answers are kept.
-
-    Returns:
-        The questions that are left, the words, the answers.
-
-    Raises:
-        InputError: If the questions have no answers.
 
     References:
         VT-vision-lab/VQA_LSTM_CNN, ``prepro.py``.

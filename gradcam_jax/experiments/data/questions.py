@@ -33,6 +33,7 @@ NONE, YES, NO = "none", "yes", "no"
 FALSE_PREMISE, WHAT_IS_THIS, IS_THERE, HOW_MANY = "false premise", "what is this", "is there", "how many"
 
 _MOST = 5  # objects counted
+_PAIRS = 3  # of yes and no a view, at most
 _NAMEABLE = 0.02  # of the view's area: large enough for "what animal is this?"
 _DOMINANT = 0.3  # of the view's area: large enough for "what is this?"
 
@@ -90,11 +91,9 @@ _SURELY_ABSENT = {ANIMAL: (VEHICLE, FOOD), VEHICLE: (FOOD, FURNITURE, ANIMAL), F
 
 
 class TemplateQuestion(NamedTuple):
-    """One question.
+    """A question about the view of an index.
 
     Attributes:
-        view: Index of the view it is about.
-        text: The question.
         answers: Every right answer, the largest object first.
         kind: ``"what animal"``, ``"false premise"``, ``"what is this"``, ``"is there"``, ``"how many"``, ...
         about: What the question names: an object's word or a category; empty if it names nothing.
@@ -107,19 +106,13 @@ class TemplateQuestion(NamedTuple):
     about: str = ""
 
 
-def ask(views: Sequence[View], rng: np.random.Generator, *, pairs: int = 3) -> list[TemplateQuestion]:
-    """Returns one draw of questions about some views.
-
-    Args:
-        views: The views.
-        rng: Chooses the words and their paraphrases: another draw asks otherwise, about other objects.
-        pairs: Largest number of yes-and-no pairs a view.
-    """
+def ask(views: Sequence[View], rng: np.random.Generator) -> list[TemplateQuestion]:
+    """Returns one draw of questions about some views: another draw asks otherwise, about other objects."""
     questions: list[TemplateQuestion] = []
     for index, view in enumerate(views):
         questions += _what(index, view, rng)
         questions += _what_is_this(index, view, rng)
-        questions += _is_there(index, view, rng, pairs)
+        questions += _is_there(index, view, rng)
         questions += _how_many(index, view, rng)
     return questions
 
@@ -172,11 +165,11 @@ def _by_area(view: View) -> list[LabelledBox]:
     return sorted(view.objects, key=lambda item: -item.box.area)
 
 
-def _is_there(index: int, view: View, rng: np.random.Generator, pairs: int) -> list[TemplateQuestion]:
+def _is_there(index: int, view: View, rng: np.random.Generator) -> list[TemplateQuestion]:
     present = list(dict.fromkeys(item.word for item in view.objects))
     present += sorted({category_of(word) for word in present} & set(CATEGORIES))
     absent = sorted(absent_words(view))
-    count = min(len(present), len(absent), pairs)
+    count = min(len(present), len(absent), _PAIRS)
     if not count:
         return []
     chosen = [(present[i], YES) for i in rng.choice(len(present), count, replace=False)]

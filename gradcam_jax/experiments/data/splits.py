@@ -46,11 +46,6 @@ def photos_of(photos: Sequence[Photo], split: Split) -> list[Photo]:
 def split_of(key: str, *, validation: float = 0.06, test: float = 0.08) -> Split:
     """Returns the split of a captioned photo, by its name alone: the same on every machine and in every run.
 
-    Args:
-        key: The photo's name, such as ``"flickr8k/1000268201_693b08cb0e.jpg"``.
-        validation: Share of the photos kept for choices between models.
-        test: Share of the photos kept for the figures that are reported.
-
     Example:
         >>> keys = [f"{number}.jpg" for number in range(10_000)]
         >>> [sum(split_of(key) == split for key in keys) for split in ("train", "validation", "test")]
@@ -61,11 +56,7 @@ def split_of(key: str, *, validation: float = 0.06, test: float = 0.08) -> Split
 
 
 def split_of_boxed(key: str) -> Split:
-    """Returns the split of a captioned photo whose objects are known too: captions and templates agree on it.
-
-    Args:
-        key: The photo's name, such as ``"coco/25"``.
-    """
+    """Returns the split of a captioned photo whose objects are known too: captions and templates agree on it."""
     return split_of(key, validation=0.1, test=0.2)
 
 

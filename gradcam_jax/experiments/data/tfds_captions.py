@@ -18,18 +18,7 @@ _SPLITS = {"train": "train", "restval": "train", "val": "validation", "test": "t
 
 
 def read_tfds_captions(source: str) -> dict[str, list[CaptionedPhoto]]:
-    """Reads a prepared dataset with an ``image`` and ``captions``; nothing is downloaded.
-
-    Args:
-        source: Such as ``"tfds:coco_captions/2014"``; ``open_prepared`` finds it.
-
-    Returns:
-        ``"train"``, ``"validation"`` and ``"test"`` -> photos, as the dataset itself is split.
-
-    Raises:
-        InputError: If tensorflow-datasets is not installed, or the dataset is not here in a form that can be read
-            without TensorFlow; the message tells the command that prepares it.
-    """
+    """Returns the photos of a prepared dataset with an ``image`` and ``captions``, in its own splits."""
     name = source.removeprefix(PREFIX)
     builder = open_prepared(name)
     if not {"image", "captions"} <= set(builder.info.features):

@@ -24,14 +24,7 @@ LAYOUTS = ("beside", "above", "inset")
 
 
 class Part(NamedTuple):
-    """A piece of a photo and the place where it goes.
-
-    Attributes:
-        photo: The photo.
-        crop: What is cut out of the photo.
-        mirrored: Whether left and right are exchanged.
-        place: Where it goes on the view, stretched to fit.
-    """
+    """A piece of a photo, mirrored left to right or not, stretched to its place on the view."""
 
     photo: Photo
     crop: Box = WHOLE
@@ -40,10 +33,9 @@ class Part(NamedTuple):
 
 
 class View(NamedTuple):
-    """One picture, as a description.
+    """One picture, as a description: parts that are pasted in this order.
 
     Attributes:
-        parts: Pasted in this order.
         objects: What is on it, large enough to be seen, in fractions of the view.
         unsure: Words that may or may not be there: cut off, too small, or not annotated.
         complete: Whether a COCO word that is in neither is surely absent.
@@ -87,13 +79,7 @@ def view_of(*parts: Part) -> View:
 
 
 def training_views(photos: Sequence[Photo], rng: np.random.Generator, *, collages: int) -> list[View]:
-    """Returns many views of some photos: each whole, mirrored and cropped, objects cut out, and collages.
-
-    Args:
-        photos: Photos of one split; views of two splits must never be mixed.
-        rng: Chooses the crops and the pairs.
-        collages: Number of pictures made of two photos.
-    """
+    """Returns views of each photo whole, mirrored and cropped, its objects cut out, and collages of two."""
     views = []
     for photo in photos:
         views += [view_of(Part(photo)), view_of(Part(photo, mirrored=True))]
@@ -146,13 +132,7 @@ def two_animal_collages(photos: Sequence[Photo], rng: np.random.Generator, count
 
 
 def split_views(photos: Sequence[Photo], split: Split, *, collages: int = 2000) -> list[View]:
-    """Returns the views of one of VQA's splits: many of each training photo, each other photo as it is.
-
-    Args:
-        photos: Photos of all splits.
-        split: Which is taken.
-        collages: Number of training pictures made of two photos.
-    """
+    """Returns the views of one of VQA's splits: many of each training photo, each other photo as it is."""
     chosen = photos_of(photos, split)
     if split == "train":
         return training_views(chosen, np.random.default_rng(_SEED), collages=collages)
@@ -165,11 +145,7 @@ def held_out_collages(photos: Sequence[Photo], split: Split, *, count: int = 120
 
 
 def render(view: View, size: int) -> np.ndarray:
-    """Makes a view's pixels: every part stretched to its place by Pillow's antialiased bicubic filter.
-
-    Returns:
-        Float32 RGB in [0, 1], ``(size, size, 3)``.
-    """
+    """Returns a view's pixels, RGB in [0, 1] ``(size, size, 3)``, by Pillow's antialiased bicubic filter."""
     canvas = PIL.Image.new("RGB", (size, size))
     for part in view.parts:
         load, path = part.photo.load, str(part.photo.path)

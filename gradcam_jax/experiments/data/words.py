@@ -17,14 +17,7 @@ CATEGORIES = (ANIMAL, VEHICLE, FOOD, FURNITURE)
 
 
 class Word(NamedTuple):
-    """A row of the table.
-
-    Attributes:
-        word: The everyday word, in the singular.
-        category: One of :data:`CATEGORIES`, or :data:`OTHER`.
-        classes: 0-based ILSVRC classes of this word.
-        coco: COCO's name, or empty if COCO has no such category.
-    """
+    """A row of the table: a word in the singular, its 0-based ILSVRC classes, COCO's name or an empty one."""
 
     word: str
     category: str

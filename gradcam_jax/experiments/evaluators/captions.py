@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.captions import caption_scores, nearest_neighbour_captions, perplexity
 from gradcam_jax.experiments.data.captioned_views import CaptionedView, people_views, read_captioned_photos
 from gradcam_jax.experiments.data.captions import encode_captions
 from gradcam_jax.experiments.evaluators.findings import Finding
+from gradcam_jax.experiments.metrics.captions import caption_scores, nearest_neighbour_captions, perplexity
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.experiments.training.caption_head import references, token_log_probs, written_captions
 from gradcam_jax.experiments.training.frozen_features import view_features
@@ -30,16 +30,8 @@ def evaluate(
 ) -> Iterator[Finding]:
     """Yields the scores of captions written in several ways beside those of baselines, and the perplexity.
 
-    Args:
-        loaded: A captioner whose head reads the bundled CNN's features.
-        data: A folder with captioned photos.
-        work: Where features are cached; that of a training run spares computing them again.
-        progress: Called as photos are encoded.
-        beam_size: Beams kept while captions are generated.
-        enough: A source of so many photos is also measured by itself: CIDEr's weights of words need many photos.
-
-    Raises:
-        InputError: If the captioner is another one, or no photo is kept for tests.
+    Features are cached in ``work``. A source of ``enough`` photos is also measured by itself: CIDEr's weights of
+    words need many photos.
     """
     if loaded.entry.cnn is None or "mean_features" not in loaded.statistics:
         raise InputError(f"Expected a captioner on the bundled CNN's features, got {loaded.name} instead.")

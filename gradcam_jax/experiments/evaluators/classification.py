@@ -21,14 +21,7 @@ _BATCH = 16
 def accuracy(loaded: Loaded, folder: Path, preprocessing: Preprocessing, progress: Progress) -> Iterator[Finding]:
     """Yields the shares of labelled photos whose class is the first, and among the first five.
 
-    Args:
-        loaded: A classifier.
-        folder: Has ``labels.csv`` (columns ``file`` and ``class_index``, 0-based) and the photos in ``images``.
-        preprocessing: How photos become what the classifier takes.
-        progress: Called as photos are classified.
-
-    Raises:
-        InputError: If the table is missing or lacks a column, or a photo cannot be read.
+    The folder has ``labels.csv`` (columns ``file`` and ``class_index``, 0-based) and the photos in ``images``.
     """
     photos = read_labelled_folder(folder, word_of_ilsvrc)
     classify = jax.jit(loaded.model.apply)

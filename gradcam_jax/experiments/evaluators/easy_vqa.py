@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, answer_table, table_by_kind
 from gradcam_jax.evaluation.pointing import CENTRE, inside_boxes, lies_in, points_at
 from gradcam_jax.experiments.data.easy_vqa import EasyVqa, read_easy_vqa, shape_box
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.maps import maps_of
+from gradcam_jax.experiments.metrics.answers import QuestionOnlyBaseline, answer_table, table_by_kind
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.experiments.training.vqa_end_to_end import predictions
 from gradcam_jax.tasks.vqa import vqa
@@ -17,15 +17,7 @@ from gradcam_jax.zoo import Loaded
 
 
 def evaluate(loaded: Loaded, progress: Progress) -> Iterator[Finding]:
-    """Yields what is measured on the official test pictures.
-
-    Args:
-        loaded: The model ``vqa_easy``.
-        progress: Called as maps are made.
-
-    Raises:
-        InputError: If easy-VQA is not installed.
-    """
+    """Yields what is measured of ``vqa_easy`` on the official test pictures."""
     training, test = read_easy_vqa("train"), read_easy_vqa("test")
     answers = predictions(
         loaded.model,

@@ -23,18 +23,10 @@ def maps_of(
     result: str = "cam",
     report: Callable[[int, int], None] = silent,
 ) -> np.ndarray:
-    """Explains many photos in batches of one shape.
+    """Explains many photos in batches of one shape and returns one of the results, with a leading axis n.
 
-    Args:
-        task: The task.
-        image_at: From a row to its photo, RGB in [0, 1], of the side that the task explains photos at.
-        requests: What is asked about each row's photo, such as ``{"question": ..., "answer": ...}``.
-        result: What is returned of what the task computes, by its name.
-        report: Called with the numbers of photos done and to be done.
-
-    Returns:
-        Of the result's shape, with a leading axis n: maps are ``(n, targets, h, w)`` float32, signed. An empty
-        array without requests.
+    Each row's photo, ``image_at(row)``, is RGB in [0, 1] of the side that the task explains photos at. Maps are
+    ``(n, targets, h, w)`` float32, signed. The array is empty without requests.
     """
     if not requests:
         return np.empty(0, np.float32)
@@ -55,13 +47,7 @@ def maps_of(
 def word_maps(
     task: Task, image_at: ImageAt, captions: Sequence[tuple[str, Iterable[str]]]
 ) -> list[list[np.ndarray]]:
-    """Returns the maps of words, or of several in a row, of each row's caption: signed, ``(h, w)`` float32.
-
-    Args:
-        task: A captioner's.
-        image_at: As for :func:`maps_of`.
-        captions: Each row's caption, and what of it is mapped.
-    """
+    """Returns the maps of words, or of several in a row, of each row's caption: signed, ``(h, w)`` float32."""
     cams = maps_of(task, image_at, [{"caption": text} for text, _ in captions], result="word_cams")
     return [
         [cam[slice(*find_phrase(phrase, caption_words(text)))].sum(axis=0) for phrase in phrases]

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gradcam_jax.evaluation.official_vqa import official_scores
 from gradcam_jax.experiments.data.question_sets import QuestionSet, encode_question_set
 from gradcam_jax.experiments.evaluators.findings import Finding
+from gradcam_jax.experiments.metrics.answers import official_scores
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.experiments.training.frozen_features import photo_features
 from gradcam_jax.experiments.training.vqa_head import best_answers
@@ -15,21 +15,7 @@ from gradcam_jax.zoo import Loaded
 
 
 def write_answers(loaded: Loaded, data: QuestionSet, work: Path, path: Path, progress: Progress) -> list[str]:
-    """Answers questions and writes ``[{"question_id": ..., "answer": ...}, ...]``.
-
-    Args:
-        loaded: A VQA model on a frozen CNN.
-        data: The questions and their photos.
-        work: The folder with the photos' features; that of a training run spares computing them again.
-        path: The file that is written.
-        progress: Called as photos are encoded.
-
-    Returns:
-        The most probable answer to each question.
-
-    Raises:
-        InputError: If a photo cannot be read.
-    """
+    """Answers questions and writes ``[{"question_id": ..., "answer": ...}, ...]``; returns the answers."""
     features = photo_features(loaded.name, data.photos, work, progress)
     encoded = encode_question_set(data, loaded.words, loaded.labels)
     head = {name: leaf for name, leaf in loaded.variables["params"].items() if name != "cnn"}

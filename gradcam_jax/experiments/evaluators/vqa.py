@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, answer_table, vqa_accuracy
 from gradcam_jax.evaluation.pointing import CENTRE, lies_in, points_at
 from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.data.photos import Box, read_photos
@@ -16,6 +15,7 @@ from gradcam_jax.experiments.data.views import View, held_out_collages, render, 
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.maps import maps_of
+from gradcam_jax.experiments.metrics.answers import QuestionOnlyBaseline, answer_table, vqa_accuracy
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.experiments.training.vqa_examples import (
     HUMAN,
@@ -34,16 +34,7 @@ _SEED = 123
 
 
 def evaluate(loaded: Loaded, data: str, progress: Progress) -> Iterator[Finding]:
-    """Yields what is measured on the test photos of a folder.
-
-    Args:
-        loaded: A VQA model.
-        data: A folder with photo sets, as for training.
-        progress: Called as photos are encoded and maps are made.
-
-    Raises:
-        InputError: If there are no photos.
-    """
+    """Yields what is measured on the test photos of a folder."""
     photos = read_photos(data)
     training, views = split_views(photos, "train"), split_views(photos, "test")
     rng = np.random.default_rng(_SEED)

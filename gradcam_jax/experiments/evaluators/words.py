@@ -8,8 +8,7 @@ import numpy as np
 
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.captions import inside_over_outside
-from gradcam_jax.evaluation.pointing import inside_boxes, points_at
+from gradcam_jax.evaluation.pointing import inside_boxes, inside_over_outside, points_at
 from gradcam_jax.experiments.data.captioned_views import read_captioned_photos, subject_of
 from gradcam_jax.experiments.data.captions import training_words
 from gradcam_jax.experiments.data.photos import Box, Photo, read_photos
@@ -28,15 +27,7 @@ _SEED = 123
 
 
 def word_pointing(loaded: Loaded, data: str) -> Iterator[Finding]:
-    """Yields how often an animal's word points at its half of a collage of two animals.
-
-    Args:
-        loaded: The captioner.
-        data: The folder with photos whose objects are known; those kept for tests are used.
-
-    Raises:
-        InputError: If no such photos show two animals that the captioner knows.
-    """
+    """Yields how often an animal's word points at its half of a collage of two animals from the test photos."""
     collages = [
         (view, [str(subject_of(part)) for part in view.parts])
         for view in two_animal_collages(_test_photos(data), np.random.default_rng(_SEED), _COLLAGES)
@@ -85,10 +76,6 @@ def inside_over_outside_of_boxes(loaded: Loaded, data: str) -> Iterator[Finding]
     a kind of object of which the photo has boxes. Found are the numbers of photos and words, the mean and the
     median of the ratio (1 for a flat map), and the share of words over 1; no ratio where no photo has both
     captions and boxes.
-
-    Args:
-        loaded: The captioner.
-        data: The folder; photos kept for tests that have both captions and boxes are used.
     """
     task = captioning(loaded)
     grid = task.size, task.size

@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captions import CaptionArrays
 from gradcam_jax.experiments.data.views import View, render
 from gradcam_jax.experiments.training.caption_head import spoken_log_probs
 from gradcam_jax.experiments.training.captioning import word_mask
-from gradcam_jax.experiments.training.loop import Loss
+from gradcam_jax.experiments.training.loop import Loss, shuffled, whole_batches
 from gradcam_jax.images.preprocessing import Preprocessing, to_network
 from gradcam_jax.models.captioner import Captioner
 
+_CAPTIONS = 5  # of each photo of a batch
 _CROPPED = 256 / 224  # neuraltalk2 stretches a photo to 256x256 and cuts 224x224 out of it
 
 
@@ -29,12 +29,8 @@ def finetuning_loss(
     """Returns neuraltalk2's loss as a function of all parameters, the CNN's included.
 
     The batch holds ``images (n, H, W, 3)`` in RGB from 0 to 1, ``tokens (n, captions, T)`` and ``lengths (n,
-    captions)``; the loss is the mean negative log-likelihood of the words and of each caption's END.
-
-    Args:
-        model: The captioner.
-        preprocessing: Of its images.
-        constants: Variables besides ``params``, such as batch statistics.
+    captions)``; the loss is the mean negative log-likelihood of the words and of each caption's END. ``constants``
+    are the variables besides ``params``, such as batch statistics.
     """
     others = dict(constants or {})
 
@@ -64,33 +60,18 @@ def image_batches(
     size: int,
     *,
     images: int = 16,
-    captions: int = 5,
     seed: int = 123,
 ) -> Callable[[int], dict[str, np.ndarray]]:
-    """Returns ``batch_at(step)``: every photo once an epoch, a random crop of each with several of its captions.
+    """Returns ``batch_at(step)``: every photo once an epoch, a random crop of each with five of its captions.
 
-    Args:
-        views: The photos.
-        data: Their captions.
-        size: Side of the crops, in pixels, out of photos an eighth larger.
-        images: Photos a batch; an epoch's incomplete last batch is left out.
-        captions: Captions a photo, one after another of those it has; drawn with repetition where it has fewer.
-        seed: Of orders, crops and captions.
-
-    Raises:
-        InputError: If there are too few photos for one batch.
+    The captions are consecutive ones, or drawn with repetition where a photo has fewer.
     """
-    batches = len(views) // images
-    if not batches:
-        raise InputError(f"Expected at least {images} photos, a batch, got {len(views)} instead.")
+    whole_batches(len(views), images)
     rows_of = [np.flatnonzero(data.photos == photo) for photo in range(len(views))]
 
     def batch_at(step: int) -> dict[str, np.ndarray]:
-        epoch, place = divmod(step, batches)
-        photos = np.random.default_rng((seed, epoch)).permutation(len(views))
-        photos = photos[place * images : (place + 1) * images]
-        rng = np.random.default_rng((seed, epoch, place))
-        rows = np.stack([_some_captions(rows_of[photo], captions, rng) for photo in photos])
+        photos, rng = shuffled(len(views), images, seed, step)
+        rows = np.stack([_some_captions(rows_of[photo], rng) for photo in photos])
         return {
             "images": np.stack([_crop(views[photo], size, rng) for photo in photos]),
             "tokens": data.tokens[rows],
@@ -100,11 +81,11 @@ def image_batches(
     return batch_at
 
 
-def _some_captions(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    if len(rows) < count:
-        return rng.choice(rows, count)
-    start = rng.integers(len(rows) - count + 1)
-    return rows[start : start + count]
+def _some_captions(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if len(rows) < _CAPTIONS:
+        return rng.choice(rows, _CAPTIONS)
+    start = rng.integers(len(rows) - _CAPTIONS + 1)
+    return rows[start : start + _CAPTIONS]
 
 
 def _crop(view: View, size: int, rng: np.random.Generator) -> np.ndarray:

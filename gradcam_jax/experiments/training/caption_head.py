@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.evaluation.captions import caption_scores, perplexity
 from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.data.captioned_views import CaptionedView
 from gradcam_jax.experiments.data.captions import CaptionArrays, encode_captions, training_words
+from gradcam_jax.experiments.metrics.captions import caption_scores, perplexity
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 from gradcam_jax.models.decoding import beam_search
 from gradcam_jax.text.captions import decode_tokens
@@ -29,15 +29,7 @@ def validation_scores(
     views: Sequence[CaptionedView],
     vocabulary: Vocabulary,
 ) -> dict[str, float]:
-    """Returns perplexity, CIDEr and BLEU-4 (greedy) on views kept apart.
-
-    Args:
-        model: The captioner.
-        params: The head's parameters.
-        features: What the CNN says of each view, ``(views, F)``.
-        views: With people's captions.
-        vocabulary: The model's words.
-    """
+    """Returns perplexity, CIDEr and BLEU-4 (greedy) on captioned views, from their features ``(views, F)``."""
     captions = encode_captions([view.captions for view in views], vocabulary)
     log_probs, counted = token_log_probs(model, params, features, captions)
     scores = caption_scores(written_captions(model, params, features, vocabulary, width=1), references(views))
@@ -62,16 +54,7 @@ def written_captions(
     width: int,
     length_exponent: float = 0.0,
 ) -> list[str]:
-    """Writes one caption for each photo, by beam search.
-
-    Args:
-        model: The captioner.
-        params: The head's parameters; the CNN's are not needed.
-        features: What the CNN says of each photo, ``(photos, F)``.
-        vocabulary: The model's words.
-        width: Number of beams.
-        length_exponent: See :func:`gradcam_jax.models.decoding.beam_search`.
-    """
+    """Writes one caption for each photo's features ``(photos, F)``, by beam search."""
     write = functools.partial(_write, model, width, length_exponent, params)
     tokens = in_batches(write, features, batch_size=_ROWS_AT_ONCE)
     return [decode_tokens(row, vocabulary) for row in tokens]
@@ -80,33 +63,14 @@ def written_captions(
 def token_log_probs(
     model: Captioner, params: Params, features: np.ndarray, captions: CaptionArrays
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the log-probability of every word and END of given captions.
-
-    Args:
-        model: The captioner.
-        params: The head's parameters.
-        features: ``(photos, F)``.
-        captions: Of these photos.
-
-    Returns:
-        The log-probabilities and which of them count, two ``(captions, MAX_WORDS + 1)``.
-    """
+    """Returns the log-probability of every word and END of captions, and which count, ``(n, MAX_WORDS + 1)``."""
     say = functools.partial(_say, model, params)
     values = in_batches(say, features[captions.photos], captions.tokens, batch_size=_ROWS_AT_ONCE)
     return values, np.arange(values.shape[1])[np.newaxis] <= captions.lengths[:, np.newaxis]
 
 
 def spoken_log_probs(log_probs: jax.Array, tokens: jax.Array, end: int) -> jax.Array:
-    """Picks what a caption says at each step: its words, then END.
-
-    Args:
-        log_probs: Of all words at each step, ``(..., T + 1, words + 1)``.
-        tokens: The caption, ``(..., T)`` int.
-        end: The index of END, which pads too.
-
-    Returns:
-        ``(..., T + 1)``.
-    """
+    """Picks, of ``(..., T + 1, words + 1)``, what tokens ``(..., T)`` say at each step: their words, then END."""
     spoken = jnp.concatenate([tokens, jnp.full((*tokens.shape[:-1], 1), end, tokens.dtype)], axis=-1)
     return jnp.take_along_axis(log_probs, spoken[..., jnp.newaxis], axis=-1)[..., 0]
 

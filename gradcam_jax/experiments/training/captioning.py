@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captions import CaptionArrays
 from gradcam_jax.experiments.training.caption_head import spoken_log_probs
-from gradcam_jax.experiments.training.loop import Loss
+from gradcam_jax.experiments.training.loop import Loss, whole_batches
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 
 _SMALLEST_VARIANCE = 1e-4  # of a feature: one that is always 0 is not divided by 0
@@ -34,19 +33,12 @@ class Statistics(NamedTuple):
 
 
 class HeadRegularization(NamedTuple):
-    """What keeps a head from learning the captions without the photos; in training only.
+    """What keeps a head from learning the captions without the photos; in training only."""
 
-    Attributes:
-        feature_dropout: Share of the standardised features hidden.
-        logit_dropout: Share of the standardised class logits hidden.
-        label_smoothing: Probability spread over all words.
-        bag_weight: Weight of the auxiliary loss.
-    """
-
-    feature_dropout: float = 0.3
+    feature_dropout: float = 0.3  # share of the standardised features hidden
     logit_dropout: float = 0.2
     label_smoothing: float = 0.05
-    bag_weight: float = 0.3
+    bag_weight: float = 0.3  # of the auxiliary loss
 
 
 NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0)
@@ -54,13 +46,7 @@ NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0)
 
 
 class ImageBranches(nn.Module):
-    """The image's vector before the ReLU, from standardised features and class logits; for training only.
-
-    Attributes:
-        size: Length of the vector.
-        words: Number of tokens that the auxiliary loss asks for.
-        regularization: The dropouts.
-    """
+    """The image's vector, from standardised features and class logits, and the logits of its caption's words."""
 
     size: int
     words: int
@@ -152,12 +138,7 @@ def folded(
     .. math:: K = \mathrm{diag}(1/\sigma) K_f + W \, \mathrm{diag}(1/\sigma_l) K_l, \quad
         b = b_f - (\mu/\sigma) K_f + ((c - \mu_l)/\sigma_l) K_l
 
-    for class logits :math:`x W + c` of features x.
-
-    Args:
-        params: What was trained.
-        statistics: The standardisation.
-        classifier: The CNN's last layer, ``kernel`` W and ``bias`` c.
+    for class logits :math:`x W + c` of features x, W and c being the CNN's last layer.
     """
     branches = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["branches"])
     s = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), statistics)
@@ -180,21 +161,10 @@ def caption_batches(
 ) -> Callable[[int], dict[str, np.ndarray]]:
     """Returns ``batch_at(step)``: every caption once an epoch, in an order that the epoch's number decides.
 
-    Captions of similar length share a batch, so that a third less padding is computed.
-
-    Args:
-        features: ``(views, F)``.
-        logits: ``(views, classes)``.
-        captions: Of these views.
-        batch_size: Captions a batch; an epoch's incomplete last batch is left out.
-        seed: Of the orders.
-
-    Raises:
-        InputError: If there are too few captions for one batch.
+    Captions of similar length share a batch, so that a third less padding is computed; an epoch's incomplete last
+    batch is left out.
     """
-    batches = len(captions.photos) // batch_size
-    if not batches:
-        raise InputError(f"Expected at least {batch_size} captions, a batch, got {len(captions.photos)} instead.")
+    batches = whole_batches(len(captions.photos), batch_size)
     order: dict[int, np.ndarray] = {}
 
     def batch_at(step: int) -> dict[str, np.ndarray]:

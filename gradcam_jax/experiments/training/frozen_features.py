@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax import zoo
-from gradcam_jax.experiments.data.feature_file import feature_file
-from gradcam_jax.experiments.data.features import cached, encode_views, image_encoder
+from gradcam_jax.experiments.data.features import cached, encode_views, feature_file, image_encoder
 from gradcam_jax.experiments.data.views import View
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.experiments.training.located import is_located
@@ -24,13 +23,7 @@ CNN = "efficientnet_lite0"
 
 
 class ViewFeatures(NamedTuple):
-    """Views with what the CNN says of each.
-
-    Attributes:
-        views: The views.
-        features: Mean over positions of the last convolution, ``(views, 1280)`` float32.
-        logits: Class logits, ``(views, 1000)`` float32.
-    """
+    """Views with the CNN's pooled features, ``(views, 1280)``, and logits, ``(views, 1000)``, float32."""
 
     views: Sequence[View]
     features: np.ndarray
@@ -38,14 +31,7 @@ class ViewFeatures(NamedTuple):
 
 
 def view_features(views: Sequence[View], size: int, cache: Path, progress: Progress) -> ViewFeatures:
-    """Runs the frozen CNN over views, or reads what it returned before.
-
-    Args:
-        views: The views.
-        size: Side of the pictures, in pixels.
-        cache: The file that keeps the features.
-        progress: Called with the cache's name and the numbers of views done and to be done.
-    """
+    """Runs the frozen CNN over views of a size, or reads what it returned before."""
 
     def compute() -> dict[str, np.ndarray]:
         return encode_views(
@@ -62,16 +48,8 @@ def located_positions(
 ) -> dict[int, np.ndarray]:
     """Returns what each position of the last convolution contributes to what the head reads, to first order.
 
-    Args:
-        views: The views; only those with an object in a box are used.
-        size: Side of the pictures, in pixels.
-        axes: From pooled features to what the head reads.
-        cache: The file that keeps the result.
-        progress: Called with the cache's name and the numbers of views done and to be done.
-
-    Returns:
-        Index of the view -> ``(h * w, axes)`` float16, the derivative of the mapped mean in the direction of
-        the activations at each position.
+    For each view with an object in a box: index -> ``(h * w, axes)`` float16, the derivative of the mapped mean
+    in the direction of the activations at each position.
     """
     rows = [index for index, view in enumerate(views) if is_located(view)]
     located = [views[index] for index in rows]
@@ -103,15 +81,6 @@ def photo_features(model: str, photos: Sequence[Path], folder: Path, progress: P
     """Returns the features that a VQA model's frozen CNN gives its head, ``(photos, k)``, from a mapped file.
 
     A run that is stopped here goes on where it stopped.
-
-    Args:
-        model: The name of a VQA model on a classifier of the zoo.
-        photos: Their files.
-        folder: Where the file of features lies.
-        progress: Called with the numbers of photos done and to be done.
-
-    Raises:
-        InputError: If a photo cannot be read, or the CNN's weights are not here.
     """
     entry = zoo.find(model)
     assert entry.cnn is not None, f"{model} has a CNN of its own"

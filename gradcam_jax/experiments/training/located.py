@@ -45,15 +45,6 @@ def regions(question: TemplateQuestion, view: View) -> dict[str, list[Box]]:
     """Returns, for each right answer that is about objects on the view, where these are.
 
     "What animal?" is about every animal that it may be answered with, "Is there a dog?", if so, about the dogs.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from gradcam_jax.experiments.data.photos import Photo, LabelledBox
-        >>> from gradcam_jax.experiments.data.views import Part, view_of
-        >>> cat = LabelledBox("cat", Box(0.5, 0.0, 1.0, 1.0))
-        >>> view = view_of(Part(Photo("coco/1", Path(), (cat,), True)))
-        >>> regions(TemplateQuestion(0, "Is there an animal?", ("yes",), "is there", "animal"), view)
-        {'yes': [Box(left=0.5, top=0.0, right=1.0, bottom=1.0)]}
     """
     if question.kind == IS_THERE:
         about = [item.box for item in view.objects if question.about in (item.word, category_of(item.word))]
@@ -74,14 +65,9 @@ class Locations:
     def of(self, questions: Sequence[TemplateQuestion], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Returns the located examples among a batch's, at most :data:`LOCATED`, padded with weight 0.
 
-        Args:
-            questions: The batch's, in order.
-            rng: Chooses among the examples, and among an example's right answers.
-
-        Returns:
-            ``row`` and ``answer``, ``(LOCATED,)`` int32: the example in the batch, the answer explained;
-            ``positions``, ``(LOCATED, h * w, axes)`` float32; ``inside``, ``(LOCATED, h * w)`` bool; ``weight``,
-            ``(LOCATED,)`` float32.
+        ``row`` and ``answer``, ``(LOCATED,)`` int32: the example in the batch, and the answer explained, drawn
+        from the right ones; ``positions``, ``(LOCATED, h * w, axes)``; ``inside``, ``(LOCATED, h * w)`` bool;
+        ``weight``, ``(LOCATED,)``.
         """
         cells = self._shape[0]
         batch: dict[str, np.ndarray] = {
@@ -122,11 +108,8 @@ def location_loss(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns how little of the right answers' maps lies on their objects, and how often the highest point does.
 
-    Args:
-        model: The model; its CNN is not run.
-        params: The head's.
-        batch: ``features``, and what :class:`Locations` returns.
-        questions: The vectors of the batch's questions, ``(examples, 4 * hidden)``.
+    ``batch`` holds the features and what :class:`Locations` returns, ``questions (examples, 4 * hidden)`` are the
+    vectors of the batch's questions.
     """
     questions, row = questions[batch["row"]], batch["row"]
 

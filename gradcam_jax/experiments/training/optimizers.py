@@ -52,10 +52,6 @@ def published_captioning_with_cnn(
     weight decay, and (as neuraltalk2 clamps it with weight decay only) gradients as they are. The linear map from
     the CNN's features to the image's vector is the CNN's last layer in neuraltalk2 and is in its group.
 
-    Args:
-        learning_rate: Of the language model.
-        cnn_learning_rate: Of the parameters ``cnn`` and ``image_embedding``.
-
     References:
         karpathy/neuraltalk2, ``train.lua`` and ``misc/net_utils.lua``.
     """
@@ -64,21 +60,16 @@ def published_captioning_with_cnn(
 
 
 def modern(
-    learning_rate: float, steps: int, *, warmup: int = 200, weight_decay: float = 1e-2, clip: float = 1.0
+    learning_rate: float, steps: int, *, warmup: int = 200, weight_decay: float = 1e-2
 ) -> optax.GradientTransformation:
-    """AdamW with a linear warm-up and a cosine decay to zero; the gradient's norm is clipped.
+    """AdamW with a linear warm-up, of at most a tenth of the run, and a cosine decay to zero.
 
-    Args:
-        learning_rate: At the end of the warm-up.
-        steps: Steps of the whole run.
-        warmup: Steps of the warm-up; at most a tenth of the run.
-        weight_decay: Of matrices only, biases are left alone.
-        clip: The largest norm of the whole gradient.
+    The gradient's norm is clipped to 1; only matrices decay, biases are left alone.
     """
     schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, max(min(warmup, steps // 10), 1), steps)
     decay = optax.add_decayed_weights(weight_decay, mask=_is_matrix)
     return optax.chain(
-        optax.clip_by_global_norm(clip),
+        optax.clip_by_global_norm(1.0),
         optax.scale_by_adam(),
         decay,
         optax.scale_by_learning_rate(schedule),

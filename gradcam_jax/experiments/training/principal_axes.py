@@ -15,12 +15,7 @@ from gradcam_jax.models.vqa import l2_normalize
 
 
 class PrincipalAxes(NamedTuple):
-    """The linear map from the CNN's normalised features to what the head is trained on.
-
-    Attributes:
-        matrix: M, ``(features, axes)`` float64.
-        offset: o, ``(axes,)`` float64.
-    """
+    """The linear map x = f M + o: ``matrix`` M, ``(features, axes)``, and ``offset`` o, ``(axes,)``, float64."""
 
     matrix: np.ndarray
     offset: np.ndarray
@@ -32,11 +27,8 @@ class PrincipalAxes(NamedTuple):
     def contributions(self, activations: jax.Array) -> jax.Array:
         """Returns what each position adds to the mapped mean over positions, to first order, times their number.
 
-        Args:
-            activations: Of the CNN's last convolution, ``(positions, features)``.
-
-        Returns:
-            ``(positions, axes)`` float32: the derivative of the map at the mean, along each position's vector.
+        From the last convolution's ``(positions, features)`` to ``(positions, axes)``: the derivative of the map
+        at the mean, along each position's vector.
         """
         matrix = jnp.asarray(self.matrix, jnp.float32)
         _, along = jax.linearize(lambda pooled: l2_normalize(pooled) @ matrix, jnp.mean(activations, axis=0))
@@ -44,15 +36,11 @@ class PrincipalAxes(NamedTuple):
 
 
 def principal_axes(pooled: np.ndarray, classifier: np.ndarray, count: int = 512) -> PrincipalAxes:
-    """Returns the map onto the principal axes of the features beside the class scores.
+    """Returns the map onto the principal axes, at most so many, of the features beside the class scores.
 
     Features and scores are first brought to the same total variance; the axes together have a mean variance
-    of 1, and keep their proportions, so that the faint ones stay faint.
-
-    Args:
-        pooled: The training views' pooled features, ``(views, features)``.
-        classifier: The CNN's own, ``(features, classes)``.
-        count: Number of axes, at most.
+    of 1, and keep their proportions, so that the faint ones stay faint. The features are pooled ones of training
+    views, ``(views, features)``, the classifier is the CNN's own, ``(features, classes)``.
     """
     features = _normalized(pooled)
     scores = features @ classifier.astype(np.float64)
@@ -67,12 +55,7 @@ def principal_axes(pooled: np.ndarray, classifier: np.ndarray, count: int = 512)
 
 
 def fold(params: Any, axes: PrincipalAxes) -> Any:
-    """Returns the parameters of the same VQA head on the CNN's normalised features alone.
-
-    Args:
-        params: Trained on what ``axes`` returns.
-        axes: That map.
-    """
+    """Returns the parameters of the same VQA head on the CNN's normalised features alone."""
     kernel = np.asarray(params["image_projection"]["kernel"], np.float64)
     bias = np.asarray(params["image_projection"]["bias"], np.float64) + axes.offset @ kernel
     projection = {"kernel": (axes.matrix @ kernel).astype(np.float32), "bias": bias.astype(np.float32)}

@@ -23,24 +23,7 @@ from gradcam_jax.zoo import Card, Entry, count_parameters, write_checkpoint
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the user asked for; the names are the command line's. Empty or 0: the configuration's own.
-
-    Attributes:
-        data: A folder with photo sets, or a TensorFlow dataset such as ``tfds:coco_captions/2014``.
-        questions: Official VQA files of training questions.
-        annotations: Their answers, one file each.
-        images: Their photos, one folder each.
-        val_questions: Official VQA files of questions to validate on.
-        val_annotations: Their answers.
-        val_images: Their photos.
-        start: The model to go on with: a name or a checkpoint.
-        steps: Steps of the run.
-        epochs: Its length in epochs, unless ``steps`` is given.
-        every: Steps between evaluations and snapshots.
-        seed: Of everything drawn by chance.
-        work: The folder of features, snapshots and the history; a second run there continues the first.
-        checkpoint: The file to write.
-    """
+    """What the user asked for; names and meanings are the command line's. Empty or 0: the configuration's own."""
 
     data: str = ""
     questions: Sequence[str] = ()
@@ -62,9 +45,6 @@ class Experiment(NamedTuple):
     """What a configuration makes of its data.
 
     Attributes:
-        params: The initial parameters.
-        loss: As :func:`gradcam_jax.experiments.training.loop.train` takes it.
-        batch_at: The batch of every step.
         epoch: Steps of an epoch.
         optimizer: From the number of steps to an optimiser.
         card: The checkpoint's, but for the number of parameters and the notes.
@@ -96,7 +76,6 @@ class Configuration:
         checkpoint: The file to write, unless the user names another.
         snapshots: Subfolder of ``work`` for snapshots and the history.
         steps: Steps of the run, or 0 where ``epochs`` says its length.
-        epochs: Its length in epochs.
         every: Steps between evaluations and snapshots, or 0 for an epoch.
     """
 
@@ -109,16 +88,7 @@ class Configuration:
     every: int = 0
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
-        """Reads the data and makes what is trained.
-
-        Args:
-            options: What the user asked for; ``work`` is a folder that exists.
-            say: Takes each line of the report.
-            progress: Called while something long is done.
-
-        Raises:
-            InputError: If the data or the options cannot be used.
-        """
+        """Reads the data and makes what is trained; ``options.work`` is a folder that exists."""
         raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
@@ -131,32 +101,13 @@ _PLACES_AND_LENGTHS = ("work", "checkpoint", "snapshots", "steps", "epochs", "ev
 
 
 def blank_card(entry: Entry, *, words: Sequence[str], labels: Sequence[str] = ()) -> Card:
-    """Returns the card of a model that is to be trained, without its number of parameters and notes.
-
-    Args:
-        entry: The zoo's.
-        words: The words of its questions or captions, by index.
-        labels: Its answers, by index.
-    """
+    """Returns the card of a model that is to be trained, without its number of parameters and notes."""
     terms = entry.name, entry.preprocessing.name, entry.licence
     return Card(*terms, parameters=0, labels=tuple(labels), words=tuple(words))
 
 
 def run(configuration: Configuration, options: Options, say: Say = silent, progress: Progress = silent) -> Path:
-    """Trains a configuration's model and writes its checkpoint.
-
-    Args:
-        configuration: The experiment.
-        options: What the user asked for.
-        say: Takes each line of the report.
-        progress: Called while something long is done: its name, how much is done, and of how much.
-
-    Returns:
-        The checkpoint.
-
-    Raises:
-        InputError: If the data or the options cannot be used, or the folder holds a run of other settings.
-    """
+    """Trains a configuration's model, or goes on with the folder's run; returns the checkpoint's file."""
     started = time.monotonic()
     work = _make_folder(options.work or configuration.work)
     experiment = configuration.prepare(dataclasses.replace(options, work=str(work)), say, progress)

@@ -37,17 +37,9 @@ def transplant(
     classifier: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Moves the features of photos of one class to where another class lies.
+    """Moves non-negative pooled features ``(views, features)`` of photos to where the classes of ``targets`` lie.
 
-    Args:
-        views: Training views.
-        pooled: Their pooled features, ``(views, features)``, non-negative.
-        targets: What :func:`transplanted_views` returned.
-        classifier: The CNN's own, ``(features, classes)``.
-        rng: Chooses the photo that each is made from.
-
-    Returns:
-        ``(targets, features)`` float32, non-negative.
+    ``classifier`` is the CNN's own, ``(features, classes)``, ``targets`` are :func:`transplanted_views`.
     """
     labelled = [index for index, view in enumerate(views) if _class_of(view) is not None]
     classes = np.array([_class_of(views[index]) for index in labelled])

@@ -15,6 +15,7 @@ import optax
 
 from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.data.easy_vqa import YES_OR_NO, EasyQuestion, EasyVqa
+from gradcam_jax.experiments.training.loop import shuffled, whole_batches
 from gradcam_jax.experiments.training.vqa_head import initial_params
 from gradcam_jax.images.preprocessing import Preprocessing, to_network
 from gradcam_jax.models.vqa import VQA
@@ -64,9 +65,6 @@ class EpochsOfPictures:
 
     Half of what a picture is asked is open-ended. Three in four of easy-VQA's questions are answered by yes or no,
     and a model taught in that proportion long guesses them from their text alone, and learns no shape or colour.
-
-    Attributes:
-        steps: Steps of an epoch.
     """
 
     def __init__(
@@ -79,7 +77,7 @@ class EpochsOfPictures:
             _rows_of_images(np.flatnonzero(chosen), pairs.image, len(images))
             for chosen in (pairs.open_ended, ~pairs.open_ended)
         )
-        self.steps = len(images) // batch_size
+        self.steps = whole_batches(len(images), batch_size)
 
     def batch_at(self, step: int) -> dict[str, np.ndarray]:
         """Returns a step's batch: pictures, half of them mirrored, every text, and which goes with which.
@@ -87,10 +85,7 @@ class EpochsOfPictures:
         ``images`` is ``(b, H, W, 3)`` float32 in [0, 1]; ``text`` and ``answer`` are ``(b * n,)``, the n
         questions of one picture next to each other.
         """
-        epoch, place = divmod(step, self.steps)
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
-        chosen = order[place * self._batch_size : (place + 1) * self._batch_size]
-        rng = np.random.default_rng([self._seed, epoch, place])
+        chosen, rng = shuffled(len(self._images), self._batch_size, self._seed, step)
         rows = np.concatenate([self._drawn(image, rng) for image in chosen])
         mirrored = (rng.random(len(chosen)) < 0.5)[:, np.newaxis, np.newaxis, np.newaxis]
         images = self._images[chosen]
@@ -115,13 +110,7 @@ def _rows_of_images(rows: np.ndarray, image: np.ndarray, count: int) -> list[np.
 
 
 def initial_model_params(model: VQA, image: jax.Array, key: jax.Array) -> Params:
-    """Returns the parameters of a whole model to start from: the head's as for a frozen CNN, and the CNN's own.
-
-    Args:
-        model: The model.
-        image: What its CNN takes, ``(H, W, 3)``.
-        key: PRNG key.
-    """
+    """Returns a whole model's parameters to start from: the head's as for a frozen CNN, and the CNN's own."""
     cnn = jax.jit(model.cnn.init)(jax.random.fold_in(key, 0), image)["params"]
     # He et al., arXiv:1502.01852: a rectifier halves the second moment, which the kernels make up for.
     cnn = jax.tree.map(lambda leaf: leaf * 2**0.5 if leaf.ndim > 1 else leaf, cnn)
@@ -132,15 +121,7 @@ def initial_model_params(model: VQA, image: jax.Array, key: jax.Array) -> Params
 def end_to_end_loss(
     model: VQA, preprocessing: Preprocessing, params: Params, batch: Mapping[str, jax.Array], key: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Returns the mean cross-entropy with the right answers, and the fraction of questions answered rightly.
-
-    Args:
-        model: The model.
-        preprocessing: Of its images.
-        params: The whole model's.
-        batch: As :meth:`EpochsOfPictures.batch_at` gives it.
-        key: For dropout.
-    """
+    """Returns the mean cross-entropy with the right answers, and the fraction of questions answered rightly."""
 
     def answer(model: VQA) -> jax.Array:
         features = model.features(to_network(batch["images"], preprocessing))
@@ -164,17 +145,7 @@ def predictions(
     answers: Vocabulary,
     batch_size: int = 125,
 ) -> list[str]:
-    """Returns the most probable answer to each question of a split.
-
-    Args:
-        model: The model.
-        preprocessing: Of its images.
-        params: The whole model's.
-        data: Pictures and questions.
-        words: The model's words.
-        answers: Its answers.
-        batch_size: Pictures at once.
-    """
+    """Returns the most probable answer to each question of a split."""
     pairs = pair_up(data.questions, words, answers)
 
     @functools.partial(jax.jit, static_argnames="method")

@@ -41,7 +41,6 @@ class Examples(NamedTuple):
         length: Number of words, ``(n,)`` int32.
         targets: How right each answer is, ``(n, answers)`` float32; rows sum to 1, or to 0 if no answer that is
             right is in the vocabulary.
-        questions: The questions themselves.
     """
 
     image: np.ndarray
@@ -52,11 +51,9 @@ class Examples(NamedTuple):
 
 
 def vocabularies(views: Sequence[View], human: Sequence[HumanQuestion]) -> tuple[Vocabulary, Vocabulary]:
-    """Returns the words and answers of the bundled model, from its training views and questions alone.
+    """Returns the words and answers of the bundled model, from its training views and people's questions alone.
 
-    Args:
-        views: Training views: their objects' words are answers.
-        human: Training questions of people: an answer given to two of them is an answer too.
+    The objects' words are answers, and what people answered to two questions.
     """
     objects = sorted({item.word for view in views for item in view.objects})
     uses = collections.Counter(question.answer for question in human)
@@ -109,11 +106,7 @@ def encode(
 
 
 class EpochsOfQuestions:
-    """The batch of every step of a run: questions drawn anew each epoch, a pure function of the step.
-
-    Attributes:
-        steps: Steps of an epoch.
-    """
+    """The batch of every step of a run: questions drawn anew each epoch, a pure function of the step."""
 
     def __init__(
         self,

@@ -24,11 +24,6 @@ def initial_params(model: VQA, key: jax.Array, features: int) -> Params:
     The model's initialisers, but word vectors of unit variance, which a table's fan-in would shrink, and a bias
     of 1 for the forget gates, so that the first words are still remembered after the last.
 
-    Args:
-        model: The model; its CNN is not run.
-        key: PRNG key.
-        features: Length of the feature vectors.
-
     References:
         Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, ICML 2015.
     """
@@ -43,11 +38,6 @@ def initial_params(model: VQA, key: jax.Array, features: int) -> Params:
 
 def uniform_params(model: VQA, key: jax.Array, features: int) -> Params:
     """Returns a head's parameters, every one drawn uniformly from -0.08 to 0.08, the biases too.
-
-    Args:
-        model: The model; its CNN is not run.
-        key: PRNG key.
-        features: Length of the feature vectors.
 
     References:
         VT-vision-lab/VQA_LSTM_CNN, ``train.lua``.
@@ -69,15 +59,8 @@ def head_loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the mean cross-entropy with the right answers, and the fraction of questions answered rightly.
 
-    A batch with located examples adds how far their maps lie beside their objects, and reports the fraction of
-    these maps whose highest point lies on them.
-
-    Args:
-        model: The model; its CNN is not run.
-        params: The head's.
-        batch: ``features``, ``ids``, ``length`` and ``targets``, as :class:`EpochsOfQuestions` returns them.
-        key: For dropout.
-        location_weight: Factor on the term of :func:`gradcam_jax.experiments.training.located.location_loss`.
+    The batch is one of :class:`EpochsOfQuestions`. Located examples add how far their maps lie beside their
+    objects, :func:`gradcam_jax.experiments.training.located.location_loss`, and the share of maps highest on them.
     """
 
     def answer(model: VQA) -> tuple[jax.Array, jax.Array]:
@@ -105,15 +88,7 @@ def best_answers(
     *,
     batch_size: int = 512,
 ) -> np.ndarray:
-    """Returns the index of the most probable answer to each question, ``(n,)``, in batches of one shape.
-
-    Args:
-        model: The model; its CNN is not run.
-        params: The head's.
-        features: What the head reads of every image, ``(images, k)``, such as a mapped file.
-        questions: The questions.
-        batch_size: Questions at once.
-    """
+    """Returns the index of the most probable answer to each question, ``(n,)``; features are ``(images, k)``."""
 
     @jax.jit
     def best(params: Params, *batch: jax.Array) -> jax.Array:

@@ -47,7 +47,7 @@ def test_coco_captions_by_photo(coco):
 @pytest.mark.parametrize("content", ["{", "[]", '{"images": []}', '{"images": [{"id": 1}], "annotations": []}'])
 def test_other_json_is_an_error_that_says_what_was_expected(tmp_path, content):
     (tmp_path / "captions.json").write_text(content)
-    with pytest.raises(InputError, match="Expected COCO captions"):
+    with pytest.raises(InputError, match=r"is not JSON|is not the expected file|is not a file of COCO's captions"):
         read_coco_captions(tmp_path / "captions.json", tmp_path)
 
 
@@ -60,6 +60,9 @@ def test_tables_as_flickr8k_and_flickr30k_are_published(tmp_path):
         assert [photo.captions for photo in photos] == [("A dog, running .", "Two"), ("Three",)]
     (tmp_path / "captions.csv").write_text("name,text\na.jpg,dog\n")
     with pytest.raises(InputError, match=r"'file' and 'caption'.*'name', 'text'"):
+        read_caption_table(tmp_path / "captions.csv", tmp_path)
+    (tmp_path / "captions.csv").write_text("file,caption\na.jpg\n")
+    with pytest.raises(InputError, match="'file' and 'caption'"):
         read_caption_table(tmp_path / "captions.csv", tmp_path)
     with pytest.raises(InputError, match="cannot be read"):
         read_caption_table(tmp_path / "none.csv", tmp_path)

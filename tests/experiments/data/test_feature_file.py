@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.feature_file import feature_file
+from gradcam_jax.experiments.data.features import feature_file
 
 IMAGES = np.random.default_rng(0).random((150, 2, 2, 3)).astype(np.float32)
 EXPECTED = IMAGES.reshape(150, 12)

@@ -3,7 +3,7 @@
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.photos import Box, LabelledBox, read_coco, read_photos
+from gradcam_jax.experiments.data.photos import Box, LabelledBox, read_coco, read_labelled_folder, read_photos
 from tests.experiments.data.made_photos import make_data
 
 
@@ -34,3 +34,15 @@ def test_a_file_that_is_not_cocos_is_explained(tmp_path, content):
 def test_a_folder_without_photos_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"instances\.json \(COCO\) or a labels\.csv"):
         read_photos(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["file,name\na.jpg,3\n", "file,class_index\na.jpg\n", ""])
+def test_labels_without_their_columns_are_explained(tmp_path, content):
+    (tmp_path / "labels.csv").write_text(content)
+    with pytest.raises(InputError, match=r"the columns 'file' and 'class_index' in .*labels\.csv"):
+        read_labelled_folder(tmp_path, str)
+
+
+def test_missing_labels_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"labels\.csv' cannot be read"):
+        read_labelled_folder(tmp_path, str)

@@ -101,7 +101,7 @@ def test_every_photo_comes_once_an_epoch_with_five_captions_in_a_row(data):
     views, captions = data
     few = captions._replace(**{name: array[::5] for name, array in captions._asdict().items()})
     assert image_batches(views, few, SIZE, images=4)(0)["tokens"].shape == (4, 5, 16)
-    with pytest.raises(InputError, match="at least 9 photos"):
+    with pytest.raises(InputError, match="at least 9 examples"):
         image_batches(*data, SIZE, images=9)
 
 

@@ -88,6 +88,3 @@ NEURALTALK2_FINETUNE = CaptionerFinetuning(
     preset="neuraltalk2_finetune", steps=50_000, optimizer=lambda _steps: published_captioning_with_cnn()
 )
 """Adam in two groups: the CNN at a rate of its own."""
-
-PRESETS = {NEURALTALK2_FINETUNE.preset: NEURALTALK2_FINETUNE}
-"""Every preset by name."""

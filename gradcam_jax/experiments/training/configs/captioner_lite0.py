@@ -52,9 +52,6 @@ class CaptionerHead(Configuration):
 
     Attributes:
         optimizer: From the number of steps to an optimiser.
-        regularization: What is done in training only.
-        embedding_size: Length of the image's and the words' vectors.
-        hidden_size: Length of the LSTM's vectors.
         dropout: Share of the hidden vector hidden from the decoder in training.
         batch_size: Captions a batch.
         min_count: How often a word must occur to be in the vocabulary.
@@ -168,6 +165,3 @@ NEURALTALK2 = CaptionerHead(
 )
 """neuraltalk2's first stage, the CNN frozen: 80 captions a batch (there 5 of each of 16 photos), words seen more
 than 5 times. One thing differs: there the linear map to the image's vector is frozen with the CNN, at random."""
-
-PRESETS = {configuration.preset: configuration for configuration in (LITE0, NEURALTALK2)}
-"""Every preset by name."""

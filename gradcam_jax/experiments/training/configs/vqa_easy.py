@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax import zoo
-from gradcam_jax.evaluation.answers import accuracy_by_kind
 from gradcam_jax.experiments.data.easy_vqa import read_easy_vqa, split_off
+from gradcam_jax.experiments.metrics.answers import accuracy_by_kind
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.optimizers import modern
 from gradcam_jax.experiments.training.program import Configuration, Experiment, Options, blank_card
@@ -88,6 +88,3 @@ class EndToEndVqa(Configuration):
 
 MODERN = EndToEndVqa(preset="modern")
 """AdamW with a cosine decay: the bundled model's."""
-
-PRESETS = {MODERN.preset: MODERN}
-"""Every preset by name."""

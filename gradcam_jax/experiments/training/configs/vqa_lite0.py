@@ -12,12 +12,12 @@ import numpy as np
 import optax
 
 from gradcam_jax import zoo
-from gradcam_jax.evaluation.answers import accuracy_by_kind
 from gradcam_jax.experiments.data import splits
 from gradcam_jax.experiments.data.photos import read_photos
 from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
 from gradcam_jax.experiments.data.views import split_views
 from gradcam_jax.experiments.data.vqa_files import read_human_questions
+from gradcam_jax.experiments.metrics.answers import accuracy_by_kind
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.frozen_features import (
     CNN,
@@ -143,9 +143,6 @@ MODERN = VqaHead(preset="modern", optimizer=lambda rate, steps, decay: modern(ra
 
 PUBLISHED = VqaHead(preset="published", optimizer=lambda rate, *_: published_vqa(rate), learning_rate=3e-4)
 """The original's RMSprop."""
-
-PRESETS = {configuration.preset: configuration for configuration in (MODERN, PUBLISHED)}
-"""Every preset by name."""
 
 
 def _classifier() -> np.ndarray:

@@ -13,13 +13,13 @@ import optax
 
 from gradcam_jax import zoo
 from gradcam_jax.errors import InputError, lookup
-from gradcam_jax.evaluation.official_vqa import official_scores
 from gradcam_jax.experiments.data.question_sets import (
     QuestionArrays,
     encode_question_set,
     read_question_set,
     trainable,
 )
+from gradcam_jax.experiments.metrics.answers import official_scores
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.frozen_features import photo_features
 from gradcam_jax.experiments.training.optimizers import modern, published_vqa
@@ -132,25 +132,11 @@ MODERN = OfficialVqa(
 )
 """AdamW with a cosine decay, the parameters that validated best kept. Not tuned on the official data."""
 
-PRESETS = {configuration.preset: configuration for configuration in (PUBLISHED, MODERN)}
-"""Every preset by name."""
-
 
 def drawn_batches(
     features: np.ndarray, questions: QuestionArrays, answers: int, *, batch_size: int, seed: int
 ) -> Callable[[int], dict[str, np.ndarray]]:
-    """Returns the batch of every step: questions drawn with replacement, a pure function of the step.
-
-    Args:
-        features: Every photo's, ``(photos, k)``, such as a mapped file.
-        questions: Training questions, all with an answer of the vocabulary.
-        answers: Length of the vocabulary.
-        batch_size: Questions a step.
-        seed: Of the draw.
-
-    Returns:
-        ``batch_at(step)``, as :func:`gradcam_jax.experiments.training.vqa_head.head_loss` takes it.
-    """
+    """Returns the batch of every step, as ``head_loss`` takes it: questions drawn with replacement."""
 
     def batch_at(step: int) -> dict[str, np.ndarray]:
         rows = np.random.default_rng([seed, step]).integers(len(questions.image), size=batch_size)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradcam_jax.evaluation.official_vqa import normalized_answer, official_accuracy, official_scores
+from gradcam_jax.experiments.metrics.answers import normalized_answer, official_accuracy, official_scores
 
 
 # n of ten people agree. Leaving one of them out leaves n - 1, leaving another out leaves n: (n min((n - 1) / 3, 1)

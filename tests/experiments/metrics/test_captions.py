@@ -2,12 +2,7 @@ import numpy as np
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.captions import (
-    caption_scores,
-    inside_over_outside,
-    nearest_neighbour_captions,
-    perplexity,
-)
+from gradcam_jax.experiments.metrics.captions import caption_scores, nearest_neighbour_captions, perplexity
 
 REFERENCES = [["a dog runs fast on grass", "the dog runs"], ["a cat sleeps on a bed", "one cat on a bed"]]
 
@@ -51,15 +46,3 @@ def test_the_nearest_neighbour_is_the_photo_of_the_same_direction():
     known = np.array([[1.0, 0.0], [0.0, 1.0]])
     captions = [["right", "r"], ["up", "u"]]
     assert nearest_neighbour_captions(np.array([[0.1, 5.0], [9.0, 1.0]]), known, captions) == ["up", "right"]
-
-
-def test_inside_over_outside_is_one_for_a_flat_map():
-    inside = np.zeros((4, 4), bool)
-    inside[:2] = True
-    assert inside_over_outside(np.ones((4, 4)), inside) == 1
-    assert inside_over_outside(np.zeros((4, 4)), inside) == 1
-    assert inside_over_outside(np.where(inside, 3.0, 1.0), inside) == 3
-    assert inside_over_outside(np.array([[4.0, 0.0], [1.0, 1.0]]), np.array([[1, 1], [0, 0]])) == 2
-    assert inside_over_outside(inside.astype(float), inside) == float("inf")
-    with pytest.raises(InputError):
-        inside_over_outside(np.ones((4, 4)), np.ones((4, 4), bool))

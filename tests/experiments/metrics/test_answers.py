@@ -2,7 +2,12 @@
 
 import pytest
 
-from gradcam_jax.evaluation.answers import QuestionOnlyBaseline, accuracy_by_kind, table_by_kind, vqa_accuracy
+from gradcam_jax.experiments.metrics.answers import (
+    QuestionOnlyBaseline,
+    accuracy_by_kind,
+    table_by_kind,
+    vqa_accuracy,
+)
 
 
 @pytest.mark.parametrize(("people", "score"), [(0, 0.0), (1, 1 / 3), (2, 2 / 3), (3, 1.0), (10, 1.0)])

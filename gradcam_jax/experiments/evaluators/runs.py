@@ -1,7 +1,5 @@
 """Compares two runs over the same images: what another precision, device or way to decode changes."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,9 @@ def compare(folder: str | Path, reference: str | Path) -> dict[str, Any]:
 
     Only maps of the same target are compared; images of which the runs predict something else count as changed.
 
-    Args:
-        folder: A run's folder.
-        reference: The folder of the run that it should be like.
-
     Returns:
         ``images``, ``maps``; ``predictions_changed`` and ``peaks_changed`` (shares); ``rank_correlation`` and
         ``difference`` (``median``, and ``worst``; of the difference also ``percentile_99``).
-
-    Raises:
-        InputError: If the runs share no image.
     """
     run, other = open_run(folder), open_run(reference)
     pairs, changed, images = [], 0, 0
@@ -65,11 +56,6 @@ def compare(folder: str | Path, reference: str | Path) -> dict[str, Any]:
             "worst": float(agreement.difference.max()),
         },
     }
-
-
-def run(folder: str, reference: str, say: Callable[[str], None]) -> None:
-    """Says what :func:`compare` found, as readable JSON."""
-    say(json.dumps(compare(folder, reference), indent=2))
 
 
 def _same_targets(ours: Any, theirs: Any) -> list[tuple[np.ndarray, np.ndarray]]:
