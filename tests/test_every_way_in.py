@@ -156,13 +156,12 @@ def with_words(arrays, case):
 
 def the_benchmark(case, tmp_path):
     images, labels = case.batch(NAME)
-    programs = {"cam": "grad_cam"} | {name: name for name in case.methods[1:]}
-    found = {
-        name: jax.jit(PROGRAMS[work])(case.task.forward, images, labels)[0] for name, work in programs.items()
-    }
-    return {
-        name: leaf if name == "cam" else to_rgb(leaf, case.task.plan.preprocessing) for name, leaf in found.items()
-    }
+
+    def run(work):
+        return jax.jit(PROGRAMS[work])(case.task.forward, images, labels)[0]
+
+    gradients = {name: to_rgb(run(name), case.task.plan.preprocessing) for name in case.methods[1:]}
+    return {"cam": run("grad_cam")} | gradients
 
 
 WAYS = (
@@ -193,7 +192,7 @@ def largest(part, expected):
     """Returns an array's largest magnitude; of a product, that of its factors."""
     if part != "guided_grad_cam":
         return float(np.abs(expected[part]).max())
-    return float(np.max(expected["cam"])) * largest("guided_backprop", expected)
+    return largest("cam", expected) * largest("guided_backprop", expected)
 
 
 def by_the_pure_functions(case):

@@ -198,7 +198,7 @@ class _Torch7Reader:
     def _function(self, function: LuaFunction) -> _Reading:
         size = self._count("the size of a function's bytecode", 1)
         self._scalars.skip_characters(size, "a function's bytecode")
-        yield self._object()  # The values that it captured.
+        function.upvalues = yield self._object()
         return function
 
     def _new_torch_object(self, index: int) -> _Reading:

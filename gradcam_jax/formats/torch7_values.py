@@ -1,4 +1,4 @@
-"""The values of a Torch7 file: Lua tables, objects of Torch classes, and functions."""
+"""The values of a Torch7 file: Lua tables, objects of Torch classes, and functions, without their bytecode."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -97,9 +97,12 @@ class TorchObject:
 
 
 class LuaFunction:
-    """A function, of which nothing is kept but that it is one."""
+    """A function without its bytecode, and with the values that it captured."""
 
-    __slots__ = ()
+    __slots__ = ("upvalues",)
+
+    def __init__(self):
+        self.upvalues: Any = None
 
 
 def torch7_arrays(root: Any) -> dict[str, np.ndarray]:

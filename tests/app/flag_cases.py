@@ -12,7 +12,7 @@ from tests.comparison import assert_close, relative_error
 
 INDICES = ("classification", "vqa")
 FLAG = {"classification": "label", "vqa": "answer"}
-NAMES = {"classification": ("boxer", "tabby"), "vqa": ("dog", "Cat")}
+NAMES = {"classification": ("boxer", "tabby"), "vqa": ("yes", "Cat")}  # none is among the highest predictions
 
 
 @case("task", "vqa")
@@ -116,7 +116,7 @@ def shows_beam_size(lab, task):
 
 @case("length_exponent", 0.0, ["captioning"])
 def shows_length_exponent(lab, task):
-    for exponent in (0.0, 0.5, 2.0):
+    for exponent in (0.0, 2.0):
         said = lab.both(task, length_exponent=exponent)
         ranks = [
             one["log_prob"] / min(len(one["caption"].split()) + 1, 16) ** exponent
@@ -149,6 +149,8 @@ def shows_max_targets(lab, task):
     assert (few.record["places"], more.record["places"]) == (2, 4)
     assert few.names == more.names == [first, second]
     assert_close(more.cams, few.cams)
+    with pytest.raises(InputError, match=r"other settings \(places: 2, now 4\)"):
+        many_photos.explain_many(lab.options(task, MANY, **request, max_targets=4, out_path=str(few.folder)))
     lab.refuses(task, "got 2 .* Ask for more:  --max_targets 2", photos=[MANY], **request, max_targets=1)
     lab.refuses(task, "Expected --max_targets of 0 or more, got -1", photos=[MANY], max_targets=-1)
 
@@ -168,10 +170,9 @@ def shows_layer_name(lab, task):
     assert (own.record["layer"], own.cams.shape[-2:]) == (f"{prefix}relu2_1", (16, 16))
     named = lab.both(task, layer_name="relu1_1")
     assert (named.record["layer"], named.cams.shape[-2:]) == (f"{prefix}relu1_1", (32, 32))
-    for other in (f"{prefix}relu1_1", "2"):
-        said = lab.both(task, layer_name=other)
-        assert said.record["layer"] == f"{prefix}relu1_1"
-        assert_close(said.cams, named.cams, 1e-6)
+    numbered = lab.both(task, layer_name="2")
+    assert numbered.record["layer"] == f"{prefix}relu1_1"
+    assert_close(numbered.cams, named.cams, 1e-6)
     lab.refuses(task, "relu2_1", layer_name="relu9_1")
     lab.refuses(task, "a layer number from 1 to 6, got 7", layer_name="7")
     lab.refuses(task, "no spatial extent", layer_name="fc6")
@@ -192,7 +193,7 @@ def shows_input_sz(lab, task):
 def shows_recipe(lab, task):
     own, said = lab.both(task), lab.both(task, recipe="caffe_alexnet", input_sz=32)
     assert said.record["recipe"] == "caffe_alexnet" != own.record["recipe"]
-    assert relative_error(said.scores, own.scores[: len(said.scores)]) > 1e-3
+    assert relative_error(said.cams, own.cams) > 1e-3
     lab.refuses(task, "There is no recipe 'alexnet'. Nearest: caffe_alexnet", recipe="alexnet")
 
 
@@ -218,7 +219,8 @@ def shows_dtype(lab, task):
     exact, rounded = lab.both(task, **label), lab.both(task, 0.02, **label, dtype="bfloat16")
     assert rounded.record["dtype"] == "bfloat16"
     assert rounded.cams.dtype == np.float32
-    assert 0 < relative_error(rounded.cams, exact.cams) < 0.1
+    assert relative_error(rounded.cams, exact.cams) > 0
+    assert_close(rounded.scores, exact.scores, 0.05)
     lab.refuses(task, "Expected --dtype float32 or bfloat16, got 'float16'", dtype="float16")
 
 

@@ -123,7 +123,9 @@ class Lab:
         """
         path = self.new_folder().with_suffix(".jsonl")
         path.write_text(json.dumps({"path": PHOTO, **request}) + "\n", encoding="utf-8")
-        one = self.one(task, **options | request)
+        one = self.one(
+            task, **{name: value for name, value in (options | request).items() if name != "max_targets"}
+        )
         many = self._many(self.options(task, MANY, images=str(path), **options), request.get("question"))
         assert_same(one, many, 1e-6)
         return one

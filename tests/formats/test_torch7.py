@@ -134,6 +134,7 @@ def test_classes_functions_and_tds(tmp_path, mode):
     assert (read[2].fields, read[2].get("p")) == ("not a table", None)
     assert isinstance(read[3], LuaFunction)
     assert read[3] is read[4]
+    assert values_of(read[3].upvalues) == [1, 2]
     assert isinstance(read[5], LuaFunction)
     assert isinstance(read[6], LuaFunction)
     assert values_of(read[7]) == [5, "six"]

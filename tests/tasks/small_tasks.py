@@ -19,7 +19,7 @@ ANSWERS = ("yes", "no", "dog", "cat", "red", "two", "a cup")
 QUESTION_WORDS = ("what", "is", "this", "animal", "?", "UNK")
 CAPTION_WORDS = ("a", "dog", "and", "cat", "on", "the", "grass", "UNK")
 RGB = preprocessing.EFFICIENTNET_LITE._replace(size=SIZE)
-# Of small numbers, at which the gates of LSTMs do not saturate: float32 holds the gradient through them to few digits.
+# Of small numbers, at which no LSTM's gate saturates: through a saturated one float32 holds few digits of a gradient.
 BGR = RGB._replace(order="BGR")
 
 

@@ -66,7 +66,7 @@ def image_batches(
 
     The captions are consecutive ones, or drawn with repetition where a photo has fewer.
     """
-    whole_batches(len(views), images)
+    whole_batches(len(views), images)  # too few photos are an error here, not at the first step
     rows_of = [np.flatnonzero(data.photos == photo) for photo in range(len(views))]
 
     def batch_at(step: int) -> dict[str, np.ndarray]:
