@@ -37,7 +37,7 @@ def over_examples(function: Callable[..., Any], *arrays: Any) -> Any:
 
 
 def batched(function: Callable[..., Any], *arrays: Any) -> Any:
-    """Applies a function of one example to a batch by ``jax.vmap``; to a batch of one as it is, which traces faster.
+    """Applies a function of one example to a batch by ``jax.vmap``; to one example directly, which traces faster.
 
     Args:
         function: Takes one example's arrays.

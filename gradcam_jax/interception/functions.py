@@ -8,7 +8,7 @@ import jax
 from gradcam_jax.attribution.gradients import Activations
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.names import as_names, require_layers
-from gradcam_jax.interception.tapped import ReluRule, Tapped
+from gradcam_jax.interception.tapped import Call, ReluRule, Tapped
 
 Stages = Mapping[str, Callable[..., Any]]
 
@@ -49,23 +49,16 @@ class FunctionsProgram(NamedTuple):
 
     stages: tuple[tuple[str, Callable[..., Any]], ...]
 
-    def run(
-        self,
-        variables: Any,
-        layers: tuple[str, ...],
-        taps: Mapping[str, jax.Array],
-        replaced: Mapping[str, jax.Array],
-        inputs: tuple[Any, ...],
-    ) -> tuple[Any, Activations]:
+    def run(self, variables: Any, call: Call) -> tuple[Any, Activations]:
         """Runs the functions one after the other."""
         del variables
-        require_layers(layers, [name for name, _ in self.stages])
+        require_layers(call.layers, [name for name, _ in self.stages])
         activations: Activations = {}
-        values = inputs
+        values = call.inputs
         for name, stage in self.stages:
-            value = replaced[name] if name in replaced else stage(*values)
-            if name in layers:
-                value = value + taps[name] if name in taps else value
+            value = call.replaced[name] if name in call.replaced else stage(*values)
+            if name in call.layers:
+                value = value + call.taps[name] if name in call.taps else value
                 activations[name] = value
             values = (value,)
         return values[0], activations
@@ -73,7 +66,7 @@ class FunctionsProgram(NamedTuple):
     def layer_shapes(self, variables: Any, *inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
         """Lists the functions with the shape and dtype of what each returns."""
         names = tuple(name for name, _ in self.stages)
-        return jax.eval_shape(lambda *inputs: self.run(variables, names, {}, {}, inputs)[1], *inputs)
+        return jax.eval_shape(lambda *inputs: self.run(variables, Call(names, inputs))[1], *inputs)
 
     def with_relu_rule(self, rule: ReluRule) -> "FunctionsProgram":
         """Raises InputError: the rectifiers inside plain functions are not known."""

@@ -19,7 +19,7 @@ from flax.traverse_util import flatten_dict
 from gradcam_jax.attribution.gradients import Activations
 from gradcam_jax.errors import InputError, LayerError
 from gradcam_jax.interception.names import as_names, require_layers
-from gradcam_jax.interception.tapped import ReluRule, Tapped, on_device
+from gradcam_jax.interception.tapped import Call, ReluRule, Tapped, on_device
 
 PREPARED = "prepared"
 """Collection of values that layers compute from their parameters beforehand: never trained, never stored."""
@@ -100,36 +100,31 @@ class LinenProgram:
     def _key(self) -> tuple[Any, ...]:
         return (hash(self.model) if _is_hashable(self.model) else id(self.model), self.options, self.batch_axis)
 
-    def run(
-        self,
-        variables: Any,
-        layers: tuple[str, ...],
-        taps: Mapping[str, jax.Array],
-        replaced: Mapping[str, jax.Array],
-        inputs: tuple[Any, ...],
-    ) -> tuple[Any, Activations]:
+    def run(self, variables: Any, call: Call) -> tuple[Any, Activations]:
         """Runs the model on one example."""
         collections = {
             **variables["variables"],
-            _ASKED: _nested({name: jnp.zeros(()) for name in layers}),
-            _TAPS: _nested(self._as_batch({name: taps[name] for name in layers if name in taps})),
-            _REPLACED: _nested(self._as_batch(dict(replaced))),
+            _ASKED: _nested({name: jnp.zeros(()) for name in call.layers}),
+            _TAPS: _nested(self._as_batch({name: call.taps[name] for name in call.layers if name in call.taps})),
+            _REPLACED: _nested(self._as_batch(dict(call.replaced))),
         }
         with nn.intercept_methods(_tap):
             outputs, recorded = cast(
                 tuple[Any, Mapping[str, Any]],
                 self.model.apply(
                     collections,
-                    *self._as_batch(inputs),
+                    *self._as_batch(call.inputs),
                     mutable=[_TAPPED],
                     rngs=variables["rngs"],
                     **dict(self.options),
                 ),
             )
         values = _flat(recorded.get(_TAPPED, {}))
-        if any(_key(name, values) not in values for name in layers):
-            require_layers(layers, list(self.layer_shapes(variables, *inputs)))
-        return self._as_example(outputs), self._as_example({name: values[_key(name, values)] for name in layers})
+        if any(_key(name, values) not in values for name in call.layers):
+            require_layers(call.layers, list(self.layer_shapes(variables, *call.inputs)))
+        return self._as_example(outputs), self._as_example(
+            {name: values[_key(name, values)] for name in call.layers}
+        )
 
     def layer_shapes(self, variables: Any, *inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
         """Lists every layer that can be tapped, in the order of its call, for one example."""
@@ -142,8 +137,8 @@ class LinenProgram:
             scope = context.module.scope
             root = scope.root if scope is not None else None
             roots.append(id(root))
-            # A method may run a copy of the model, whose calls are not the model's. Modules under nn.remat or nn.jit
-            # have roots of their own too, with the path to where they are.
+            # A method may run a copy of the model, whose calls are not the model's. Modules under nn.remat and
+            # nn.jit have roots of their own too, with the path to where they are.
             own = roots[-1] == roots[0] or (root is not None and bool(root.path))
             value = call(*arguments, **options)
             path = "/".join(context.module.path)

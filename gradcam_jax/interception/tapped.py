@@ -7,7 +7,7 @@ variables. Everything above (the engine, the tasks) knows no other kind of model
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -18,18 +18,27 @@ from gradcam_jax.interception.names import as_names
 ReluRule = Callable[[Callable[[jax.Array], jax.Array]], Callable[[jax.Array], jax.Array]]
 
 
+class Call(NamedTuple):
+    """One call of a model.
+
+    Attributes:
+        layers: The layers whose activations are returned.
+        inputs: One example of the model's inputs.
+        taps: Layer name -> value added to its activation.
+        replaced: Layer name -> value that takes the place of its activation.
+    """
+
+    layers: tuple[str, ...]
+    inputs: tuple[Any, ...]
+    taps: Mapping[str, jax.Array] = {}
+    replaced: Mapping[str, jax.Array] = {}
+
+
 class Program(Protocol):
     """What an adapter knows of one kind of model; hashable, since compiled functions are found by it."""
 
-    def run(
-        self,
-        variables: Any,
-        layers: tuple[str, ...],
-        taps: Mapping[str, jax.Array],
-        replaced: Mapping[str, jax.Array],
-        inputs: tuple[Any, ...],
-    ) -> tuple[Any, Activations]:
-        """Runs the model on one example: ``taps`` are added to activations, ``replaced`` take their place."""
+    def run(self, variables: Any, call: Call) -> tuple[Any, Activations]:
+        """Runs the model on one example, and returns its outputs and the call's layers."""
         ...
 
     def layer_shapes(self, variables: Any, *inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
@@ -91,7 +100,7 @@ class Tapped:
             LayerError: A layer was not reached (the nearest names are listed), was reached more than once without
                 an occurrence being named, or returned something else than an array.
         """
-        return self.program.run(self.variables, self.layers, taps, {}, inputs)
+        return self.program.run(self.variables, Call(self.layers, inputs, taps))
 
     def at(self, layers: str | Sequence[str]) -> "Tapped":
         """Returns the same model tapped at other layers."""
@@ -109,7 +118,7 @@ class Tapped:
         names = as_names((start, *self.layers))
 
         def forward(taps: Mapping[str, jax.Array], activation: jax.Array, *inputs: Any) -> tuple[Any, Activations]:
-            outputs, activations = self.program.run(self.variables, names, taps, {start: activation}, inputs)
+            outputs, activations = self.program.run(self.variables, Call(names, inputs, taps, {start: activation}))
             return outputs, {name: activations[name] for name in self.layers}
 
         return forward
