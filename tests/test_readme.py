@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.images import sample_photo
-from tests.pipeline.small_job import run_small, write_photos
+from tests.pipeline.small_task import run_small, write_photos
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,10 +14,6 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
 
     A classifier's weights need not be here.
 
-    Args:
-        options: Task, model and size are looked at.
-        say: Takes each line.
-
     Raises:
         InputError: If there is no such model, or a flag has no meaning for the task.
     """

@@ -32,14 +32,7 @@ OK, SOME_FAILED, INTERRUPTED = 0, 2, 130
 
 
 def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) -> int:
-    """Explains many photos, shows a bar, and says at the end where the time went.
-
-    Args:
-        options: What the user asked for.
-        say: Takes each line of the report.
-
-    Returns:
-        The exit code: 0, 2 if photos failed, 130 if it was interrupted.
+    """Explains many photos, shows a bar, says at the end where the time went, and returns the exit code.
 
     Raises:
         InputError: If something that was asked for cannot be had, or results cannot be written.
@@ -91,12 +84,7 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
 
 
 def summary(progress: Progress, workers: int) -> list[str]:
-    """Says how fast a run was, where its time went, and what would make it faster.
-
-    Args:
-        progress: The run's.
-        workers: Threads that decoded.
-    """
+    """Says how fast a run was, where its time went, and what would make it faster."""
     done = progress.explained + progress.failed
     seconds = max(progress.seconds, 1e-9)
     busy = {

@@ -19,14 +19,7 @@ _PREFIXES = {"classification": "classify", "vqa": "vqa", "captioning": "caption"
 
 
 def explain_one(options: Options, say: Callable[[str], None] = lambda _: None) -> list[Path]:
-    """Explains one photo and writes the pictures and numbers.
-
-    Args:
-        options: What the user asked for.
-        say: Takes each line of the report.
-
-    Returns:
-        The files written.
+    """Explains one photo, writes the pictures and numbers, and returns the files written.
 
     Raises:
         InputError: If something that was asked for cannot be had; nothing is left half-written.

@@ -14,11 +14,7 @@ from gradcam_jax.errors import InputError
 
 
 def make_folder(path: str | Path) -> Path:
-    """Makes the output folder and makes sure, before any work, that files can be written there.
-
-    Raises:
-        InputError: If it cannot be made or written to.
-    """
+    """Makes the output folder; one that cannot be made or written to is an InputError, before any work is done."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,14 +19,7 @@ class Place(NamedTuple):
 
 
 def use_compilation_cache(folder: str | Path | None = None) -> Path:
-    """Lets later starts read what this one compiles.
-
-    Args:
-        folder: The cache's; the user's cache folder unless given.
-
-    Returns:
-        The folder.
-    """
+    """Lets later starts read what this one compiles, from the user's cache folder unless given; returns it."""
     if folder is None:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(base) / "gradcam_jax" / "compiled"
@@ -39,13 +32,8 @@ def join_processes(processes: int, process: int, coordinator: str, *, from_clust
     """Joins the processes that share a run and returns this one's place.
 
     Each explains its own images on its own devices, so they need not wait for each other: with numbers and no
-    coordinator they do not even know each other. A coordinator is what a TPU pod needs.
-
-    Args:
-        processes: How many there are.
-        process: Number of this one, from 0.
-        coordinator: ``host:port`` of process 0, or empty.
-        from_cluster: Whether all three are read from the cluster's environment (TPU pods, Slurm, MPI...).
+    coordinator they do not even know each other. A TPU pod needs one, ``host:port`` of process 0; ``from_cluster``
+    reads all three from the cluster's environment (TPU pods, Slurm, MPI...).
 
     Raises:
         InputError: If they cannot be joined.

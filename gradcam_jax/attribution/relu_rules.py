@@ -34,7 +34,6 @@ def relu6(x: jax.Array) -> jax.Array:
     return jnp.where(inside, x, jnp.where(x > 0, jnp.full_like(x, 6), jnp.zeros_like(x)))
 
 
-@functools.cache
 def guided(activation: Activation) -> Activation:
     r"""Returns the activation with the guided rule: only positive gradients pass, through active units.
 
@@ -58,7 +57,11 @@ def guided(activation: Activation) -> Activation:
     References:
         Springenberg et al., Striving for Simplicity, arXiv:1412.6806, section 3.4.
     """
+    return _guided(activation)
 
+
+@functools.cache
+def _guided(activation: Activation) -> Activation:
     @jax.custom_vjp
     @functools.wraps(activation)
     def ruled(x: jax.Array) -> jax.Array:
@@ -72,7 +75,6 @@ def guided(activation: Activation) -> Activation:
     return ruled
 
 
-@functools.cache
 def deconvolved(activation: Activation) -> Activation:
     r"""Returns the activation with the deconvnet's rule: only positive gradients pass, whatever the unit did.
 
@@ -93,7 +95,11 @@ def deconvolved(activation: Activation) -> Activation:
     References:
         Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901.
     """
+    return _deconvolved(activation)
 
+
+@functools.cache
+def _deconvolved(activation: Activation) -> Activation:
     @jax.custom_vjp
     @functools.wraps(activation)
     def ruled(x: jax.Array) -> jax.Array:

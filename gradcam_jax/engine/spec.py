@@ -55,7 +55,6 @@ def all_classes(outputs: jax.Array) -> jax.Array:
     return jnp.arange(outputs.shape[-1])
 
 
-@functools.cache
 def top_k(count: int) -> Callable[[jax.Array], jax.Array]:
     """Returns the choice of the highest outputs, for the targets of :func:`gradcam_jax.explain`.
 
@@ -67,7 +66,11 @@ def top_k(count: int) -> Callable[[jax.Array], jax.Array]:
         >>> top_k(2)(jnp.array([0.1, 0.7, 0.2])).tolist()
         [1, 2]
     """
+    return _top_k(count)
 
+
+@functools.cache
+def _top_k(count: int) -> Callable[[jax.Array], jax.Array]:
     def choose(outputs: jax.Array) -> jax.Array:
         return jax.lax.top_k(outputs, count)[1]
 

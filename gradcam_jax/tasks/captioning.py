@@ -3,7 +3,7 @@
 import functools
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -83,6 +83,8 @@ def captioning(
         )
     read = functools.partial(encode_caption, vocabulary=loaded.words, lower=not keep_case)
     everywhere = read(caption) if caption.strip() else None
+    if everywhere:
+        _spans_of(phrases, everywhere.words)  # a phrase that is not in it is an error before anything is computed
 
     def caption_of(request: Request) -> Caption | None:
         own = request.get("caption", "")
@@ -113,7 +115,12 @@ def captioning(
         size=size,
         forward=tapped(loaded.model, loaded.variables, layer, method=speaking(beam_size, length_exponent)),
         plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise),
-        settings={"caption": caption, "beam_size": beam_size, "length_exponent": length_exponent},
+        settings={
+            "caption": caption,
+            "beam_size": beam_size,
+            "length_exponent": length_exponent,
+            "keep_case": keep_case,
+        },
         encode=encode,
         describe=describe,
     )
@@ -218,7 +225,7 @@ def describe_caption(
         for word, known, score, cam in zip(caption.words, caption.known, scores, cams, strict=False)
     ]
     parts = []
-    for start, stop in (find_phrase(part.strip(), caption.words) for part in phrases.split(",") if part.strip()):
+    for start, stop in _spans_of(phrases, caption.words):
         text = " ".join(caption.words[start:stop])
         cam, score = np.sum(cams[start:stop], axis=0), float(np.sum(scores[start:stop]))
         parts.append(_part(text, score, cam, {"phrase": text, "words": [start, stop]}))
@@ -248,6 +255,10 @@ def describe_caption(
 
 def _part(name: str, score: float, cam: np.ndarray, fields: dict[str, Any]) -> Row:
     return Row(name, name, name, score, cam, fields)
+
+
+def _spans_of(phrases: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    return [find_phrase(part.strip(), words) for part in phrases.split(",") if part.strip()]
 
 
 def _fields(row: Row) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Image classification: a target is a class, its score the logit before the softmax."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from gradcam_jax.tasks.indices import (
 )
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
-from gradcam_jax.text.ilsvrc import ImageNetClass, find_class, imagenet_classes
+from gradcam_jax.text.ilsvrc import ImageNetClass, classes_named, find_class
 from gradcam_jax.zoo import Loaded, find_layer
 
 
@@ -49,13 +49,20 @@ def classification(
     preprocessing, size = preprocessing_and_size(loaded, setting)
     layer = find_layer(loaded, setting.layer, size)
     require_top_k(label, top_k, len(loaded.labels), what="label")
-    everywhere = encode_targets(label, top_k, _index_of, places=max_targets)
+    classes = classes_named(loaded.labels.entries)
+
+    def read(text: str) -> np.ndarray:
+        return encode_targets(text, top_k, lambda name: find_class(name, classes).index, places=max_targets)
+
+    everywhere = read(label)
 
     def encode(request: Request) -> dict[str, np.ndarray]:
         own = request.get("label", "")
-        return {
-            "targets": encode_targets(own, top_k, _index_of, places=max_targets) if own.strip() else everywhere
-        }
+        return {"targets": read(own) if own.strip() else everywhere}
+
+    def describe(results: Mapping[str, np.ndarray], request: Request) -> Description:
+        del request
+        return describe_classes(classes, results)
 
     method = counterfactual_grad_cam if setting.counterfactual else grad_cam
     return Task(
@@ -69,21 +76,22 @@ def classification(
         ),
         settings={"label": label, "top_k": top_k},
         encode=encode,
-        describe=describe_classes,
+        describe=describe,
     )
 
 
-def describe_classes(results: Mapping[str, np.ndarray], request: Request) -> Description:
+def describe_classes(classes: Sequence[ImageNetClass], results: Mapping[str, np.ndarray]) -> Description:
     """Says which classes of a photo were explained, and what the model takes the photo for."""
-    del request
-    classes = imagenet_classes()
     rows = [_row(classes[int(results["targets"][place])], place, results) for place in target_places(results)]
     predictions = [
         (classes[int(index)], float(probability))
         for index, probability in zip(results["top"], results["top_probabilities"], strict=True)
     ]
     lines = ["predictions:"]
-    lines += [f"  {p:6.1%}  {class_.name}  (label {class_.label}, {class_.wnid})" for class_, p in predictions]
+    lines += [
+        f"  {p:6.1%}  {class_.name}  (label {class_.label}{', ' * bool(class_.wnid)}{class_.wnid})"
+        for class_, p in predictions
+    ]
     lines += ["explained:"]
     lines += [
         f"  {row.name}  label {row.fields['label']}, index {row.fields['class_index']}, score {row.score:.4f}"
@@ -119,7 +127,3 @@ def _row(class_: ImageNetClass, place: int, results: Mapping[str, np.ndarray]) -
         fields,
         **guided_parts(results, place),
     )
-
-
-def _index_of(text: str) -> int:
-    return find_class(text).index

@@ -28,7 +28,12 @@ WORDS_LAYER = "word_embedding"
 
 
 def answer_score(scores: jax.Array, answer_index: jax.Array) -> jax.Array:
-    """Returns the score of one answer, 0-based: what the original program explains."""
+    """Returns the score of one answer, 0-based: what the original program explains.
+
+    Args:
+        scores: ``(answers,)``.
+        answer_index: A scalar int; a negative one stands for no target, whose score is 0.
+    """
     return class_score(scores, answer_index)
 
 
@@ -67,15 +72,19 @@ def vqa(
     preprocessing, size = preprocessing_and_size(loaded, setting)
     layer = find_layer(loaded, setting.layer, size)
     require_top_k(answer, top_k, len(loaded.labels), what="answer")
-    encode_targets(answer, top_k, loaded.labels.find, places=max_targets, what="answers")  # wrong for every photo
+
+    def read(text: str) -> np.ndarray:
+        return encode_targets(text, top_k, loaded.labels.find, places=max_targets, what="answers")
+
+    read(answer)  # what is wrong with it is wrong for every photo
 
     def encode(request: Request) -> dict[str, np.ndarray]:
         encoded = encode_question(request.get("question") or question, loaded.words)
-        text = request.get("answer") or answer
+        own = request.get("answer", "")
         return {
             "ids": encoded.ids,
             "length": np.asarray(encoded.length, np.int32),
-            "targets": encode_targets(text, top_k, loaded.labels.find, places=max_targets, what="answers"),
+            "targets": read(own if own.strip() else answer),
         }
 
     def describe(results: Mapping[str, np.ndarray], request: Request) -> Description:

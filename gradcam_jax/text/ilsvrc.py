@@ -3,13 +3,14 @@
 import csv
 import functools
 import importlib.resources
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradcam_jax.errors import InputError, nearest
 
 
 class ImageNetClass(NamedTuple):
-    """One class: its 0-based index, its WordNet id and its short name."""
+    """One class: its 0-based index, its WordNet id (empty for one that is not ILSVRC's) and its short name."""
 
     index: int
     wnid: str
@@ -34,12 +35,21 @@ def imagenet_classes() -> tuple[ImageNetClass, ...]:
     return tuple(ImageNetClass(int(row["class_index"]), row["wnid"], row["name"]) for row in rows)
 
 
-def find_class(text: str) -> ImageNetClass:
+def classes_named(names: Sequence[str]) -> tuple[ImageNetClass, ...]:
+    """Returns the classes of a model's labels: ILSVRC's with their ids, or a checkpoint's own."""
+    ilsvrc = imagenet_classes()
+    if len(names) == len(ilsvrc) and all(name.startswith(c.name) for name, c in zip(names, ilsvrc, strict=True)):
+        return ilsvrc
+    return tuple(ImageNetClass(index, "", name) for index, name in enumerate(names))
+
+
+def find_class(text: str, classes: Sequence[ImageNetClass] = ()) -> ImageNetClass:
     """Returns the class that a user named.
 
     Args:
         text: A 1-based number as in the original program ("243"), a WordNet id ("n02108089"), or a name
             ("boxer"; case, blanks, hyphens and underscores do not matter).
+        classes: The model's; ILSVRC's unless given.
 
     Raises:
         InputError: If there is no such class (the nearest names are listed), or a name means two (both are).
@@ -48,7 +58,7 @@ def find_class(text: str) -> ImageNetClass:
         >>> find_class("243").name, find_class("Tiger_Cat").label, find_class("n02123045").name
         ('boxer', 283, 'tabby')
     """
-    classes = imagenet_classes()
+    classes = classes or imagenet_classes()
     name = text.strip()
     try:
         number = int(name)

@@ -180,7 +180,7 @@ def test_guided_gradients_through_a_trunk_in_bfloat16_are_float32_and_near():
         assert rounded[name].dtype == np.float32
         difference = np.abs(rounded[name] - exact[name])
         # Single pixels jump where rounding turns a rectifier on or off; on the whole they do not.
-        assert 0 < difference.mean() < 0.02 * np.abs(exact[name]).mean()
+        assert 0 < difference.mean() < 0.05 * np.abs(exact[name]).mean()
 
 
 def test_a_new_target_or_the_last_batch_compiles_nothing():
