@@ -42,10 +42,10 @@ WORK = {
     "ten classes": (explain(), TEN, False, 1.15),
     "guided backpropagation": (explain(guided=True), ONE, False, 2.1),
     "one class, summed head": (explain(), ONE, True, 1.03),
-    "ten classes, summed head": (explain(), TEN, True, 1.15),
+    "ten classes, summed head": (explain(), TEN, True, 1.05),
     "the predicted class": (explain(gc.top_k(1)), None, False, 1.03),
     "two methods": (explain(method=METHODS), ONE, False, 1.03),
-    "all classes, summed head": (explain(gc.all_classes), None, True, 2.2),
+    "all classes, summed head": (explain(gc.all_classes), None, True, 1.8),
     "one class, pure functions": (pure_functions, ONE, False, 1.03),
     "ten classes, pure functions": (pure_functions, TEN, False, 1.15),
 }
