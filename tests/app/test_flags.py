@@ -4,12 +4,10 @@ import dataclasses
 
 import pytest
 
-pytest.register_assert_rewrite("tests.app.flag_lab", "tests.app.flag_cases", "tests.app.flag_cases_of_runs")
-
-from gradcam_jax.app.options import Options  # noqa: E402 - after the line above
-from tests.app import flag_cases, flag_cases_of_runs  # noqa: E402, F401 - they register the cases
-from tests.app.flag_lab import CASES, MANY, ONE, Lab, flag_names, option_names  # noqa: E402
-from tests.app.small_models import TASKS, add_small_models  # noqa: E402
+from gradcam_jax.app.options import Options
+from tests.app import flag_cases, flag_cases_of_runs  # noqa: F401 - they register the cases
+from tests.app.flag_lab import CASES, MANY, ONE, Lab, flag_names, option_names
+from tests.app.small_models import TASKS, add_small_models
 
 OPTIONS = [name for name in CASES if name in option_names()]
 SHOWN = [(flag, task) for flag, case in CASES.items() for task in TASKS if task in case.tasks]

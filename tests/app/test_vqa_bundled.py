@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradcam_jax.app.vqa import Options, run
 
+from gradcam_jax.app.one_photo import explain_one
+from gradcam_jax.app.options import Options
 from gradcam_jax.evaluation.pointing import points_at
 from gradcam_jax.zoo import load
 from tests.comparison import SHARED_DATA, needs_shared_data
@@ -20,7 +21,7 @@ CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 
 
 def _explained(folder, **options):
-    run(Options(out_path=str(folder), **options))
+    explain_one(Options(task="vqa", out_path=str(folder), **options))
     record = json.loads((folder / "explanation.json").read_text())
     return record, np.load(folder / "explanation.npz")["cam"]
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
-from gradcam_jax.app.vqa import Options, run
 
+from gradcam_jax.app.one_photo import explain_one
+from gradcam_jax.app.options import Options
 from gradcam_jax.zoo import load
 
 
@@ -23,8 +24,10 @@ def test_answers_about_a_blue_rectangle(tmp_path, question, answer):
     pixels = np.full((64, 64, 3), (245, 240, 235), np.uint8)
     pixels[34:54, 8:36] = (0, 0, 255)
     PIL.Image.fromarray(pixels).save(tmp_path / "shape.png")
-    options = Options(str(tmp_path / "shape.png"), question, model_path="vqa_easy", out_path=str(tmp_path))
-    run(options)
+    photo = str(tmp_path / "shape.png")
+    explain_one(
+        Options(task="vqa", input_image_path=photo, question=question, model="vqa_easy", out_path=str(tmp_path))
+    )
     record = json.loads((tmp_path / "explanation.json").read_text())
     assert record["predictions"][0]["answer"] == answer
     assert np.load(tmp_path / "explanation.npz")["cam"].shape == (1, 32, 32)
