@@ -155,8 +155,8 @@ def _guided_gradients(
         return over_examples(jax.jacrev(scores_of_whole), images, targets, *inputs)
     gradients = jnp.moveaxis(batched(jax.jacrev(traced), activations, images, targets, *inputs), 1, 0)
     # One photo's targets pass the trunk together; a batch's one after the other, since memory holds one pass.
-    over_targets = jax.vmap if images.shape[0] == 1 else _in_turn
-    return jnp.moveaxis(over_targets(lambda gradient: trunk_vjp(gradient)[0])(gradients), 0, 1)
+    over_targets = batched if images.shape[0] == 1 else jax.lax.map
+    return jnp.moveaxis(over_targets(lambda gradient: trunk_vjp(gradient)[0], gradients), 0, 1)
 
 
 def _run_trunk(trunk: Tapped, layer: str, inputs: tuple[Any, ...], images: jax.Array) -> jax.Array:
@@ -183,10 +183,6 @@ def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) ->
 
 def _of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)
-
-
-def _in_turn(function: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
-    return functools.partial(jax.lax.map, function)
 
 
 def _promotion() -> Any:
