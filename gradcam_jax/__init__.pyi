@@ -9,7 +9,6 @@ from .engine.spec import top_k as top_k
 
 # Scores of the other tasks: an answer's, and a span of a caption's words.
 from .tasks.captioning import span_score as span_score
-from .tasks.vqa import answer_score as answer_score
 
 # Ways into a model.
 from .interception.functions import tapped_functions as tapped_functions

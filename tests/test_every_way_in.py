@@ -20,7 +20,6 @@ from gradcam_jax.experiments.benchmark.own import PROGRAMS
 from gradcam_jax.images import network_image, read_photo, to_network, to_rgb
 from gradcam_jax.tasks.captioning import span_score
 from gradcam_jax.tasks.task import explain_photo
-from gradcam_jax.tasks.vqa import answer_score
 from gradcam_jax.zoo import MODELS, write_checkpoint
 from tests.models.small_captioner import word_masks
 from tests.tasks.small_tasks import photo, small
@@ -37,7 +36,7 @@ REQUESTS = {
         3: {"caption": "dog and cat", "beam_size": 1},
     },
 }
-SCORES = {"classification": class_score, "vqa": answer_score, "captioning": span_score}
+SCORES = {"classification": class_score, "vqa": class_score, "captioning": span_score}
 GUIDED = ("guided_backprop", "guided_grad_cam")
 NAME = "photo.png"
 

@@ -29,6 +29,7 @@ def unpack(archive: str | Path, pattern: str, folder: str | Path) -> Path:
                 # Reading to the end checks the member's CRC-32.
                 with opened.open(member) as packed, replacing(file) as unpacked:
                     shutil.copyfileobj(packed, unpacked, 1 << 20)
+    # NotImplementedError: zipfile does not know how a member is compressed.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DownloadError(f"{archive} is no sound zip file ({error}): delete it and download again") from error
     except OSError as error:

@@ -53,6 +53,7 @@ def zip_members(file: MappedFile) -> dict[str, ZipMember]:
     try:
         with zipfile.ZipFile(file.path) as archive:
             entries = archive.infolist()
+    # What zipfile raises at a damaged directory; NotImplementedError at a version of zip that it does not know.
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
         raise file.error(0, f"expected a sound zip archive: {error}") from error
     if sum(entry.file_size for entry in entries) > EXPANSION_ALLOWANCE + MAX_EXPANSION * file.size:

@@ -13,5 +13,4 @@ from gradcam_jax.tasks.task import Setting as Setting
 from gradcam_jax.tasks.task import Task as Task
 from gradcam_jax.tasks.task import explain_photo as explain_photo
 from gradcam_jax.tasks.task import explain_photos as explain_photos
-from gradcam_jax.tasks.vqa import answer_score as answer_score
 from gradcam_jax.tasks.vqa import vqa as vqa

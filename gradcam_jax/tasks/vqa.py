@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam, gradient_times_input
@@ -25,16 +24,6 @@ from gradcam_jax.zoo import Loaded, find_layer
 
 WORDS_LAYER = "word_embedding"
 """The layer whose activations are the vectors of the question's words."""
-
-
-def answer_score(scores: jax.Array, answer_index: jax.Array) -> jax.Array:
-    """Returns the score of one answer, 0-based: what the original program explains.
-
-    Args:
-        scores: ``(answers,)``.
-        answer_index: A scalar int; a negative one stands for no target, whose score is 0.
-    """
-    return class_score(scores, answer_index)
 
 
 def vqa(
@@ -98,7 +87,7 @@ def vqa(
         layer=layer,
         size=size,
         forward=tapped(loaded.model, loaded.variables, layer),
-        plan=Plan(preprocessing, Spec(answer_score, maps, choose_indices), ("ids", "length"), summarise_indices),
+        plan=Plan(preprocessing, Spec(class_score, maps, choose_indices), ("ids", "length"), summarise_indices),
         settings={"question": question, "answer": answer, "top_k": top_k},
         encode=encode,
         describe=describe,

@@ -12,11 +12,11 @@ import pytest
 import gradcam_jax as gc
 from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam, gradient_times_input
 from gradcam_jax.engine.core import explain_batch
-from gradcam_jax.engine.spec import Spec, as_given
+from gradcam_jax.engine.spec import Spec, as_given, class_score
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA, l2_normalize, vqa_lite0
 from gradcam_jax.tasks.task import METHODS, Setting, explain_photo
-from gradcam_jax.tasks.vqa import WORDS_LAYER, answer_score
+from gradcam_jax.tasks.vqa import WORDS_LAYER
 from tests.comparison import assert_close
 from tests.tasks.small_tasks import ANSWERS, photo, small
 
@@ -38,7 +38,7 @@ def explain(model, variables, image, ids, length, targets, method=grad_cam):
     maps = ("cam", LAYER, method), ("words", WORDS_LAYER, gradient_times_input)
     forward = gc.tapped(model, variables, LAYER)
     batch = jax.tree.map(lambda leaf: leaf[jnp.newaxis], (image, targets, (ids, length)))
-    spec = Spec(answer_score, maps, as_given, guided=True)
+    spec = Spec(class_score, maps, as_given, guided=True)
     parts = explain_batch(forward, forward.with_relu_rule(gc.guided), *batch, spec)
     explained = Explained(
         parts.outputs, parts.scores, parts.maps["cam"], parts.maps["words"], parts.guided_backprop
@@ -134,7 +134,7 @@ def test_a_word_matters_as_much_as_its_vector_moves_the_score(arrays):
     model, variables, image, ids, length = arrays
     words = gc.tapped(model, variables, WORDS_LAYER)
     batch = image[jnp.newaxis], jnp.array([[2, 4]]), ids[jnp.newaxis], length[jnp.newaxis]
-    found = gc.explain(words, *batch, score=answer_score, method=gradient_times_input).cam[0, 0]
+    found = gc.explain(words, *batch, method=gradient_times_input).cam[0, 0]
     np.testing.assert_allclose(explain(*arrays, jnp.array([2, 4])).words[0], found, rtol=1e-5, atol=1e-9)
 
     def score_of_scale(scale):  # d score / d scale at 1 is the gradient times the input, summed over the words
@@ -173,7 +173,7 @@ def test_ten_answers_cost_little_more_than_one():
         maps = ("cam", "cnn/head_relu", grad_cam), ("words", WORDS_LAYER, gradient_times_input)
 
         def run(forward, image, answers, ids, length):
-            parts = explain_batch(forward, None, image, answers, (ids, length), Spec(answer_score, maps, as_given))
+            parts = explain_batch(forward, None, image, answers, (ids, length), Spec(class_score, maps, as_given))
             return parts.maps, parts.scores
 
         arguments = (
@@ -241,7 +241,7 @@ def test_the_rows_are_what_explain_gives():
     image = gc.images.to_network(preprocessing.resize(photo(), one.size).image, preprocessing)
     arrays = one.encode({})
     batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, arrays["targets"], arrays["ids"], arrays["length"]))
-    expected = gc.explain(one.forward, *batch, score=answer_score, guided=True)
+    expected = gc.explain(one.forward, *batch, guided=True)
     for place, row in enumerate(rows.rows):
         assert_close(row.cam, expected.cam[0, place], 2e-6)
         assert_close(row.score, expected.scores[0, place], 1e-6)

@@ -8,7 +8,6 @@ import pytest
 import gradcam_jax as gc
 from gradcam_jax.models.vgg import VGG, vgg19
 from gradcam_jax.models.vqa import VQA
-from gradcam_jax.tasks.vqa import answer_score
 
 torch = pytest.importorskip("torch", reason="the twin is written in PyTorch (extra `oracle`)")
 
@@ -109,7 +108,7 @@ def test_scores_and_maps_of_a_padded_batch():
 
     answers = np.broadcast_to([4, 9], (3, 2))
     forward = gc.tapped(model, variables, "cnn/relu2_2")
-    found = gc.explain(forward, images, answers, ids, np.array(LENGTHS, np.int32), score=answer_score)
+    found = gc.explain(forward, images, answers, ids, np.array(LENGTHS, np.int32))
     for index, length in enumerate(LENGTHS):
         scores, activations = twin(model, variables["params"], images[index], ids[index, :length])
         _close(found.outputs[index], scores.detach().numpy())
@@ -125,7 +124,7 @@ def test_vgg19_at_full_size():
     ids = np.pad(rng.integers(0, 60, 5), (0, 21)).astype(np.int32)
 
     batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, [7], ids, np.int32(5)))
-    explained = gc.explain(gc.tapped(model, variables, "cnn/relu5_4"), *batch, score=answer_score)
+    explained = gc.explain(gc.tapped(model, variables, "cnn/relu5_4"), *batch)
     scores, activations = twin(model, variables["params"], image, ids[:5])
     _close(explained.outputs[0], scores.detach().numpy())
     _close(explained.cam[0, 0], raw_map(scores, activations, 7))

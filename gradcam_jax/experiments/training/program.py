@@ -5,6 +5,7 @@ by, and what the checkpoint holds. The program trains it, or goes on where an in
 the checkpoint with a card that says what it was trained on and how good it is.
 """
 
+import abc
 import dataclasses
 import json
 import time
@@ -67,7 +68,7 @@ class Experiment(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Configuration:
+class Configuration(abc.ABC):
     """One experiment: further fields are its settings, and :meth:`prepare` reads its data.
 
     Attributes:
@@ -87,9 +88,9 @@ class Configuration:
     epochs: int = 0
     every: int = 0
 
+    @abc.abstractmethod
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
         """Reads the data and makes what is trained; ``options.work`` is a folder that exists."""
-        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings that are plain values: what the card's notes call the recipe."""
