@@ -14,7 +14,8 @@ import tqdm
 from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.app.summary import summary
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.decoder import Decoded
+from gradcam_jax.images.decoder import Decoded, Decoding
+from gradcam_jax.images.fast import require_fast
 from gradcam_jax.pictures import KINDS, View, save_run_pictures
 from gradcam_jax.pipeline import (
     Progress,
@@ -39,6 +40,8 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         InputError: If something that was asked for cannot be had, or results cannot be written.
     """
     options.check()
+    if options.fast_decoding:
+        require_fast()
     source = read_items(options.images)  # What is wrong with its name is said before a model is loaded.
     task, devices, computation = make_task(options), jax.local_devices(), options.computation
     batch_size = options.batch_size or fitting_batch_size(task, devices, computation)
@@ -51,9 +54,9 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
     label = "counterfactual" if options.counterfactual else "Grad-CAM"
     draw = functools.partial(_draw, folder, kinds, label) if kinds else None
-    store = open_store(
-        task, folder, computation, process=place[0], processes=place[1], retry_failed=options.retry_failed
-    )
+    decoding = Decoding(options.fast_decoding, options.scaled_decoding)
+    numbers = {"process": place[0], "processes": place[1], "retry_failed": options.retry_failed}
+    store = open_store(task, folder, computation, decoding=decoding, **numbers)
     with store, _stopped_by_signals() as stop, tqdm.tqdm(unit=" images", smoothing=0.05) as bar:
         _count_aside(options, bar)
         what = f"{task.loaded.name} ({task.layer}, {task.size}x{task.size})"
@@ -66,7 +69,7 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
             store,
             batch_size=batch_size,
             workers=workers,
-            scaled=options.scaled_decoding,
+            decoding=decoding,
             draw=draw,
             report=functools.partial(_show, bar),
             stop=stop,

@@ -108,6 +108,11 @@ class Options:
     workers: int = _option(
         0, "Processes that decode, at most. Default: one a core, on CPUs half as many.", photos=_MANY
     )
+    fast_decoding: bool = _option(
+        False,
+        "Decode with the libraries of the extra `fast`: three times as fast, bytes off by 1.",
+        photos=_MANY,
+    )
     scaled_decoding: bool = _option(
         False, "Decode large JPEGs at 1/2, 1/4 or 1/8 of their size; faster.", photos=_MANY
     )

@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.images.fast import decode_fast, resample_fast
 from gradcam_jax.images.photos import decode_photo, read_file
-from gradcam_jax.images.preprocessing import Photo, Preprocessing, as_integers
+from gradcam_jax.images.preprocessing import Photo, Preprocessing, as_integers, resample
 from gradcam_jax.images.ring import Layout, Ring
 
 Box = tuple[float, float, float, float]
@@ -25,19 +26,35 @@ Source = str | Callable[[], Any]
 """A file's path, or what returns a photo, uint8 RGB ``(H, W, 3)``."""
 
 
+class Decoding(NamedTuple):
+    """How photos are decoded: by Pillow and whole, unless something is gained at the price of other bytes.
+
+    Attributes:
+        fast: Whether the libraries of :mod:`gradcam_jax.images.fast` are used.
+        scaled: Whether JPEGs far larger than needed are decoded at 1/2, 1/4 or 1/8 of their size.
+    """
+
+    fast: bool = False
+    scaled: bool = False
+
+
+EXACT = Decoding()
+"""The pixels that one photo alone has."""
+
+
 class Settings(NamedTuple):
     """What holds for all photos.
 
     Attributes:
         preprocessing: The model's.
-        scaled: Whether JPEGs far larger than needed are decoded at 1/2, 1/4 or 1/8 of their size.
+        decoding: How they are decoded.
         keep_photo: Whether the photo itself is in the answer, to be drawn on.
         layout: The ring's; the network's images have its size and type.
         descriptor: The ring's.
     """
 
     preprocessing: Preprocessing
-    scaled: bool
+    decoding: Decoding
     keep_photo: bool
     layout: Layout
     descriptor: int
@@ -90,8 +107,11 @@ def decode(source: Source, settings: Settings, pixels: np.ndarray) -> Decoded:
         if isinstance(source, str):
             content = read_file(source)
             waiting = time.perf_counter() - started
-            least = 2 * settings.layout.size if settings.scaled else None
-            photo = decode_photo(io.BytesIO(content), source, at_least=least)
+            least = 2 * settings.layout.size if settings.decoding.scaled else None
+            if settings.decoding.fast:
+                photo = decode_fast(content, source, at_least=least)
+            else:
+                photo = decode_photo(io.BytesIO(content), source, at_least=least)
         else:
             photo = np.asarray(source())
             waiting = time.perf_counter() - started
@@ -101,7 +121,8 @@ def decode(source: Source, settings: Settings, pixels: np.ndarray) -> Decoded:
 
 
 def _fit(photo: Photo, settings: Settings, pixels: np.ndarray) -> Decoded:
-    resized = settings.preprocessing.resize(photo, settings.layout.size)
+    function = resample_fast if settings.decoding.fast else resample
+    resized = settings.preprocessing.resize(photo, settings.layout.size, function)
     pixels[...] = as_integers(resized.image, pixels.dtype)
     return Decoded(resized.box, np.asarray(photo) if settings.keep_photo else None, "", 0.0)
 

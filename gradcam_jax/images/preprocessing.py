@@ -22,6 +22,25 @@ Photo = np.ndarray | PIL.Image.Image
 """uint8 RGB, ``(H, W, 3)``, or an image of Pillow's in mode RGB."""
 
 
+Resample = Callable[[Photo, tuple[int, int], PIL.Image.Resampling], np.ndarray]
+"""``resample(photo, (width, height), filter)`` -> uint8 ``(height, width, 3)``."""
+
+
+def resample(photo: Photo, size: tuple[int, int], resampling: PIL.Image.Resampling) -> np.ndarray:
+    """Resizes a photo with one of Pillow's filters.
+
+    Args:
+        photo: uint8 RGB ``(H, W, 3)``, or Pillow's.
+        size: The new ``(width, height)``.
+        resampling: The filter.
+
+    Returns:
+        uint8 ``(height, width, 3)``.
+    """
+    image = PIL.Image.fromarray(photo) if isinstance(photo, np.ndarray) else photo
+    return np.asarray(image.resize(size, resampling))
+
+
 class Resized(NamedTuple):
     """A photo brought to the network's size.
 
@@ -40,7 +59,8 @@ class Preprocessing(NamedTuple):
     Attributes:
         name: Its name on the command line.
         size: Side of the image, in pixels, unless the user sets another.
-        resize: ``resize(photo, size) -> Resized``, photo uint8 RGB ``(H, W, 3)`` or Pillow's.
+        resize: ``resize(photo, size, resample) -> Resized``, photo uint8 RGB ``(H, W, 3)`` or Pillow's; with
+            :func:`resample` unless another function is given.
         order: The network's channel order, ``"RGB"`` or ``"BGR"``.
         scale: Factor on [0, 1] values, before the mean is subtracted.
         mean: One value a channel, in the network's order.
@@ -50,7 +70,7 @@ class Preprocessing(NamedTuple):
 
     name: str
     size: int
-    resize: Callable[[Photo, int], Resized]
+    resize: Callable[..., Resized]
     order: str
     scale: float
     mean: tuple[float, float, float]
@@ -58,12 +78,13 @@ class Preprocessing(NamedTuple):
     in_bytes: bool = True
 
 
-def stretch_torch7(photo: Photo, size: int) -> Resized:
+def stretch_torch7(photo: Photo, size: int, _resample: Resample = resample) -> Resized:
     """Stretches the whole photo to a square by the original program's rule, without rounding to bytes.
 
     Args:
         photo: uint8 RGB ``(H, W, 3)``, or Pillow's.
         size: Side of the image, in pixels.
+        _resample: Of no use here: the rule is Torch7's alone.
 
     Returns:
         The whole photo as a float32 image; areas are averaged when shrinking, corners aligned when enlarging.
@@ -98,42 +119,46 @@ def _weighted(image: np.ndarray, indices: np.ndarray, weights: np.ndarray, *, ax
     return np.asarray(total)
 
 
-def stretch_bicubic(photo: Photo, size: int) -> Resized:
+def stretch_bicubic(photo: Photo, size: int, resample: Resample = resample) -> Resized:
     """Stretches the whole photo to a square by Pillow's antialiased bicubic filter."""
-    image = _as_pillow(photo)
-    resized = image.resize((size, size), PIL.Image.Resampling.BICUBIC)
-    return Resized(np.asarray(resized), (0.0, 0.0, float(image.width), float(image.height)))
+    width, height = _size_of(photo)
+    image = resample(photo, (size, size), PIL.Image.Resampling.BICUBIC)
+    return Resized(image, (0.0, 0.0, float(width), float(height)))
 
 
-def crop_bilinear(photo: Photo, size: int) -> Resized:
+def crop_bilinear(photo: Photo, size: int, resample: Resample = resample) -> Resized:
     """Shrinks the short side to 256/224 of the size and cuts out the centre: torchvision's evaluation.
 
     References:
         torchvision, ``transforms.Resize(256)`` (bilinear, antialiased) then ``CenterCrop(224)``.
     """
-    return _centre_crop(photo, size, PIL.Image.Resampling.BILINEAR)
+    return _centre_crop(photo, size, PIL.Image.Resampling.BILINEAR, resample)
 
 
-def crop_bicubic(photo: Photo, size: int) -> Resized:
+def crop_bicubic(photo: Photo, size: int, resample: Resample = resample) -> Resized:
     """Shrinks the short side to 256/224 of the size and cuts out the centre: EfficientNet's evaluation.
 
     References:
         tensorflow/tpu, ``efficientnet/preprocessing.py``: a central crop of 224/(224 + 32), then bicubic.
     """
-    return _centre_crop(photo, size, PIL.Image.Resampling.BICUBIC)
+    return _centre_crop(photo, size, PIL.Image.Resampling.BICUBIC, resample)
 
 
-def _centre_crop(photo: Photo, size: int, resampling: PIL.Image.Resampling) -> Resized:
-    image = _as_pillow(photo)
-    width, height = image.size
+def _centre_crop(photo: Photo, size: int, resampling: PIL.Image.Resampling, resample: Resample) -> Resized:
+    width, height = _size_of(photo)
     short = round(size * 256 / 224)
     factor = short / min(height, width)
     new_width = short if width <= height else max(int(short * width / height), short)
     new_height = short if height <= width else max(int(short * height / width), short)
     left, top = round((new_width - size) / 2), round((new_height - size) / 2)
-    resized = image.resize((new_width, new_height), resampling).crop((left, top, left + size, top + size))
+    image = resample(photo, (new_width, new_height), resampling)[top : top + size, left : left + size]
     box = (left / factor, top / factor, (left + size) / factor, (top + size) / factor)
-    return Resized(np.asarray(resized), (box[0], box[1], min(box[2], width), min(box[3], height)))
+    return Resized(image, (box[0], box[1], min(box[2], width), min(box[3], height)))
+
+
+def _size_of(photo: Photo) -> tuple[int, int]:
+    """Returns ``(width, height)``."""
+    return (photo.shape[1], photo.shape[0]) if isinstance(photo, np.ndarray) else photo.size
 
 
 ORIGINAL = Preprocessing(
@@ -237,7 +262,3 @@ def to_network(image: Array, preprocessing: Preprocessing) -> Array:
 def to_rgb(gradient: Array, preprocessing: Preprocessing) -> Array:
     """Returns a gradient at the network's input, ``(..., H, W, 3)``, in RGB order."""
     return gradient[..., ::-1] if preprocessing.order == "BGR" else gradient
-
-
-def _as_pillow(photo: Photo) -> PIL.Image.Image:
-    return PIL.Image.fromarray(photo) if isinstance(photo, np.ndarray) else photo

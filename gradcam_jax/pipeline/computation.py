@@ -13,6 +13,7 @@ from gradcam_jax.engine.devices import DeviceFunction, choose_batch_size
 from gradcam_jax.engine.many_classes import with_summed_head
 from gradcam_jax.engine.prepared import prepared
 from gradcam_jax.errors import InputError
+from gradcam_jax.images.decoder import EXACT, Decoding
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.pipeline.store import RunStore
 from gradcam_jax.tasks.task import (
@@ -80,7 +81,12 @@ def image_dtype(task: Task) -> str:
 
 
 def open_store(
-    task: Task, folder: str | Path, computation: Computation = DEFAULT_COMPUTATION, **options: Any
+    task: Task,
+    folder: str | Path,
+    computation: Computation = DEFAULT_COMPUTATION,
+    *,
+    decoding: Decoding = EXACT,
+    **options: Any,
 ) -> RunStore:
     """Returns the store of a task's run.
 
@@ -88,6 +94,7 @@ def open_store(
         task: The task and the model.
         folder: The run's folder.
         computation: What is computed.
+        decoding: How photos are decoded.
         **options: Those of :class:`gradcam_jax.pipeline.store.RunStore`.
     """
     settings = {
@@ -101,6 +108,7 @@ def open_store(
         "guided_dtype": computation.guided_dtype,
         "recipe": task.plan.preprocessing.name,
         "input_size": task.size,
+        **{f"{name}_decoding": chosen for name, chosen in decoding._asdict().items()},
         **task.settings,
     }
     return RunStore(folder, settings, **options)

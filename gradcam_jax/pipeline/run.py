@@ -17,7 +17,7 @@ import numpy as np
 
 from gradcam_jax.engine.devices import DeviceFunction
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.decoder import Decoded, Settings
+from gradcam_jax.images.decoder import EXACT, Decoded, Decoding, Settings
 from gradcam_jax.images.ring import Layout, Ring
 from gradcam_jax.pipeline.computation import image_dtype
 from gradcam_jax.pipeline.decoders import Decoders
@@ -44,7 +44,7 @@ def explain_items(
     *,
     batch_size: int,
     workers: int,
-    scaled: bool = False,
+    decoding: Decoding = EXACT,
     draw: Draw | None = None,
     report: Report = lambda _: None,
     stop: threading.Event | None = None,
@@ -58,7 +58,7 @@ def explain_items(
         store: Where results go, entered as a context by the caller.
         batch_size: Images a batch, over all devices; a multiple of their number.
         workers: Processes that decode, at most: those past the number of cores start when files are slow.
-        scaled: Whether large JPEGs are decoded at a smaller scale.
+        decoding: How photos are decoded.
         draw: Draws pictures of one explained image; called in threads before the image counts.
         report: Called whenever a batch is written.
         stop: When set, no more images are begun; those begun are finished and written.
@@ -76,7 +76,7 @@ def explain_items(
     layout = Layout(AHEAD + 1 + _ON_DEVICE + 1, batch_size, task.size, image_dtype(task))
     with contextlib.ExitStack() as stack:
         ring = stack.enter_context(contextlib.closing(Ring(layout)))
-        settings = Settings(task.plan.preprocessing, scaled, draw is not None, layout, ring.descriptor)
+        settings = Settings(task.plan.preprocessing, decoding, draw is not None, layout, ring.descriptor)
         decoders = stack.enter_context(Decoders(settings, min(workers, usable_cores())))
         threads = stack.enter_context(ThreadPoolExecutor(workers, "draw"))
         write = _Writing(task, store, progress, started, draw, threads, report)

@@ -19,6 +19,9 @@ from tests.app.small_models import TASKS
 from tests.comparison import assert_close
 
 
+HALF_AND_WHOLE = "float16", "float32"
+
+
 @case("input_image_path", "photo.png", photos=[ONE])
 def shows_input_image_path(lab, task):
     assert lab.one(task).files >= {"explanation.json", "explanation.npz"}
@@ -132,6 +135,26 @@ def shows_scaled_decoding(lab, task):
     whole, scaled = (lab.many(task, images=str(path.parent), scaled_decoding=scaled) for scaled in (False, True))
     assert_close(scaled.scores, whole.scores, 0.1)
     assert not np.array_equal(scaled.cams, whole.cams)
+
+
+@case("fast_decoding", True, photos=[MANY])
+def shows_fast_decoding(lab, task):
+    pytest.importorskip("cykooz_resizer", reason="needs the extra `fast`")
+    exact, fast = (lab.many(task, fast_decoding=fast) for fast in (False, True))
+    assert_close(fast.scores, exact.scores, 0.05)  # bytes off by 1
+    assert not np.array_equal(fast.cams, exact.cams)
+    assert open_run(fast.folder).settings["fast_decoding"] is True
+
+
+@case("guided_dtype", "float32", photos=[MANY])
+def shows_guided_dtype(lab, task):
+    runs = [
+        open_run(lab.many(task, methods="guided_backprop", guided_dtype=name).folder) for name in HALF_AND_WHOLE
+    ]
+    half, whole = (next(iter(run.values())).arrays["guided_backprop"] for run in runs)
+    assert (half.dtype.name, whole.dtype.name) == HALF_AND_WHOLE
+    np.testing.assert_allclose(half, whole, rtol=2**-11, atol=3e-8)
+    lab.refuses(task, "Expected --guided_dtype float16 or float32, got 'int8'", photos=[MANY], guided_dtype="int8")
 
 
 @case("retry_failed", True, photos=[MANY])

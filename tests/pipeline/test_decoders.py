@@ -13,7 +13,7 @@ import pytest
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import read_photo
-from gradcam_jax.images.decoder import Settings
+from gradcam_jax.images.decoder import EXACT, Settings
 from gradcam_jax.images.preprocessing import EFFICIENTNET_LITE
 from gradcam_jax.images.ring import Layout, Ring
 from gradcam_jax.pipeline import Item, decoders, explain_items, open_run, open_store, read_items
@@ -30,7 +30,7 @@ def decoding(processes=1, *, size=SIZE, rows=ROWS, keep_photo=False):
     layout = Layout(6, rows, size, "uint8")
     with (
         contextlib.closing(Ring(layout)) as ring,
-        Decoders(Settings(EFFICIENTNET_LITE, False, keep_photo, layout, ring.descriptor), processes) as pool,
+        Decoders(Settings(EFFICIENTNET_LITE, EXACT, keep_photo, layout, ring.descriptor), processes) as pool,
     ):
         yield pool, ring
 

@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.images.decoder import Decoding
 from gradcam_jax.pipeline import Item, device_function, explain_items, open_run, open_store, read_items
 from tests.comparison import assert_close
 from tests.pipeline.small_task import children, run_small, small_task, write_photos
@@ -168,7 +169,7 @@ def test_large_jpegs_can_be_decoded_at_a_smaller_scale(tmp_path):
     sizes = []
     for folder, is_scaled in ((whole, False), (scaled, True)):
         draw = lambda _, one, __: sizes.append(one.photo.shape)  # noqa: E731
-        run_small(tmp_path / "photos", folder, scaled=is_scaled, draw=draw)
+        run_small(tmp_path / "photos", folder, decoding=Decoding(scaled=is_scaled), draw=draw)
     assert sizes == [(720, 960, 3), (90, 120, 3)]  # an eighth, both sides at least twice 32
     cams = [open_run(folder)["large.jpg"].arrays["cam"] for folder in (whole, scaled)]
     assert_close(cams[1], cams[0], 0.1)  # bytes are rounded at another place

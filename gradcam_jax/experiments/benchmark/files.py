@@ -19,7 +19,7 @@ from gradcam_jax.experiments.benchmark.models import load_or_random
 from gradcam_jax.experiments.benchmark.table import write_csv
 from gradcam_jax.experiments.benchmark.turns import in_turns
 from gradcam_jax.experiments.reporting import Say, silent
-from gradcam_jax.images.decoder import Settings
+from gradcam_jax.images.decoder import EXACT, Decoding, Settings
 from gradcam_jax.images.ring import Layout, Ring
 from gradcam_jax.pipeline import Computation, Item, device_function, explain_items, open_store, read_items
 from gradcam_jax.pipeline.computation import image_dtype
@@ -29,7 +29,7 @@ from gradcam_jax.pipeline.machine import decoding_processes, usable_cores
 from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.task import Task
 
-COLUMNS = ("what", "workers", "scaled", "batch_size", "images", "images_per_second", "rounds")
+COLUMNS = ("what", "workers", "decoding", "batch_size", "images", "images_per_second", "rounds")
 """Of the table; ``rounds`` are the images per second of each."""
 
 _AT_HAND = 2048  # decoded images that are kept for what is measured without decoding, at least one batch
@@ -45,6 +45,7 @@ class Options:
         images: The photos, as ``--images`` of ``explain.py`` takes them.
         model: A classifier of the zoo; with random weights where its own are not here.
         dtype: The precision, as ``--dtype`` of ``explain.py`` takes it.
+        decoding: How photos are decoded in the run; decoding alone is timed as it is by default, too.
         workers: Processes that decode in the run.
         count: So many photos: the source's, again and again. None: the source's, each once.
         rounds: How often each is measured.
@@ -53,6 +54,7 @@ class Options:
     images: str
     model: str = zoo.DEFAULTS["classification"]
     dtype: str = "float32"
+    decoding: Decoding = EXACT
     batch_size: int = 32
     workers: int = dataclasses.field(default_factory=decoding_processes)
     count: int | None = None
@@ -61,17 +63,18 @@ class Options:
 
 
 class Way(NamedTuple):
-    """One way to decode: by so many processes, large JPEGs at 1/2, 1/4 or 1/8 if ``scaled``."""
+    """One way to decode, by so many processes."""
 
     workers: int
-    scaled: bool
+    decoding: Decoding
 
 
 def run(options: Options, say: Say) -> list[Row]:
     """Times, writes the CSV, reports how near the run comes to its function, and returns the table's rows."""
     task = classification(load_or_random(options.model))
-    ways = [Way(number, False) for number in sorted({1, options.workers, usable_cores()})]
-    rows = measure_decoding(options, task, [*ways, Way(usable_cores(), True)], say)
+    counts = sorted({1, options.workers, usable_cores()})
+    ways = [Way(count, decoding) for decoding in dict.fromkeys([EXACT, options.decoding]) for count in counts]
+    rows = measure_decoding(options, task, ways, say)
     rows += measure_run(options, task, say)
     rounds = {row["what"]: row["rounds"] for row in rows}
     ratio = f"{np.median(np.divide(rounds['run'], rounds['function'])):.3f}"
@@ -92,7 +95,9 @@ def measure_decoding(options: Options, task: Task, ways: Sequence[Way], say: Say
             count(items[: 2 * options.batch_size])  # the processes have started
             calls[way] = functools.partial(_rate, functools.partial(count, items), len(items))
         rates = in_turns(calls, options.rounds, say=say)
-    return [_row("decoding", len(items), rates[way], **way._asdict()) for way in ways]
+    return [
+        _row("decoding", len(items), rates[way], workers=way.workers, decoding=_name(way.decoding)) for way in ways
+    ]
 
 
 def measure_run(options: Options, task: Task, say: Say = silent) -> list[Row]:
@@ -122,16 +127,17 @@ def measure_run(options: Options, task: Task, say: Say = silent) -> list[Row]:
 
     def run_to(folder: str) -> None:
         with open_store(task, folder, computation) as store:
-            explain_items(task, function, iter(items), store, **settings)
+            explain_items(task, function, iter(items), store, decoding=options.decoding, **settings)
 
     def run_rate() -> float:
         with tempfile.TemporaryDirectory() as folder:
             return _rate(lambda: run_to(folder), len(items))
 
+    names = settings | {"decoding": _name(options.decoding)}
     calls = {"transfer": lambda: _rate(move, images), "function": lambda: _rate(explain, images), "run": run_rate}
     counts = {"run": len(items)}
     return [
-        _row(what, counts.get(what, images), rates, **settings)
+        _row(what, counts.get(what, images), rates, **names)
         for what, rates in in_turns(calls, options.rounds, say=say).items()
     ]
 
@@ -149,7 +155,7 @@ def _items(options: Options) -> list[Item]:
 def _decoders(stack: contextlib.ExitStack, options: Options, task: Task, way: Way) -> tuple[Decoders, Ring]:
     layout = Layout(AHEAD + 2, options.batch_size, task.size, image_dtype(task))
     ring = stack.enter_context(contextlib.closing(Ring(layout)))
-    settings = Settings(task.plan.preprocessing, way.scaled, False, layout, ring.descriptor)
+    settings = Settings(task.plan.preprocessing, way.decoding, False, layout, ring.descriptor)
     return stack.enter_context(Decoders(settings, way.workers)), ring
 
 
@@ -163,7 +169,7 @@ def _decoded(items: Sequence[Item], task: Task, options: Options) -> tuple[list[
     enough = items[: max(_AT_HAND, options.batch_size)]
     batches, images = [], 0
     with contextlib.ExitStack() as stack:
-        decoders, ring = _decoders(stack, options, task, Way(options.workers, False))
+        decoders, ring = _decoders(stack, options, task, Way(options.workers, options.decoding))
         for batch in decoded_batches(enough, task.encode, decoders, ring):
             if batch.arrays:
                 batches.append((batch.images.copy(), batch.arrays))
@@ -172,6 +178,10 @@ def _decoded(items: Sequence[Item], task: Task, options: Options) -> tuple[list[
     if not images:
         raise InputError(f"There is no image in {options.images!r} that can be decoded.")
     return batches, images
+
+
+def _name(decoding: Decoding) -> str:
+    return " ".join(name for name, chosen in decoding._asdict().items() if chosen) or "exact"
 
 
 def _rate(work: Callable[[], Any], images: int) -> float:

@@ -7,6 +7,7 @@ import pytest
 from gradcam_jax import zoo
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark.files import COLUMNS, Options, Way, measure_decoding, measure_run, run
+from gradcam_jax.images.decoder import EXACT, Decoding
 from tests.pipeline.small_task import ENTRY, loaded, small_task, write_photos
 
 
@@ -24,9 +25,12 @@ def options(photos, **fields):
 
 
 def test_every_way_to_decode_is_measured_every_round(tmp_path):
-    ways = [Way(1, False), Way(2, True)]
+    ways = [Way(1, EXACT), Way(2, Decoding(scaled=True))]
     rows = measure_decoding(options(write_photos(tmp_path / "photos", 6)), small_task(), ways)
-    assert [(row["workers"], row["scaled"], row["images"]) for row in rows] == [(1, False, 6), (2, True, 6)]
+    assert [(row["workers"], row["decoding"], row["images"]) for row in rows] == [
+        (1, "exact", 6),
+        (2, "scaled", 6),
+    ]
     assert all(len(row["rounds"]) == 2 and min(row["rounds"]) > 0 for row in rows)
 
 
@@ -50,14 +54,14 @@ def test_photos_are_taken_again_until_there_are_so_many(tmp_path):
 def test_without_photos_there_is_nothing_to_measure(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no image in"):
-        measure_decoding(options(tmp_path / "empty"), small_task(), [Way(1, False)])
+        measure_decoding(options(tmp_path / "empty"), small_task(), [Way(1, EXACT)])
     with pytest.raises(InputError, match="no image in"):
         measure_run(options(write_photos(tmp_path / "photos", 1, broken={0})), small_task())
 
 
 def test_the_table_says_what_was_timed_on_what(tmp_path):
     photos, path, said = write_photos(tmp_path / "photos", 6), tmp_path / "tables" / "files.csv", []
-    run(options(photos, out_path=str(path)), said.append)
+    run(options(photos, decoding=Decoding(fast=True), out_path=str(path)), said.append)
     text = path.read_text()
     head = [line for line in text.splitlines() if line.startswith("#")]
     assert {line.partition(":")[0] for line in head} >= {"# device", "# processor", "# versions", "# command"}
@@ -65,7 +69,9 @@ def test_the_table_says_what_was_timed_on_what(tmp_path):
     assert tuple(rows[0]) == COLUMNS
     *decoding, transfer, function, whole = rows
     assert {row["what"] for row in decoding} == {"decoding"}
-    assert [row["scaled"] for row in decoding] == ["False"] * (len(decoding) - 1) + ["True"]
+    assert [row["decoding"] for row in decoding] == ["exact"] * (len(decoding) // 2) + ["fast"] * (
+        len(decoding) // 2
+    )
     assert [row["what"] for row in (transfer, function, whole)] == ["transfer", "function", "run"]
     assert all(float(row["images_per_second"]) > 0 for row in rows)
     (ratio,) = (line.partition("): ")[2] for line in head if line.startswith("# run / function"))
