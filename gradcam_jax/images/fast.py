@@ -1,8 +1,8 @@
 """Decoding and resizing by libraries that use the processor's vector instructions (extra ``fast``).
 
-Three times the photos a second of Pillow. simplejpeg wraps the library that Pillow decodes with: the same pixels.
-cykooz-resizer computes Pillow's filters with coefficients of 16 bits, rounded elsewhere: every seventh byte differs
-from Pillow's, nearly all of these by 1, and by up to about 10 where a bicubic filter overshoots.
+Three times as fast as Pillow. simplejpeg wraps the library that Pillow decodes with: the same pixels.
+cykooz-resizer computes Pillow's filters with coefficients of 16 bits, rounded elsewhere: every seventh byte is not
+Pillow's, nearly always by 1, and by up to about 10 where a bicubic filter overshoots.
 """
 
 # Libraries of an extra, which need not be here for the package to be checked.
@@ -51,8 +51,9 @@ def decode_fast(content: bytes, name: str | Path, *, at_least: int | None = None
             sane = height * width <= (PIL.Image.MAX_IMAGE_PIXELS or height * width)
             if sane and colors in _PLAIN and _is_upright(content):
                 factor = _factor(min(height, width), at_least)
-                least = {"min_height": height // factor, "min_width": width // factor} if factor > 1 else {}
-                return simplejpeg.decode_jpeg(content, "RGB", min_factor=factor, **least)
+                return simplejpeg.decode_jpeg(
+                    content, "RGB", min_height=height // factor, min_width=width // factor, min_factor=factor
+                )
         except ValueError:
             return decode_photo(io.BytesIO(content), name, at_least=at_least)  # whose errors are the ones known
     return decode_photo(io.BytesIO(content), name, at_least=at_least)

@@ -18,7 +18,6 @@ from tests.app.flag_lab import MANY, ONE, PHOTO, case
 from tests.app.small_models import TASKS
 from tests.comparison import assert_close
 
-
 HALF_AND_WHOLE = "float16", "float32"
 
 
@@ -142,7 +141,8 @@ def shows_fast_decoding(lab, task):
     pytest.importorskip("cykooz_resizer", reason="needs the extra `fast`")
     exact, fast = (lab.many(task, fast_decoding=fast) for fast in (False, True))
     assert_close(fast.scores, exact.scores, 0.05)  # bytes off by 1
-    assert not np.array_equal(fast.cams, exact.cams)
+    # The other tasks' small models resize by Torch7's rule, which is no filter of Pillow's.
+    assert np.array_equal(fast.cams, exact.cams) == (task != "classification")
     assert open_run(fast.folder).settings["fast_decoding"] is True
 
 
