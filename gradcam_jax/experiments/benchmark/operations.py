@@ -18,9 +18,10 @@ def count_operations(program: ClosedJaxpr) -> int:
     A product of an ``(m, k)`` with a ``(k, n)`` matrix counts :math:`2mkn`, a multiplication and an addition for
     each of its terms. A convolution counts as if there were no border: :math:`2 k_h k_w C_{in}` for each element
     of the result. One whose image is dilated by s with zeros, as in the gradient of a strided one, counts
-    :math:`1/s^2` of that. Loops count as often as they run, of several branches the most expensive one counts, and
-    what no result depends on counts as nothing. Element-wise operations are not counted: not the pooling, nor
-    depthwise convolutions that are written as shifted multiplications and additions.
+    :math:`1/s^2` of that. A loop counts as often as it runs, of several branches the most expensive counts, and
+    what no result depends on counts as nothing (of a loop: what none of all its results depends on). Element-wise
+    operations are not counted: not the pooling, nor depthwise convolutions that are written as shifted
+    multiplications and additions.
 
     Args:
         program: As ``jax.jit(function).trace(*arguments).jaxpr`` and ``jax.make_jaxpr`` return it.
@@ -62,11 +63,8 @@ def _count_equation(equation: JaxprEqn, wanted: Sequence[bool]) -> tuple[int, li
         inputs = [any(needs) for needs in zip(*(needs for _, needs in branches), strict=True)]
         return max(count for count, _ in branches), [True, *inputs]
     if name == "scan":
-        carried = parameters["num_carry"]
-        body, results = parameters["jaxpr"].jaxpr, [True] * carried + list(wanted[carried:])
-        count, inputs = _count(body, results)
-        first = parameters["num_consts"]
-        inputs[first : first + carried] = [True] * carried
+        body = parameters["jaxpr"].jaxpr
+        count, inputs = _count(body, [True] * len(body.outvars))  # what is carried on is wanted by the next round
         return parameters["length"] * count, inputs
     if name == "while":
         if any(_count(body, [True] * len(body.outvars))[0] for body in _bodies(parameters)):

@@ -151,6 +151,16 @@ def test_what_there_is_no_time_for_is_named(small, tmp_path):
     assert "Left out: not compiled within 0 s: vgg16 grad_cam 3 float32" in said[-1]
 
 
+def test_late_tasks_are_timed_without_peers_or_not_at_all(small, tmp_path):
+    fields = {"parts": ["explanations", "peers"], "work": ["grad_cam"], "precisions": ["float32"]}
+    report = survey.run(options(tmp_path, seconds=600, timed_by=0, **fields), print)
+    assert [(timing.name, timing.task.batch_size) for timing in report.timings] == [(OWN, 3)]
+    assert report.left_out[-2:] == [
+        "not timed within 0 s: vgg16 grad_cam 2 float32",
+        "peers not timed within 0 s: vgg16 grad_cam 3 float32",
+    ]
+
+
 def test_a_precision_that_the_device_lacks_is_named(small, tmp_path):
     fields = {"parts": ["explanations"], "work": ["forward"], "batch_sizes": (1,)}
     report = survey.run(options(tmp_path, precisions=["float8", "float32"], **fields), print)
