@@ -17,7 +17,7 @@ from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.engine.spec import class_score
 from gradcam_jax.experiments.benchmark.own import PROGRAMS
-from gradcam_jax.images import network_image, read_photo, to_network, to_rgb
+from gradcam_jax.images import read_photo, to_network, to_rgb
 from gradcam_jax.tasks.captioning import span_score
 from gradcam_jax.tasks.task import explain_photo
 from gradcam_jax.zoo import MODELS, write_checkpoint
@@ -75,9 +75,8 @@ class Case:
     def image(self, name=NAME):
         """Returns what the model takes of a photo."""
         preprocessing = self.task.plan.preprocessing
-        pixels = network_image(read_photo(self.lab / "photos" / name), preprocessing, self.task.size).image
-        rgb = pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
-        return to_network(rgb, preprocessing)
+        image = preprocessing.resize(read_photo(self.lab / "photos" / name), self.task.size).image
+        return to_network(image, preprocessing)
 
     def batch(self, *names):
         """Returns images and the rest of the arguments, each with a leading axis."""

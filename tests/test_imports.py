@@ -18,7 +18,7 @@ ALLOWED["__init__"] = set(ROOMS)
 # Room -> the only other libraries it may import.
 LIBRARIES = {
     "attribution": {"jax", "numpy"},
-    "images": {"numpy", "PIL"},
+    "images": {"numpy", "PIL", "tensorflow_datasets"},
     "formats": {"numpy", "safetensors"},
     "errors": set(),
     "__init__": {"lazy_loader"},

@@ -11,9 +11,10 @@ from typing import Any
 import jax
 import tqdm
 
-from gradcam_jax.app.machine import decoding_threads
 from gradcam_jax.app.options import Options, make_task
+from gradcam_jax.app.summary import summary
 from gradcam_jax.errors import InputError
+from gradcam_jax.images.decoder import Decoded
 from gradcam_jax.pictures import KINDS, View, save_run_pictures
 from gradcam_jax.pipeline import (
     Progress,
@@ -23,8 +24,8 @@ from gradcam_jax.pipeline import (
     open_store,
     read_items,
 )
-from gradcam_jax.pipeline.decoding import Decoded
-from gradcam_jax.pipeline.items import share_of
+from gradcam_jax.pipeline.items import Item, share_of
+from gradcam_jax.pipeline.machine import decoding_processes
 from gradcam_jax.tasks.rows import Description
 
 OK, SOME_FAILED, INTERRUPTED = 0, 2, 130
@@ -45,7 +46,7 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         raise InputError(
             f"Expected --batch_size to be a multiple of the {len(devices)} devices, got {batch_size}."
         )
-    workers = options.workers or decoding_threads()
+    workers = options.workers or decoding_processes()
     folder, place = Path(options.out_path), (options.process_id, options.num_processes)
     kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
     label = "counterfactual" if options.counterfactual else "Grad-CAM"
@@ -70,7 +71,7 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
             report=functools.partial(_show, bar),
             stop=stop,
         )
-    for line in summary(progress, workers):
+    for line in summary(progress):
         say(line)
     say(f"results: {folder / 'manifest*.jsonl'}; gradcam_jax.pipeline.open_run({str(folder)!r}) reads them")
     # Of several processes one may have no image, where there are few.
@@ -83,39 +84,13 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     return SOME_FAILED if progress.failed or failed_before else OK
 
 
-def summary(progress: Progress, workers: int) -> list[str]:
-    """Says how fast a run was, where its time went, and what would make it faster."""
-    done = progress.explained + progress.failed
-    seconds = max(progress.seconds, 1e-9)
-    busy = {
-        "decode": progress.decode_seconds / workers / seconds,
-        "transfer": progress.transfer_seconds / seconds,
-        "compute": progress.compute_seconds / seconds,
-        "write": progress.write_seconds / seconds,
-    }
-    advice = {
-        "decode": "more cores (or --scaled_decoding, for JPEGs much larger than the network's image)",
-        "transfer": "a faster way to the device",
-        "compute": "a faster device, or more of them",
-        "write": "a faster disk, or fewer pictures",
-    }
-    slowest = max(busy, key=lambda stage: busy[stage])
-    lines = [
-        f"{progress.explained} explained, {progress.failed} failed, {progress.skipped} done before; "
-        f"{seconds:.1f} s, {done / seconds:.1f} images/s, first map after {progress.first_map_seconds:.1f} s"
-    ]
-    if progress.explained:
-        shares = ", ".join(f"{stage} {share:.0%}" for stage, share in busy.items())
-        # Where nothing was busy for half the time, the run was mostly its own start.
-        lines.append(f"busy: {shares}." + (f" Faster with {advice[slowest]}." if busy[slowest] > 0.5 else ""))
-    return lines
-
-
-def _draw(folder: Path, kinds: tuple[str, ...], label: str, decoded: Decoded, description: Description) -> None:
+def _draw(
+    folder: Path, kinds: tuple[str, ...], label: str, item: Item, decoded: Decoded, description: Description
+) -> None:
     if decoded.photo is None:
         raise ValueError("expected a photo that was kept to be drawn on")
     view = View(decoded.photo, decoded.box, map_label=label)
-    save_run_pictures(folder, decoded.item.id, description, view, kinds=kinds)
+    save_run_pictures(folder, item.id, description, view, kinds=kinds)
 
 
 def _show(bar: tqdm.tqdm, progress: Progress) -> None:

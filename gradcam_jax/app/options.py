@@ -95,6 +95,9 @@ class Options:
     dtype: str = _option(
         "float32", "Type of the trunk; head, gradients and maps are float32.", values=tuple(TRUNK_DTYPES)
     )
+    guided_dtype: str = _option(
+        "float16", "Type in which guided gradients are kept.", photos=_MANY, values=("float16", "float32")
+    )
     out_path: str = _option("output", "The folder for the pictures and numbers.")
     output_image_name: str = _option("", "What file names carry. Default: the target's own name.", photos=_ONE)
     save_as_heatmap: bool = _option(True, "Save the map in colour (1), or in grey (any other).", photos=_ONE)
@@ -102,7 +105,9 @@ class Options:
         "maps", "What is drawn besides the raw maps.", photos=_MANY, values=("maps", *KINDS, "all")
     )
     batch_size: int = _option(0, "How many at once, over all devices. Default: what fits.", photos=_MANY)
-    workers: int = _option(0, "Threads that decode. Default: one a core, on CPUs half as many.", photos=_MANY)
+    workers: int = _option(
+        0, "Processes that decode, at most. Default: one a core, on CPUs half as many.", photos=_MANY
+    )
     scaled_decoding: bool = _option(
         False, "Decode large JPEGs at 1/2, 1/4 or 1/8 of their size; faster.", photos=_MANY
     )
@@ -133,7 +138,8 @@ class Options:
     def computation(self) -> Computation:
         """What is computed of each photo."""
         everything = METHODS if not self.images else (GRAD_CAM,)
-        return Computation(parse_methods(self.methods) if self.methods else everything, self.dtype)
+        methods = parse_methods(self.methods) if self.methods else everything
+        return Computation(methods, self.dtype, self.guided_dtype)
 
 
 def require_meaning(name: str, tasks: Sequence[str], photos: str, options: Options) -> None:

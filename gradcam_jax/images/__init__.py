@@ -5,7 +5,6 @@ from gradcam_jax.images.preprocessing import PREPROCESSINGS as PREPROCESSINGS
 from gradcam_jax.images.preprocessing import Preprocessing as Preprocessing
 from gradcam_jax.images.preprocessing import Resized as Resized
 from gradcam_jax.images.preprocessing import find_preprocessing as find_preprocessing
-from gradcam_jax.images.preprocessing import network_image as network_image
 from gradcam_jax.images.preprocessing import to_network as to_network
 from gradcam_jax.images.preprocessing import to_rgb as to_rgb
 from gradcam_jax.images.sample import sample_photo as sample_photo

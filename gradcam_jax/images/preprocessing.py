@@ -1,10 +1,11 @@
 """From a photo to what a network takes: one named preprocessing a checkpoint family.
 
-Everywhere else an image is float32 RGB in [0, 1], ``(..., H, W, 3)``. Channel order, scale and mean change
-here and nowhere else. A preprocessing also says which part of the photo the image shows, so that a map can be
-drawn over the photo.
+Everywhere else an image is RGB in [0, 1], ``(..., H, W, 3)``: float32, or integers as fractions of their type's
+maximum. Channel order, scale and mean change here and nowhere else. A preprocessing also says which part of the
+photo the image shows, so that a map can be drawn over the photo.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,14 +18,15 @@ from gradcam_jax.errors import lookup
 Array = TypeVar("Array", bound=Any)
 """A numpy array or a JAX array, traced or not."""
 
-_BLOCK_ROWS = 256
+Photo = np.ndarray | PIL.Image.Image
+"""uint8 RGB, ``(H, W, 3)``, or an image of Pillow's in mode RGB."""
 
 
 class Resized(NamedTuple):
     """A photo brought to the network's size.
 
     Attributes:
-        image: RGB, ``(size, size, 3)``: float32 in [0, 1], or the uint8 of :func:`network_image`.
+        image: RGB, ``(size, size, 3)``: uint8 where bytes are resized, else float32 in [0, 1].
         box: The part of the photo that the image shows, ``(left, top, right, bottom)`` in the photo's pixels.
     """
 
@@ -38,29 +40,29 @@ class Preprocessing(NamedTuple):
     Attributes:
         name: Its name on the command line.
         size: Side of the image, in pixels, unless the user sets another.
-        resize: ``resize(photo, size) -> Resized``, photo uint8 ``(H, W, 3)``, image float32 in [0, 1].
+        resize: ``resize(photo, size) -> Resized``, photo uint8 RGB ``(H, W, 3)`` or Pillow's.
         order: The network's channel order, ``"RGB"`` or ``"BGR"``.
         scale: Factor on [0, 1] values, before the mean is subtracted.
         mean: One value a channel, in the network's order.
         deviation: One divisor a channel, in the network's order.
-        in_bytes: Whether ``resize`` resizes bytes, so that 255 times its image has integral values.
+        in_bytes: Whether ``resize`` resizes bytes and its image is uint8.
     """
 
     name: str
     size: int
-    resize: Callable[[np.ndarray, int], Resized]
+    resize: Callable[[Photo, int], Resized]
     order: str
     scale: float
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
-    in_bytes: bool = False
+    in_bytes: bool = True
 
 
-def stretch_torch7(photo: np.ndarray, size: int) -> Resized:
+def stretch_torch7(photo: Photo, size: int) -> Resized:
     """Stretches the whole photo to a square by the original program's rule, without rounding to bytes.
 
     Args:
-        photo: uint8 ``(H, W, 3)``.
+        photo: uint8 RGB ``(H, W, 3)``, or Pillow's.
         size: Side of the image, in pixels.
 
     Returns:
@@ -69,24 +71,41 @@ def stretch_torch7(photo: np.ndarray, size: int) -> Resized:
     References:
         torch/image, ``image.scale`` (mode "bilinear"): the width first, then the height.
     """
-    height, width = photo.shape[:2]
-    columns, rows = corner_aligned_matrix(width, size), corner_aligned_matrix(height, size)
-    narrow = np.empty((height, 3, size), np.float32)
-    for top in range(0, height, _BLOCK_ROWS):
-        block = photo[top : top + _BLOCK_ROWS].transpose(0, 2, 1).astype(np.float32)
-        narrow[top : top + _BLOCK_ROWS] = (block * np.float32(1 / 255)) @ columns.T
-    image = np.tensordot(rows, narrow, axes=1).transpose(0, 2, 1)
-    return Resized(np.ascontiguousarray(image), (0.0, 0.0, float(width), float(height)))
+    pixels = np.asarray(photo)
+    height, width = pixels.shape[:2]
+    narrow = _weighted(pixels, *_torch7_weights(width, size), axis=1) * np.float32(1 / 255)
+    image = _weighted(narrow, *_torch7_weights(height, size), axis=0)
+    return Resized(image, (0.0, 0.0, float(width), float(height)))
 
 
-def stretch_bicubic(photo: np.ndarray, size: int) -> Resized:
+@functools.lru_cache(maxsize=256)
+def _torch7_weights(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the pixels that each new pixel is a weighted sum of, and their weights, ``(taps, size)`` each."""
+    matrix = corner_aligned_matrix(count, size)
+    taps = int(np.count_nonzero(matrix, axis=1).max())
+    indices = np.minimum((matrix != 0).argmax(axis=1) + np.arange(taps)[:, np.newaxis], count - 1)
+    weights = np.take_along_axis(matrix.T, indices, axis=0)
+    weights[1:][indices[1:] == indices[:-1]] = 0  # the last pixel counts once
+    return indices, weights.astype(np.float32)
+
+
+def _weighted(image: np.ndarray, indices: np.ndarray, weights: np.ndarray, *, axis: int) -> np.ndarray:
+    total = np.float32(0)
+    for index, weight in zip(indices, weights, strict=True):
+        total = total + np.take(image, index, axis=axis) * (
+            weight[:, np.newaxis] if axis else weight[:, np.newaxis, np.newaxis]
+        )
+    return np.asarray(total)
+
+
+def stretch_bicubic(photo: Photo, size: int) -> Resized:
     """Stretches the whole photo to a square by Pillow's antialiased bicubic filter."""
-    height, width = photo.shape[:2]
-    image = PIL.Image.fromarray(photo).resize((size, size), PIL.Image.Resampling.BICUBIC)
-    return Resized(_as_float(image), (0.0, 0.0, float(width), float(height)))
+    image = _as_pillow(photo)
+    resized = image.resize((size, size), PIL.Image.Resampling.BICUBIC)
+    return Resized(np.asarray(resized), (0.0, 0.0, float(image.width), float(image.height)))
 
 
-def crop_bilinear(photo: np.ndarray, size: int) -> Resized:
+def crop_bilinear(photo: Photo, size: int) -> Resized:
     """Shrinks the short side to 256/224 of the size and cuts out the centre: torchvision's evaluation.
 
     References:
@@ -95,7 +114,7 @@ def crop_bilinear(photo: np.ndarray, size: int) -> Resized:
     return _centre_crop(photo, size, PIL.Image.Resampling.BILINEAR)
 
 
-def crop_bicubic(photo: np.ndarray, size: int) -> Resized:
+def crop_bicubic(photo: Photo, size: int) -> Resized:
     """Shrinks the short side to 256/224 of the size and cuts out the centre: EfficientNet's evaluation.
 
     References:
@@ -104,21 +123,21 @@ def crop_bicubic(photo: np.ndarray, size: int) -> Resized:
     return _centre_crop(photo, size, PIL.Image.Resampling.BICUBIC)
 
 
-def _centre_crop(photo: np.ndarray, size: int, resampling: PIL.Image.Resampling) -> Resized:
-    height, width = photo.shape[:2]
+def _centre_crop(photo: Photo, size: int, resampling: PIL.Image.Resampling) -> Resized:
+    image = _as_pillow(photo)
+    width, height = image.size
     short = round(size * 256 / 224)
     factor = short / min(height, width)
     new_width = short if width <= height else max(int(short * width / height), short)
     new_height = short if height <= width else max(int(short * height / width), short)
     left, top = round((new_width - size) / 2), round((new_height - size) / 2)
-    image = PIL.Image.fromarray(photo).resize((new_width, new_height), resampling)
-    image = image.crop((left, top, left + size, top + size))
+    resized = image.resize((new_width, new_height), resampling).crop((left, top, left + size, top + size))
     box = (left / factor, top / factor, (left + size) / factor, (top + size) / factor)
-    return Resized(_as_float(image), (box[0], box[1], min(box[2], width), min(box[3], height)))
+    return Resized(np.asarray(resized), (box[0], box[1], min(box[2], width), min(box[3], height)))
 
 
 ORIGINAL = Preprocessing(
-    "original", 224, stretch_torch7, "BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)
+    "original", 224, stretch_torch7, "BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), in_bytes=False
 )
 """The original program's, and the VGG caffemodels': Torch7's resize, BGR, the VGG mean pixel."""
 
@@ -126,7 +145,7 @@ CAFFE_ALEXNET = ORIGINAL._replace(name="caffe_alexnet", size=227, mean=(104.0069
 """bvlc_alexnet's own mean pixel (that of ``ilsvrc_2012_mean``). The original program feeds it VGG's."""
 
 TORCHVISION = Preprocessing(
-    "torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), in_bytes=True
+    "torchvision", 224, crop_bilinear, "RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 )
 """torchvision's evaluation of its ImageNet weights."""
 
@@ -138,7 +157,6 @@ EFFICIENTNET_LITE = Preprocessing(
     255.0,
     (127.0, 127.0, 127.0),
     (128.0, 128.0, 128.0),
-    in_bytes=True,
 )
 """EfficientNet-Lite's (byte - 127) / 128, over the whole photo, so that its edges can be explained too."""
 
@@ -146,7 +164,7 @@ EFFICIENTNET_LITE_CROP = EFFICIENTNET_LITE._replace(name="efficientnet_lite_crop
 """EfficientNet-Lite's published evaluation: the centre of the photo, with its proportions."""
 
 NEURALTALK2 = Preprocessing(
-    "neuraltalk2", 224, stretch_torch7, "RGB", 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)
+    "neuraltalk2", 224, stretch_torch7, "RGB", 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0), in_bytes=False
 )
 """What neuraltalk2 feeds its own checkpoint, whose BGR filters were fine-tuned on RGB. The original program feeds
 that checkpoint BGR, as ``original`` does. (neuraltalk2 itself also cuts off the edge of the photo.)"""
@@ -172,32 +190,30 @@ def find_preprocessing(name: str) -> Preprocessing:
     return lookup(PREPROCESSINGS, name, "recipe")
 
 
-def network_image(photo: np.ndarray, preprocessing: Preprocessing, size: int) -> Resized:
-    """Resizes a photo and keeps the image in the smaller of its two exact forms.
+def as_integers(image: np.ndarray, dtype: Any) -> np.ndarray:
+    """Returns an image as integers, 1 becoming their type's maximum; float32 becomes fixed point, rounded.
+
+    uint16 is half of float32's size; a value is off by at most 1/131070, 0.002 of a byte's step.
 
     Args:
-        photo: uint8 ``(H, W, 3)``.
-        preprocessing: The checkpoint family's preprocessing.
-        size: Side of the image, in pixels.
-
-    Returns:
-        The image, ``(size, size, 3)``: uint8 where the preprocessing resizes bytes, else float32 in [0, 1].
+        image: float32 in [0, 1], or of the type already.
+        dtype: uint8 or uint16.
 
     Example:
-        >>> network_image(np.full((2, 2, 3), 7, np.uint8), TORCHVISION, 1).image
-        array([[[7, 7, 7]]], dtype=uint8)
+        >>> as_integers(np.array([0, 0.5, 1], np.float32), np.uint16)
+        array([    0, 32768, 65535], dtype=uint16)
     """
-    resized = preprocessing.resize(photo, size)
-    if not preprocessing.in_bytes:
-        return resized
-    return resized._replace(image=np.rint(resized.image * 255).astype(np.uint8))
+    if image.dtype == dtype:
+        return image
+    return np.rint(image * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
 def to_network(image: Array, preprocessing: Preprocessing) -> Array:
     """Turns RGB in [0, 1] into what the network takes: its channel order, scale and mean.
 
     Args:
-        image: RGB in [0, 1], ``(..., H, W, 3)``, a numpy or a JAX array.
+        image: RGB, ``(..., H, W, 3)``, a numpy or a JAX array: float32 in [0, 1], or uint8 or uint16, whose
+            maximum stands for 1.
         preprocessing: The checkpoint family's preprocessing.
 
     Returns:
@@ -209,6 +225,8 @@ def to_network(image: Array, preprocessing: Preprocessing) -> Array:
         array([[[ 151, -116, -123]]])
     """
     values = image.astype(np.float32)
+    if np.issubdtype(image.dtype, np.integer):
+        values = values / np.float32(np.iinfo(image.dtype).max)
     values = values[..., ::-1] if preprocessing.order == "BGR" else values
     axes = (1,) * (values.ndim - 1) + (3,)
     mean = np.asarray(preprocessing.mean, np.float32).reshape(axes)
@@ -221,5 +239,5 @@ def to_rgb(gradient: Array, preprocessing: Preprocessing) -> Array:
     return gradient[..., ::-1] if preprocessing.order == "BGR" else gradient
 
 
-def _as_float(image: PIL.Image.Image) -> np.ndarray:
-    return np.asarray(image, np.float32) / np.float32(255)
+def _as_pillow(photo: Photo) -> PIL.Image.Image:
+    return PIL.Image.fromarray(photo) if isinstance(photo, np.ndarray) else photo

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.pipeline.tfds_source import PREFIX
+from gradcam_jax.images.tfds_source import PREFIX
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"))
 """What the name of a photo in a folder ends in; a glob and a list name what they like."""
@@ -65,7 +65,7 @@ def read_items(source: str) -> Iterator[Item]:
         return read_tfds(source.removeprefix(PREFIX))
     path = Path(source)
     if path.is_dir():
-        return (item for item in _of_glob(path, ["**", "*"]) if Path(item.path).suffix.lower() in SUFFIXES)
+        return (item for item in _of_glob(path, ["**", "*"]) if os.path.splitext(item.path)[1].lower() in SUFFIXES)
     if path.is_file():
         return _of_list(path) if path.suffix.lower() in _LISTS else iter([Item(path.name, str(path))])
     if _MAGIC & set(source):
@@ -109,8 +109,10 @@ def _of_pattern(pattern: Path) -> Iterator[Item]:
 
 
 def _of_glob(base: Path, parts: Sequence[str]) -> Iterator[Item]:
-    for path in _matches(str(base), parts):
-        yield Item(Path(path).relative_to(base).as_posix(), path)
+    folder = str(base)
+    start = len(os.path.join(folder, ""))
+    for path in _matches(folder, parts):
+        yield Item(path[start:].replace(os.sep, "/"), path)
 
 
 def _matches(folder: str, parts: Sequence[str]) -> Iterator[str]:

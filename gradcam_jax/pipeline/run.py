@@ -1,14 +1,11 @@
-"""A run: images stream through decoding, the devices and the disk, all three at work at once.
+"""A run: images stream through decoding, the devices and the disk, all at work at once.
 
-Threads decode ahead; this thread moves batches to the devices and starts them; one thread waits for results and
-writes them. Queues between them are bounded, so memory does not grow with the number of images.
+Processes decode ahead; this thread moves batches to the devices and starts them; one thread waits for results and
+brings them back, and one writes them. What is between them is bounded, so memory does not grow with the number of
+images.
 """
 
-import dataclasses
-import functools
-import os
-import queue
-import sys
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,45 +17,23 @@ import numpy as np
 
 from gradcam_jax.engine.devices import DeviceFunction
 from gradcam_jax.errors import InputError
-from gradcam_jax.pipeline.decoding import Batch, Decoded, batches, decode, in_order
+from gradcam_jax.images.decoder import Decoded, Settings
+from gradcam_jax.images.ring import Layout, Ring
+from gradcam_jax.pipeline.computation import image_dtype
+from gradcam_jax.pipeline.decoders import Decoders
+from gradcam_jax.pipeline.decoding import AHEAD, Batch, decoded_batches
 from gradcam_jax.pipeline.items import Item
+from gradcam_jax.pipeline.machine import usable_cores
+from gradcam_jax.pipeline.progress import Progress
+from gradcam_jax.pipeline.stage import Stage
 from gradcam_jax.pipeline.store import RunStore
 from gradcam_jax.tasks.rows import Description
 from gradcam_jax.tasks.task import Task
 
 _ON_DEVICE = 2  # batches: one is computed while the next is moved there
 
-Row = dict[str, np.ndarray]
-Draw = Callable[[Decoded, Description], None]
-
-
-@dataclasses.dataclass
-class Progress:
-    """How far a run is, and where its time goes.
-
-    Attributes:
-        explained: Images explained by this process since it started.
-        failed: Images that could not be.
-        skipped: Images that were done before.
-        first_map_seconds: From the start to the first map, compilation included.
-        seconds: Since the start.
-        decode_seconds: Spent decoding, over all threads.
-        starved_seconds: That the devices' thread waited for decoded images.
-        transfer_seconds: Spent moving batches to the devices.
-        compute_seconds: That the devices were at work.
-        write_seconds: Spent bringing results back, drawing and writing.
-    """
-
-    explained: int = 0
-    failed: int = 0
-    skipped: int = 0
-    first_map_seconds: float = 0.0
-    seconds: float = 0.0
-    decode_seconds: float = 0.0
-    starved_seconds: float = 0.0
-    transfer_seconds: float = 0.0
-    compute_seconds: float = 0.0
-    write_seconds: float = 0.0
+Draw = Callable[[Item, Decoded, Description], None]
+Report = Callable[[Progress], None]
 
 
 def explain_items(
@@ -71,7 +46,7 @@ def explain_items(
     workers: int,
     scaled: bool = False,
     draw: Draw | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
+    report: Report = lambda _: None,
     stop: threading.Event | None = None,
 ) -> Progress:
     """Explains every image that is not done yet, and writes the results.
@@ -82,9 +57,9 @@ def explain_items(
         items: What to explain; only as much is read as is about to be needed.
         store: Where results go, entered as a context by the caller.
         batch_size: Images a batch, over all devices; a multiple of their number.
-        workers: Threads that decode.
+        workers: Processes that decode, at most: those past the number of cores start when files are slow.
         scaled: Whether large JPEGs are decoded at a smaller scale.
-        draw: Draws pictures of one explained image; called in the decoding threads before the image counts.
+        draw: Draws pictures of one explained image; called in threads before the image counts.
         report: Called whenever a batch is written.
         stop: When set, no more images are begun; those begun are finished and written.
 
@@ -97,40 +72,57 @@ def explain_items(
     stop = stop or threading.Event()
     progress, started = Progress(), time.perf_counter()
     broken: list[InputError] = []
-    read = functools.partial(
-        decode,
-        preprocessing=task.plan.preprocessing,
-        size=task.size,
-        encode=task.encode,
-        keep_photo=draw is not None,
-        scaled=scaled,
-    )
-    with ThreadPoolExecutor(workers, "decode", initializer=_yield_to_the_device) as pool:
-        writer = _Writer(task, store, progress, started, draw, pool, report)
-        undone = _undone(items, store, progress, stop, broken)
-        decoded = in_order(read, undone, pool, ahead=2 * batch_size + workers)
-        with writer:
+    undone = _undone(items, store, progress, stop, broken)
+    layout = Layout(AHEAD + 1 + _ON_DEVICE + 1, batch_size, task.size, image_dtype(task))
+    with contextlib.ExitStack() as stack:
+        ring = stack.enter_context(contextlib.closing(Ring(layout)))
+        settings = Settings(task.plan.preprocessing, scaled, draw is not None, layout, ring.descriptor)
+        decoders = stack.enter_context(Decoders(settings, min(workers, usable_cores())))
+        threads = stack.enter_context(ThreadPoolExecutor(workers, "draw"))
+        write = _Writing(task, store, progress, started, draw, threads, report)
+        writer = stack.enter_context(Stage("write", write))
+        fetch = _Fetching(progress, started, ring, writer)
+        fetcher = stack.enter_context(Stage("fetch", fetch, drop=fetch.release))
+        batches = decoded_batches(undone, task.encode, decoders, ring)
+        while True:
             waiting = time.perf_counter()
-            for batch in batches(decoded, batch_size):
-                begun = time.perf_counter()
-                progress.starved_seconds += begun - waiting
-                results = None
-                if batch.count:
-                    moved = jax.block_until_ready(function.put(batch.images, batch.arrays))
-                    progress.transfer_seconds += time.perf_counter() - begun
-                    results = function(*moved)
-                writer.take(batch, results)
-                waiting = time.perf_counter()
+            batch = next(batches, None)
+            if batch is None:
+                break
+            progress.starved_seconds += time.perf_counter() - waiting
+            _account(decoders, progress)
+            if len(decoders) < workers and decoders.wait_for_files:
+                decoders.start_another()
+            fetcher.take(_started(batch, function, progress))
     if broken:
         raise broken[0]
     progress.seconds = time.perf_counter() - started
     return progress
 
 
-def _yield_to_the_device() -> None:
-    """Lowers a decoding thread's priority: what computes on the same cores must not wait for it."""
-    if sys.platform == "linux":  # elsewhere threads have no priority of their own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+class _Started(NamedTuple):
+    """A batch whose results are being computed; None if it has no image that could be decoded."""
+
+    batch: Batch
+    results: Any
+    begun: float
+
+
+def _started(batch: Batch, function: DeviceFunction, progress: Progress) -> _Started:
+    if not batch.arrays:
+        return _Started(batch, None, 0.0)
+    begun = time.perf_counter()
+    moved = jax.block_until_ready(function.put(batch.images, batch.arrays))
+    progress.transfer_seconds += time.perf_counter() - begun
+    known, begun = function.compilations, time.perf_counter()
+    results = function(*moved)
+    # What compiling took is no work of the devices.
+    return _Started(batch, results, begun if function.compilations == known else time.perf_counter())
+
+
+def _account(decoders: Decoders, progress: Progress) -> None:
+    progress.processes = len(decoders)
+    progress.decode_seconds, progress.decode_processor_seconds, progress.file_seconds = decoders.work
 
 
 def _undone(
@@ -149,8 +141,41 @@ def _undone(
         broken.append(error)
 
 
-class _Writer:
-    """Waits for results in a thread of its own and writes them; what goes wrong there is raised to the caller."""
+class _Fetching:
+    """Waits for a batch's results, brings them back, frees the batch's place in the ring and hands it on."""
+
+    def __init__(self, progress: Progress, started: float, ring: Ring, writer: "Stage[_Fetched]"):
+        self._progress, self._started, self._ring, self._writer = progress, started, ring, writer
+        self._ready = 0.0
+
+    def release(self, started: _Started) -> None:
+        self._ring.give_back(started.batch.place)
+
+    def __call__(self, started: _Started) -> None:
+        progress, arrays = self._progress, None
+        try:
+            if started.results is not None:
+                jax.block_until_ready(started.results)
+                ready = time.perf_counter()
+                progress.compute_seconds += ready - max(started.begun, self._ready)
+                progress.first_map_seconds = progress.first_map_seconds or ready - self._started
+                self._ready = ready
+                arrays = jax.device_get(started.results)
+                progress.fetch_seconds += time.perf_counter() - ready
+        finally:
+            self.release(started)  # not before: on CPUs the images were computed on where they lie
+        self._writer.take(_Fetched(started.batch, arrays))
+
+
+class _Fetched(NamedTuple):
+    """A batch with its results, name -> ``(rows, ...)``; None if none of its images could be decoded."""
+
+    batch: Batch
+    arrays: dict[str, np.ndarray] | None
+
+
+class _Writing:
+    """Draws and writes a batch; what is said of an image is made for one that is drawn alone."""
 
     def __init__(
         self,
@@ -159,85 +184,58 @@ class _Writer:
         progress: Progress,
         started: float,
         draw: Draw | None,
-        pool: ThreadPoolExecutor,
-        report: Callable[[Progress], None],
+        threads: ThreadPoolExecutor,
+        report: Report,
     ):
         self._task, self._store, self._progress, self._started = task, store, progress, started
-        self._draw, self._pool, self._report = draw, pool, report
-        self._batches: queue.Queue[Any] = queue.Queue(maxsize=_ON_DEVICE - 1)
-        self._thread = threading.Thread(target=self._work, name="write", daemon=True)
-        self._error: BaseException | None = None
-        self._ready = 0.0
+        self._draw, self._threads, self._report = draw, threads, report
 
-    def __enter__(self) -> "_Writer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._batches.put(None)
-        self._thread.join()
-        if self._error is not None and kind is None:
-            raise self._error
-
-    def take(self, batch: Batch, results: Any) -> None:
-        """Hands a batch over; waits while enough of them are on the devices."""
-        self._batches.put((batch, results, time.perf_counter()))
-        if self._error is not None:
-            raise self._error
-
-    def _work(self) -> None:
-        while (taken := self._batches.get()) is not None:
-            if self._error is None:
-                try:
-                    self._write(*taken)
-                except BaseException as error:
-                    self._error = error
-
-    def _write(self, batch: Batch, results: Any, begun: float) -> None:
-        rows: list[Row] = []
-        if results is not None:
-            jax.block_until_ready(results)
-            ready = time.perf_counter()
-            self._progress.compute_seconds += ready - max(begun, self._ready)
-            self._ready = ready
-            self._progress.first_map_seconds = self._progress.first_map_seconds or ready - self._started
-            arrays = jax.device_get(results)
-            rows = [{name: array[row] for name, array in arrays.items()} for row in range(batch.count)]
+    def __call__(self, fetched: _Fetched) -> None:
         since = time.perf_counter()
-        results_of = iter(rows)
-        explained = [self._described(one, None if one.error else next(results_of)) for one in batch.decoded]
+        lines, rows = self._lines(fetched)
         if self._draw is not None:
-            good = [one for one in explained if not one.error]
-            list(self._pool.map(self._draw, [one.decoded for one in good], [one.description for one in good]))
-        for one in explained:
-            self._progress.decode_seconds += one.decoded.seconds
-            fields = {"id": one.decoded.item.id, "path": one.decoded.item.path}
-            if one.error:
-                self._store.add_failure(fields, one.error)
-                self._progress.failed += 1
-            else:
-                first = one.description.rows[0]
-                fields |= {"prediction": one.description.prediction, "score": first.score}
-                self._store.add({**fields, "all_negative": first.all_negative}, one.row)
-                self._progress.explained += 1
+            list(self._threads.map(lambda row: self._drawn(fetched, row), rows))
+            self._progress.draw_seconds += time.perf_counter() - since
+        arrays = fetched.arrays or {}
+        whole = len(rows) == len(fetched.batch.images)
+        self._store.add(lines, {name: array if whole else array[rows] for name, array in arrays.items()})
+        self._progress.explained += len(rows)
+        self._progress.failed += len(lines) - len(rows)
         now = time.perf_counter()
         self._progress.write_seconds += now - since
+        self._progress.disk_seconds = self._store.disk_seconds
         self._progress.seconds = now - self._started
         self._report(self._progress)
 
-    def _described(self, decoded: Decoded, row: Row | None) -> "_Explained":
-        if row is None:
-            return _Explained(decoded, {}, None, decoded.error)
-        try:
-            return _Explained(decoded, row, self._task.describe(row, decoded.item.request), "")
-        except InputError as error:
-            return _Explained(decoded, row, None, str(error))
+    def _lines(self, fetched: _Fetched) -> tuple[list[dict[str, Any]], list[int]]:
+        """Returns the manifest's lines, and the rows of the images that were explained."""
+        lines, rows = [], []
+        scores, negative = _first_target(fetched.arrays)
+        for row, (item, decoded) in enumerate(zip(fetched.batch.items, fetched.batch.decoded, strict=True)):
+            fields: dict[str, Any] = {"id": item.id, "path": item.path}
+            try:
+                if decoded.error:
+                    raise InputError(decoded.error)
+                fields["prediction"] = self._task.predict(_row(fetched, row), item.request)
+                fields |= {"score": scores[row], "all_negative": negative[row]}
+                rows.append(row)
+            except InputError as error:
+                fields["error"] = str(error)
+            lines.append(fields)
+        return lines, rows
+
+    def _drawn(self, fetched: _Fetched, row: int) -> None:
+        assert self._draw is not None
+        item = fetched.batch.items[row]
+        self._draw(item, fetched.batch.decoded[row], self._task.describe(_row(fetched, row), item.request))
 
 
-class _Explained(NamedTuple):
-    """One image with its results and what is said of it, or why there is nothing to be said."""
+def _row(fetched: _Fetched, row: int) -> dict[str, np.ndarray]:
+    return {name: array[row] for name, array in (fetched.arrays or {}).items()}
 
-    decoded: Decoded
-    row: Row
-    description: Any
-    error: str
+
+def _first_target(arrays: dict[str, np.ndarray] | None) -> tuple[list[float], list[bool]]:
+    """Returns the score of each image's first target, and whether no position speaks for it."""
+    if arrays is None:
+        return [], []
+    return arrays["scores"][:, 0].tolist(), (~(arrays["cam"][:, 0].max(axis=(1, 2)) > 0)).tolist()

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +28,7 @@ from gradcam_jax.pipeline.manifest import FAILED, OK, Done, append_lines, read_d
 
 SETTINGS, SHARDS, IDS = "run.json", "shards", "ids"
 _SUFFIX = ".safetensors"
+_EMPTY = dict.fromkeys(("id", "path", "status", "error", "shard", "row", "prediction", "score", "all_negative"))
 
 
 class RunStore:
@@ -36,6 +37,7 @@ class RunStore:
     Attributes:
         folder: The run's folder.
         done: What was dealt with before this process started.
+        disk_seconds: That writing took so far.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class RunStore:
         """
         self.folder = Path(folder)
         self.done = Done(np.empty(0, np.uint64), 0)
+        self.disk_seconds = 0.0
         self._settings = {**settings, "processes": processes}
         part = "" if processes == 1 else f"{process}of{processes}"
         self._manifest = self.folder / (f"manifest-{part}.jsonl" if part else "manifest.jsonl")
@@ -102,28 +105,31 @@ class RunStore:
             if not self._broken:
                 self.commit()
 
-    def add(self, fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Takes in one explained image.
+    def add(self, images: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes in some images, explained or failed.
 
         Args:
-            fields: Its line of the manifest, without ``status``, ``error``, ``shard`` and ``row``.
-            arrays: Its results; every image of a run has arrays of the same names, shapes and dtypes.
+            images: Each one's line of the manifest: ``id``, ``path``, and ``error`` if it failed, else
+                ``prediction``, ``score`` and ``all_negative``.
+            arrays: The results of those that did not fail, name -> ``(n, ...)``; every call's arrays have the same
+                names, shapes and dtypes. They are kept, not copied.
 
         Raises:
             InputError: If a shard is full and cannot be written.
         """
-        line = _line(fields, OK, shard=f"{self._prefix}{self._next:05d}", row=len(self._ids))
-        self._lines.append(line)
-        self._ids.append(line["id"])
+        shard = f"{self._prefix}{self._next:05d}"
+        for fields in images:
+            if fields.get("error"):
+                self._lines.append({**_EMPTY, **fields, "status": FAILED})
+            else:
+                self._lines.append({**_EMPTY, **fields, "status": OK, "shard": shard, "row": len(self._ids)})
+                self._ids.append(fields["id"])
         for name, array in arrays.items():
-            self._rows.setdefault(name, []).append(array)
+            self._parts.setdefault(name, []).append(array)
         self._bytes += sum(array.nbytes for array in arrays.values())
-        self._commit_if_full()
-
-    def add_failure(self, fields: Mapping[str, Any], error: str) -> None:
-        """Takes in one image that could not be explained: its ``id`` and ``path``, and why."""
-        self._lines.append(_line(fields, FAILED, error=error))
-        self._commit_if_full()
+        most, longest = self._limits
+        if self._bytes >= most or time.monotonic() - self._since >= longest:
+            self.commit()
 
     def commit(self) -> None:
         """Writes what waits: the shard first, then the lines that name it.
@@ -131,11 +137,13 @@ class RunStore:
         Raises:
             InputError: If it cannot be written; what was written before is safe, and this leaves no trace.
         """
+        began = time.perf_counter()
         with _clear_errors(self.folder):
             shard = self._shard_path(f"{self._prefix}{self._next:05d}")
             try:
                 if self._ids:
-                    _write_shard(shard, {name: np.stack(rows) for name, rows in self._rows.items()}, self._ids)
+                    arrays = {name: np.concatenate(parts) for name, parts in self._parts.items()}
+                    _write_shard(shard, arrays, self._ids)
                 if self._lines:
                     append_lines(self._manifest, self._lines)
             except OSError:
@@ -144,17 +152,13 @@ class RunStore:
                 raise
         self._next += bool(self._ids)
         self._clear()
+        self.disk_seconds += time.perf_counter() - began
 
     def _clear(self) -> None:
         self._lines: list[dict[str, Any]] = []
         self._ids: list[str] = []
-        self._rows: dict[str, list[np.ndarray]] = {}
+        self._parts: dict[str, list[np.ndarray]] = {}
         self._bytes, self._since = 0, time.monotonic()
-
-    def _commit_if_full(self) -> None:
-        most, longest = self._limits
-        if self._bytes >= most or time.monotonic() - self._since >= longest:
-            self.commit()
 
     def _refuse(self) -> None:
         raise InputError(
@@ -198,11 +202,6 @@ class RunStore:
 def shard_ids(path: Path) -> list[str]:
     """Returns the ids of the images in a shard, in the order of its rows."""
     return json.loads(read_safetensors_metadata(path)[IDS])
-
-
-def _line(fields: Mapping[str, Any], status: str, **others: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(("id", "path", "status", "error", "shard", "row", "prediction", "score", "all_negative"))
-    return {**empty, **fields, "status": status, **others}
 
 
 def _write_shard(path: Path, arrays: Mapping[str, np.ndarray], ids: list[str]) -> None:

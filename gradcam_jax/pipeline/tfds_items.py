@@ -1,13 +1,11 @@
 """Images of a TensorFlow Datasets split, read by number and without TensorFlow."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
+import functools
+from collections.abc import Iterator
 
 from gradcam_jax.errors import InputError, nearest
+from gradcam_jax.images.tfds_source import PREFIX, open_prepared, read_record
 from gradcam_jax.pipeline.items import Item
-from gradcam_jax.pipeline.tfds_source import PREFIX, open_prepared
 
 
 def read_tfds(name: str) -> Iterator[Item]:
@@ -31,16 +29,6 @@ def read_tfds(name: str) -> Iterator[Item]:
         raise InputError(f"The dataset {dataset!r} has no split {split!r}. Nearest: {', '.join(near)}.")
     if "image" not in builder.info.features:
         raise InputError(f"Expected a dataset with a feature 'image', got {', '.join(builder.info.features)}.")
-    source = builder.as_data_source(split=split)
-    for index in range(len(source)):
-        yield Item(f"{split}/{index:08d}", f"{PREFIX}{name}#{index}", pixels=_reader(source, index))
-
-
-def _reader(source: Any, index: int) -> Callable[[], np.ndarray]:
-    """Returns what reads one photo when it is its turn, in the thread that decodes it."""
-
-    def read() -> np.ndarray:
-        image = np.asarray(source[index]["image"], np.uint8)
-        return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
-
-    return read
+    for index in range(len(builder.as_data_source(split=split))):
+        pixels = functools.partial(read_record, dataset, split, index)
+        yield Item(f"{split}/{index:08d}", f"{PREFIX}{name}#{index}", pixels=pixels)

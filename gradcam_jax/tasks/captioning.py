@@ -122,6 +122,7 @@ def captioning(
             "keep_case": keep_case,
         },
         encode=encode,
+        predict=lambda results, request: _explained_caption(results, loaded.words, caption_of(request)).text,
         describe=describe,
     )
 
@@ -209,7 +210,7 @@ def describe_caption(
     Raises:
         InputError: If the model wrote no word, or a phrase does not stand in the caption.
     """
-    caption = given or _caption_of(results["tokens"], int(results["length"]), vocabulary)
+    caption = _explained_caption(results, vocabulary, given)
     written = [
         {"caption": _caption_of(tokens, int(length), vocabulary).text, "log_prob": float(log_prob)}
         for tokens, length, log_prob in zip(
@@ -217,8 +218,6 @@ def describe_caption(
         )
         if length > 0 and math.isfinite(log_prob)
     ]
-    if not caption.words:
-        raise InputError("The model wrote an empty caption. Give one:  --caption 'a dog and a cat'")
     scores, cams = results["word_scores"], results["word_cams"]
     words = [
         _part(word, float(score), np.asarray(cam), {"word": word, "known": known})
@@ -286,6 +285,16 @@ def _summarise(parts: Parts) -> dict[str, jax.Array]:
         "written_lengths": spoken.written.length,
         "written_log_probs": spoken.written.log_prob,
     }
+
+
+def _explained_caption(
+    results: Mapping[str, np.ndarray], vocabulary: Vocabulary, given: Caption | None
+) -> Caption:
+    """Returns the caption given, else the one that the model wrote; raises InputError if that is empty."""
+    caption = given or _caption_of(results["tokens"], int(results["length"]), vocabulary)
+    if not caption.words:
+        raise InputError("The model wrote an empty caption. Give one:  --caption 'a dog and a cat'")
+    return caption
 
 
 def _caption_of(tokens: np.ndarray, length: int, vocabulary: Vocabulary) -> Caption:

@@ -76,6 +76,7 @@ def classification(
         ),
         settings={"label": label, "top_k": top_k},
         encode=encode,
+        predict=lambda results, _: classes[int(results["prediction"])].name,
         describe=describe,
     )
 

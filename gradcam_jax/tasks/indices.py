@@ -140,7 +140,7 @@ def target_places(results: Mapping[str, np.ndarray]) -> list[int]:
 def guided_parts(results: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:
     """Returns a row's guided gradients, those that were computed."""
     names = ("guided_backprop", "guided_grad_cam")
-    return {name: np.asarray(results[name][place]) for name in names if name in results}
+    return {name: np.asarray(results[name][place], np.float32) for name in names if name in results}
 
 
 def blank_note(cam: np.ndarray) -> str:

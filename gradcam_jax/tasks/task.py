@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.pixels import guided_grad_cam
@@ -19,7 +18,7 @@ from gradcam_jax.engine.core import Parts, explain_batch
 from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
-from gradcam_jax.images.preprocessing import find_preprocessing, network_image
+from gradcam_jax.images.preprocessing import find_preprocessing
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.tasks.rows import Description
 from gradcam_jax.zoo import Loaded
@@ -65,6 +64,8 @@ class Task(NamedTuple):
         settings: What the results depend on besides model and layer, as plain JSON values.
         encode: From a request to the arrays that go with the image, by name; what the request leaves out is as the
             task was made. Raises InputError for what cannot be had.
+        predict: From one photo's results and its request to what the model says of it, in words; raises InputError
+            where it says nothing. It is ``describe(...).prediction`` in a hundredth of the time.
         describe: From one photo's results and its request to what is said of it.
     """
 
@@ -76,6 +77,7 @@ class Task(NamedTuple):
     plan: Plan
     settings: Mapping[str, Any]
     encode: Callable[[Request], Arrays]
+    predict: Callable[[Mapping[str, np.ndarray], Request], str]
     describe: Callable[[Mapping[str, np.ndarray], Request], Description]
 
 
@@ -112,7 +114,7 @@ def explain_photo(
     """
     arrays = task.encode(request)
     pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
-    resized = network_image(pixels, task.plan.preprocessing, task.size)
+    resized = task.plan.preprocessing.resize(pixels, task.size)
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[np.newaxis], (resized.image, dict(arrays)))
     results = jax.device_get(_explain_compiled(task.forward, *batch, plan=task.plan, methods=methods))
     description = task.describe({name: array[0] for name, array in results.items()}, request)
@@ -126,7 +128,7 @@ def explain_photos(
 
     Args:
         forward: The task's, or :func:`gradcam_jax.prepared` from it.
-        images: RGB, float32 in [0, 1] or uint8, ``(n, H, W, 3)``.
+        images: RGB, ``(n, H, W, 3)``: float32 in [0, 1], or uint8 or uint16.
         arrays: What the task's ``encode`` gave, each with a leading axis n.
         plan: The task's.
         methods: What is computed, of :data:`METHODS`.
@@ -135,8 +137,7 @@ def explain_photos(
         Name -> ``(n, ...)``: what the task keeps, and if they are among the methods ``guided_backprop`` and
         ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32, RGB.
     """
-    rgb = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
-    network = to_network(rgb, plan.preprocessing)
+    network = to_network(images, plan.preprocessing)
     wanted = [name for name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM) if name in methods]
     inputs = tuple(arrays[name] for name in plan.inputs)
     guided_forward = forward.with_relu_rule(guided) if wanted else None

@@ -90,6 +90,7 @@ def vqa(
         plan=Plan(preprocessing, Spec(class_score, maps, choose_indices), ("ids", "length"), summarise_indices),
         settings={"question": question, "answer": answer, "top_k": top_k},
         encode=encode,
+        predict=lambda results, _: loaded.labels.entries[int(results["prediction"])],
         describe=describe,
     )
 

@@ -116,7 +116,7 @@ def shows_workers(lab, task):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(many_photos, "explain_items", look)
-        patch.setattr(many_photos, "decoding_threads", lambda: 7)
+        patch.setattr(many_photos, "decoding_processes", lambda: 7)
         said = [lab.many(task, workers=number) for number in (3, 0)]
     assert taken == [3, 7]
     assert_close(said[0].cams, said[1].cams, 1e-6)

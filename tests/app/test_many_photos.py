@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from gradcam_jax.app import many_photos
-from gradcam_jax.app.many_photos import explain_many, summary
+from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.app.start import Place, join_processes, use_compilation_cache
 from gradcam_jax.attribution.maps import all_negative
 from gradcam_jax.errors import InputError
-from gradcam_jax.pipeline import Progress, open_run
+from gradcam_jax.pipeline import open_run
 from gradcam_jax.tasks.task import explain_photos
 from tests.app.small_models import ANSWERS, TASKS, add_small_models
 from tests.pipeline.small_task import SIZE, write_photos
@@ -212,15 +212,6 @@ def test_an_empty_folder_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="There is no image in"):
         explain(tmp_path, tmp_path / "empty")
-
-
-def test_the_summary_says_what_to_buy_only_where_something_was_busy():
-    slow = Progress(explained=10, seconds=10, decode_seconds=18, compute_seconds=4)
-    assert summary(slow, workers=2)[1] == (
-        "busy: decode 90%, transfer 0%, compute 40%, write 0%. Faster with more cores (or --scaled_decoding, for "
-        "JPEGs much larger than the network's image)."
-    )
-    assert "Faster" not in summary(Progress(explained=1, seconds=10), workers=2)[1]
 
 
 def test_the_batch_size_is_chosen(tmp_path):

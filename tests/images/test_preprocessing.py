@@ -1,21 +1,25 @@
 """Each preprocessing gives its family's numbers, on numpy and on JAX arrays."""
 
+import io
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL.Image
 import pytest
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.images.photos import decode_photo, read_photo
 from gradcam_jax.images.preprocessing import (
     CAFFE_ALEXNET,
     EFFICIENTNET_LITE,
     ORIGINAL,
     PREPROCESSINGS,
     TORCHVISION,
+    as_integers,
     crop_bicubic,
     crop_bilinear,
     find_preprocessing,
-    network_image,
     stretch_bicubic,
     stretch_torch7,
     to_network,
@@ -33,8 +37,8 @@ def test_any_shape_is_resized(resize, shape):
     photo = np.full((*shape, 3), 51, np.uint8)
     image, (left, top, right, bottom) = resize(photo, 32)
     assert image.shape == (32, 32, 3)
-    assert image.dtype == np.float32
-    np.testing.assert_allclose(image, 0.2, atol=1e-6)
+    assert image.dtype == (np.float32 if resize is stretch_torch7 else np.uint8)
+    np.testing.assert_allclose(image, 0.2 if resize is stretch_torch7 else 51, atol=1e-6)
     assert 0 <= left < right <= shape[1]
     assert 0 <= top < bottom <= shape[0]
 
@@ -79,9 +83,11 @@ def test_gradients_come_back_in_rgb(preprocessing):
 
 
 @pytest.mark.parametrize("preprocessing", PREPROCESSINGS.values(), ids=PREPROCESSINGS)
-@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.uint16])
 def test_numpy_and_jax_arrays_give_the_same_numbers(preprocessing, dtype):
-    image = PHOTO.astype(dtype) / dtype(255) if dtype == np.float32 else PHOTO
+    whole = {np.float32: PHOTO / np.float32(255), np.uint8: PHOTO, np.uint16: PHOTO * np.uint16(257)}
+    image = whole[dtype]
+    assert_close(to_network(image, preprocessing), to_network(whole[np.float32], preprocessing), 1e-6)
     alone = to_network(image, preprocessing)
     assert isinstance(alone, np.ndarray)
     eager = to_network(jnp.asarray(image), preprocessing)
@@ -93,13 +99,35 @@ def test_numpy_and_jax_arrays_give_the_same_numbers(preprocessing, dtype):
     np.testing.assert_array_equal(to_rgb(jnp.asarray(alone), preprocessing), to_rgb(alone, preprocessing))
 
 
+@pytest.mark.parametrize(
+    ("resize", "filter_"),
+    [(stretch_bicubic, PIL.Image.Resampling.BICUBIC), (crop_bilinear, PIL.Image.Resampling.BILINEAR)],
+)
+def test_bytes_stay_bytes_and_are_what_floats_would_round_to(tmp_path, resize, filter_):
+    PIL.Image.fromarray(PHOTO).save(tmp_path / "photo.jpg")
+    size = (32, 32) if resize is stretch_bicubic else (54, 37)  # 32 * 256 / 224, with the photo's proportions
+    floats = np.asarray(PIL.Image.fromarray(read_photo(tmp_path / "photo.jpg")).resize(size, filter_), np.float32)
+    rounded = np.rint(floats / np.float32(255) * 255).astype(np.uint8)
+    if resize is crop_bilinear:
+        rounded = rounded[2:34, 11:43]
+    decoded = decode_photo(io.BytesIO((tmp_path / "photo.jpg").read_bytes()), "photo.jpg")
+    for photo in (decoded, np.asarray(decoded)):
+        image = resize(photo, 32).image
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image, rounded)
+
+
 @pytest.mark.parametrize("preprocessing", PREPROCESSINGS.values(), ids=PREPROCESSINGS)
-def test_the_networks_image_is_exact_in_either_form(preprocessing):
-    resized, image = preprocessing.resize(PHOTO, 16), network_image(PHOTO, preprocessing, 16)
-    assert image.box == resized.box
-    assert image.image.dtype == (np.uint8 if preprocessing.in_bytes else np.float32)
-    values = image.image.astype(np.float32) / np.float32(255) if preprocessing.in_bytes else image.image
-    np.testing.assert_array_equal(values, resized.image)
+def test_fixed_point_is_off_by_less_than_its_step(preprocessing):
+    image = preprocessing.resize(PHOTO, 16).image
+    assert image.dtype == (np.uint8 if preprocessing.in_bytes else np.float32)
+    if preprocessing.in_bytes:
+        assert as_integers(image, np.uint8) is image
+        return
+    fixed = as_integers(image, np.uint16)
+    assert np.abs(fixed / 65535 - image).max() <= 1.02 / 131070  # and float32's own rounding
+    difference = to_network(fixed, preprocessing) - to_network(image, preprocessing)
+    assert np.abs(difference).max() < 0.002  # of the 256 steps of a byte
 
 
 def test_a_preprocessing_is_found_by_name_or_the_nearest_are_listed():

@@ -3,6 +3,8 @@
 As a program it is a run of its own, to be killed: ``python -m tests.pipeline.small_task SOURCE FOLDER [SECONDS]``.
 """
 
+import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -72,17 +74,54 @@ def run_small(
     computation=Computation(),  # noqa: B008 - a tuple
     process=0,
     processes=1,
-    batch_size=8,
     store=None,
     **options,
 ):
     """Explains a source; the task is :func:`small_task`, with one target a photo, unless another is given."""
-    task = task or small_task(max_targets=1)
     items = share_of(read_items(str(source)), process, processes)
-    opened = open_store(task, folder, computation, process=process, processes=processes, **(store or {}))
-    function = device_function(task, jax.local_devices(), computation)
+    place = {"process": process, "processes": processes}
+    return run_items(
+        items, folder, task=task, computation=computation, store={**place, **(store or {})}, **options
+    )
+
+
+def run_items(
+    items,
+    folder,
+    *,
+    task=None,
+    computation=Computation(),  # noqa: B008 - a tuple
+    batch_size=8,
+    workers=2,
+    store=None,
+    function=None,
+    **options,
+):
+    """Explains images, as :func:`run_small` does those of a source."""
+    task = task or small_task(max_targets=1)
+    opened = open_store(task, folder, computation, **(store or {}))
+    function = function or device_function(task, jax.local_devices(), computation)
     with opened as entered:
-        return explain_items(task, function, items, entered, batch_size=batch_size, workers=2, **options)
+        return explain_items(task, function, items, entered, batch_size=batch_size, workers=workers, **options)
+
+
+def results_of(task, rows):
+    """Returns results such as a batch has, of the right names and shapes."""
+    images = np.zeros((rows, task.size, task.size, 3), np.uint8)
+    arrays = {name: np.stack([array] * rows) for name, array in task.encode({}).items()}
+    function = device_function(task, jax.devices()[:1])
+    return jax.device_get(function(*function.put(images, arrays)))
+
+
+def children(parent=None):
+    """Returns the ids of the decoding processes of a process, this one unless its id is given."""
+    found, wanted = [], str(parent or os.getpid())
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            own = path.read_text().rpartition(")")[2].split()[1] == wanted
+            if own and b"gradcam_jax.images.decoder" in (path.parent / "cmdline").read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 def main(source, folder, pause="0"):
@@ -93,9 +132,9 @@ def main(source, folder, pause="0"):
 
     def slow(results, request):
         time.sleep(float(pause))
-        return task.describe(results, request)
+        return task.predict(results, request)
 
-    run_small(source, folder, task=task._replace(describe=slow), store={"shard_seconds": 0.05})
+    run_small(source, folder, task=task._replace(predict=slow), store={"shard_seconds": 0.05})
 
 
 if __name__ == "__main__":

@@ -17,18 +17,19 @@ from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.engine.prepared import prepared
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.preprocessing import CAFFE_ALEXNET, to_network, to_rgb
+from gradcam_jax.images.preprocessing import CAFFE_ALEXNET, as_integers, to_network, to_rgb
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.efficientnet_lite import EfficientNetLite, Stage
 from gradcam_jax.pipeline import Computation, device_function, fitting_batch_size
+from gradcam_jax.pipeline.computation import image_dtype
 from gradcam_jax.tasks.indices import NOTHING
 from gradcam_jax.tasks.task import explain_photos, parse_methods
 from tests.comparison import assert_close
 from tests.pipeline.small_task import ENTRY, LAYER, SIZE, build, small_task
 
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
-PIXELS = Computation(parse_methods("guided_backprop, guided_grad_cam"))
-BACKPROP = Computation(parse_methods("guided_backprop"))
+PIXELS = Computation(parse_methods("guided_backprop, guided_grad_cam"), guided_dtype="float32")
+BACKPROP = Computation(parse_methods("guided_backprop"), guided_dtype="float32")
 BFLOAT16 = Computation(dtype="bfloat16")
 
 
@@ -181,6 +182,30 @@ def test_guided_gradients_through_a_trunk_in_bfloat16_are_float32_and_near():
         difference = np.abs(rounded[name] - exact[name])
         # Single pixels jump where rounding turns a rectifier on or off; on the whole they do not.
         assert 0 < difference.mean() < 0.05 * np.abs(exact[name]).mean()
+
+
+def test_guided_gradients_leave_the_device_as_float16_unless_asked_otherwise():
+    images, task = random_bytes(2), small_task(label="boxer")
+    halves, floats = (
+        run(task, images, [{}] * 2, one) for one in (PIXELS._replace(guided_dtype="float16"), PIXELS)
+    )
+    assert Computation().guided_dtype == "float16"
+    for name in halves:
+        if name in ("guided_backprop", "guided_grad_cam"):
+            assert (halves[name].dtype, floats[name].dtype) == (np.float16, np.float32)
+            np.testing.assert_allclose(halves[name], floats[name], rtol=2**-11, atol=3e-8)
+        else:
+            np.testing.assert_array_equal(halves[name], floats[name])
+
+
+def test_fixed_point_images_give_nearly_the_maps_of_floats():
+    preprocessing = CAFFE_ALEXNET._replace(size=SIZE)
+    task = small_task(ENTRY._replace(preprocessing=preprocessing))
+    assert (image_dtype(task), image_dtype(small_task())) == ("uint16", "uint8")
+    floats = np.random.default_rng(0).random((2, SIZE, SIZE, 3), np.float32)
+    exact, fixed = (run(task, images, [{}] * 2) for images in (floats, as_integers(floats, np.uint16)))
+    assert_close(fixed["cam"], exact["cam"], 1e-4)
+    assert_close(fixed["scores"], exact["scores"], 1e-4)
 
 
 def test_a_new_target_or_the_last_batch_compiles_nothing():

@@ -5,6 +5,7 @@ import pytest
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.pipeline.items import read_items, share_of
+from tests.pipeline.small_task import write_photos
 
 
 def touch(folder, *names):
@@ -125,3 +126,12 @@ def test_a_data_set_needs_a_split_and_preparation(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(InputError, match=r"no dataset 'mnist' .* tfds build mnist"):
         list(read_items("tfds:mnist/test"))
+
+
+@pytest.mark.parametrize("source", [".", "*.png", "{folder}", "../photos", "{folder}/", "{folder}/**/*.png"])
+def test_an_id_is_the_path_below_the_folder_however_that_is_named(tmp_path, monkeypatch, source):
+    folder = write_photos(tmp_path / "photos", 1)
+    write_photos(folder / "deep", 1)
+    monkeypatch.chdir(folder)
+    ids = sorted(item.id for item in read_items(source.format(folder=folder)))
+    assert ids == (["0000.png"] if source == "*.png" else ["0000.png", "deep/0000.png"])

@@ -15,7 +15,7 @@ import pytest
 from gradcam_jax.errors import InputError
 from gradcam_jax.pipeline import Item, device_function, explain_items, open_run, open_store, read_items
 from tests.comparison import assert_close
-from tests.pipeline.small_task import run_small, small_task, write_photos
+from tests.pipeline.small_task import children, run_small, small_task, write_photos
 
 FILES, KILLS = (
     int(os.environ.get("GRADCAM_JAX_KILLED_FILES", "160")),
@@ -114,7 +114,7 @@ def test_only_what_is_about_to_be_needed_is_read(tmp_path):
     with open_store(small_task(), tmp_path / "run") as store:
         explain(endless(), store, batch_size=4, workers=2, report=look)
     assert taken[0] == 300
-    assert ahead <= 2 * 4 + 2 + 1 + 4 * 4  # decoding, and the batches in the queues
+    assert ahead <= 7 * 4  # three batches are decoded; four wait for a device, are computed, fetched, written
 
 
 def test_what_goes_wrong_while_writing_stops_the_run(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_pictures_are_drawn_before_an_image_counts(tmp_path):
     run_small(
         photos,
         tmp_path / "run",
-        draw=lambda one, description: drawn.append((one.item.id, one.photo.shape, description.rows[0].cam.shape)),
+        draw=lambda item, one, about: drawn.append((item.id, one.photo.shape, about.rows[0].cam.shape)),
     )
     assert sorted(name for name, _, _ in drawn) == ["0000.png", "0001.png", "0003.png", "0004.png"]
     assert {(photo, cam) for _, photo, cam in drawn} == {((36, 40, 3), (16, 16))}
@@ -167,7 +167,7 @@ def test_large_jpegs_can_be_decoded_at_a_smaller_scale(tmp_path):
     whole, scaled = tmp_path / "whole", tmp_path / "scaled"
     sizes = []
     for folder, is_scaled in ((whole, False), (scaled, True)):
-        draw = lambda one, _: sizes.append(one.photo.shape)  # noqa: E731
+        draw = lambda _, one, __: sizes.append(one.photo.shape)  # noqa: E731
         run_small(tmp_path / "photos", folder, scaled=is_scaled, draw=draw)
     assert sizes == [(720, 960, 3), (90, 120, 3)]  # an eighth, both sides at least twice 32
     cams = [open_run(folder)["large.jpg"].arrays["cam"] for folder in (whole, scaled)]
@@ -198,10 +198,15 @@ def kill_at_random(source, folder, moments, pause):
         while process.poll() is None and time.monotonic() < until and count_lines(folder) == before:
             time.sleep(0.01)
         time.sleep(moment)
+        decoding = children(process.pid)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             killed += 1
         process.communicate()
+        until = time.monotonic() + 10
+        while any(Path(f"/proc/{one}").exists() for one in decoding) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert time.monotonic() < until, "processes that decode outlived their run"
     subprocess.run(command, cwd=ROOT, check=True)
     return killed
 
@@ -229,8 +234,12 @@ def test_a_run_that_is_killed_again_and_again_explains_every_image_once(tmp_path
 
 
 def resident_bytes():
-    with open("/proc/self/statm", encoding="ascii") as numbers:
-        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Returns the memory of this process and those that decode for it; what they share counts for each."""
+    pages = 0
+    for process in ("self", *children()):
+        with open(f"/proc/{process}/statm", encoding="ascii") as numbers:
+            pages += int(numbers.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory in use from /proc")

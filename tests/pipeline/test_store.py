@@ -18,6 +18,10 @@ def arrays_of(number):
     return {"cam": np.full((1, 2, 2), number, np.float32), "scores": np.array([number], np.float32)}
 
 
+def rows_of(number):
+    return {name: array[np.newaxis] for name, array in arrays_of(number).items()}
+
+
 def fields_of(number):
     return {"id": f"{number}.jpg", "path": f"photos/{number}.jpg", "prediction": "dog", "score": 1.0}
 
@@ -26,9 +30,9 @@ def write(folder, numbers, *, failing=(), **options):
     with RunStore(folder, SETTINGS, **options) as store:
         for number in numbers:
             if number in failing:
-                store.add_failure(fields_of(number), "truncated")
+                store.add([fields_of(number) | {"error": "truncated"}], {})
             else:
-                store.add(fields_of(number), arrays_of(number))
+                store.add([fields_of(number)], rows_of(number))
         return store
 
 
@@ -98,7 +102,7 @@ def test_two_runs_on_one_folder_refuse_each_other(tmp_path):
 
 def test_processes_write_beside_each_other(tmp_path):
     with RunStore(tmp_path, SETTINGS, process=1, processes=2) as second:
-        second.add(fields_of(1), arrays_of(1))
+        second.add([fields_of(1)], rows_of(1))
         write(tmp_path, (0,), process=0, processes=2)
     assert shards(tmp_path) == ["0of2-00000.safetensors", "1of2-00000.safetensors"]
     assert set(open_run(tmp_path)) == {"0.jpg", "1.jpg"}
@@ -175,7 +179,7 @@ def test_a_full_disk_stops_with_a_message_and_leaves_nothing_half_written(tmp_pa
 
 def break_after_one(folder):
     with RunStore(folder, SETTINGS) as store:
-        store.add(fields_of(0), arrays_of(0))
+        store.add([fields_of(0)], rows_of(0))
         raise InputError("the source broke")
 
 
@@ -188,7 +192,7 @@ def test_what_waits_is_written_when_something_else_fails(tmp_path):
 def test_names_that_are_no_utf8_come_back(tmp_path):
     name = "caf\udce9.jpg"
     with RunStore(tmp_path, SETTINGS) as store:
-        store.add({"id": name, "path": name}, arrays_of(0))
+        store.add([{"id": name, "path": name}], rows_of(0))
     assert open_run(tmp_path)[name].fields["path"] == name
     assert name in write(tmp_path, ()).done
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradcam_jax import zoo
 from gradcam_jax.evaluation.agreement import map_agreement
-from gradcam_jax.images import network_image, read_photo, sample_photo, to_network
+from gradcam_jax.images import read_photo, sample_photo, to_network
 from gradcam_jax.pipeline import read_items
 
 
@@ -50,8 +50,8 @@ def write_photos(path: Path, entry: zoo.Entry, images: str, count: int) -> int:
         count: At most so many.
     """
     preprocessing = entry.preprocessing
-    pixels = (network_image(photo, preprocessing, entry.size).image for photo in _photos(images, count))
-    photos = [np.asarray(to_network(image, preprocessing), np.float32) for image in pixels]
+    pixels = (preprocessing.resize(photo, entry.size).image for photo in _photos(images, count))
+    photos = [to_network(image, preprocessing) for image in pixels]
     np.save(path, np.stack(photos))
     return len(photos)
 

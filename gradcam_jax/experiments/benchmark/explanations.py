@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import tqdm
 
 from gradcam_jax import zoo
-from gradcam_jax.app.machine import usable_cores
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.experiments.benchmark.machine import processor
 from gradcam_jax.experiments.benchmark.table import COLUMNS, markdown, timing_row, write_csv
@@ -16,6 +15,7 @@ from gradcam_jax.experiments.benchmark.turns import Timing, time_task
 from gradcam_jax.experiments.benchmark.work import WORK, Task
 from gradcam_jax.experiments.benchmark.worker import OWN, Worker, workers
 from gradcam_jax.experiments.reporting import Say
+from gradcam_jax.pipeline.machine import usable_cores
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,38 @@
-"""Times the way from files: decoding in every way, and a whole run beside its compiled function alone."""
+"""Times the way from files: decoding alone, moving alone, the compiled function alone, and the whole run."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
-import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from gradcam_jax import zoo
-from gradcam_jax.app.machine import decoding_threads, usable_cores
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark.machine import this_run
+from gradcam_jax.experiments.benchmark.models import load_or_random
 from gradcam_jax.experiments.benchmark.table import write_csv
 from gradcam_jax.experiments.benchmark.turns import in_turns
 from gradcam_jax.experiments.reporting import Say, silent
-from gradcam_jax.images.preprocessing import PREPROCESSINGS
-from gradcam_jax.pipeline import Item, device_function, explain_items, open_store, read_items
-from gradcam_jax.pipeline.decoding import Batch, batches, decode, in_order
+from gradcam_jax.images.decoder import Settings
+from gradcam_jax.images.ring import Layout, Ring
+from gradcam_jax.pipeline import Computation, Item, device_function, explain_items, open_store, read_items
+from gradcam_jax.pipeline.computation import image_dtype
+from gradcam_jax.pipeline.decoders import Decoders
+from gradcam_jax.pipeline.decoding import AHEAD, decoded_batches
+from gradcam_jax.pipeline.machine import decoding_processes, usable_cores
 from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.task import Task
 
-COLUMNS = ("what", "pool", "workers", "scaled", "batch_size", "images", "images_per_second", "rounds")
+COLUMNS = ("what", "workers", "scaled", "batch_size", "images", "images_per_second", "rounds")
 """Of the table; ``rounds`` are the images per second of each."""
 
-_DECODED = 200  # photos, unless a number is given
+_AT_HAND = 2048  # decoded images that are kept for what is measured without decoding, at least one batch
 
 Row = dict[str, Any]
 
@@ -40,109 +43,135 @@ class Options:
 
     Attributes:
         images: The photos, as ``--images`` of ``explain.py`` takes them.
-        workers: Threads that decode in the run.
-        count: At most so many photos are decoded, and explained.
+        model: A classifier of the zoo; with random weights where its own are not here.
+        dtype: The precision, as ``--dtype`` of ``explain.py`` takes it.
+        workers: Processes that decode in the run.
+        count: So many photos: the source's, again and again. None: the source's, each once.
         rounds: How often each is measured.
     """
 
     images: str
     model: str = zoo.DEFAULTS["classification"]
+    dtype: str = "float32"
     batch_size: int = 32
-    workers: int = dataclasses.field(default_factory=decoding_threads)
+    workers: int = dataclasses.field(default_factory=decoding_processes)
     count: int | None = None
     rounds: int = 5
     out_path: str = "docs/benchmarks/files.csv"
 
 
 class Way(NamedTuple):
-    """One way to decode: by ``"threads"`` or ``"processes"``, large JPEGs at 1/2, 1/4 or 1/8 if ``scaled``."""
+    """One way to decode: by so many processes, large JPEGs at 1/2, 1/4 or 1/8 if ``scaled``."""
 
-    pool: str
     workers: int
     scaled: bool
 
 
 def run(options: Options, say: Say) -> list[Row]:
     """Times, writes the CSV, reports how near the run comes to its function, and returns the table's rows."""
-    ways = [Way(pool, number, False) for pool in ("threads", "processes") for number in (1, usable_cores())]
-    rows = measure_decoding(options, [*ways, Way("threads", usable_cores(), True)], say)
-    rows += measure_run(options, classification(zoo.load(options.model, task="classification")), say)
-    ratio = f"{np.median(np.divide(rows[-1]['rounds'], rows[-2]['rounds'])):.3f}"
-    about = this_run() | {"model": options.model, "run / function (median of the rounds' ratios)": ratio}
+    task = classification(load_or_random(options.model))
+    ways = [Way(number, False) for number in sorted({1, options.workers, usable_cores()})]
+    rows = measure_decoding(options, task, [*ways, Way(usable_cores(), True)], say)
+    rows += measure_run(options, task, say)
+    rounds = {row["what"]: row["rounds"] for row in rows}
+    ratio = f"{np.median(np.divide(rounds['run'], rounds['function'])):.3f}"
+    about = this_run() | {"model": options.model, "dtype": options.dtype}
+    about |= {"run / function (median of the rounds' ratios)": ratio}
     write_csv(options.out_path, about, COLUMNS, map(_as_text, rows))
     say(f"run / function: {ratio}; written: {options.out_path}")
     return rows
 
 
-def measure_decoding(options: Options, ways: Sequence[Way], say: Say = silent) -> list[Row]:
-    """Measures how many photos a second become arrays, the ways taking turns; a row for each way."""
-    items = list(itertools.islice(read_items(options.images), options.count or _DECODED))
-    if not items:
-        raise InputError(f"There is no image in {options.images!r}.")
-    entry = zoo.find(options.model)
-    # Processes get the preprocessing's name, since functions that are made on the spot cannot be sent to them.
-    read = functools.partial(_read, preprocessing=entry.preprocessing.name, size=entry.preprocessing.size)
-    calls = {way: functools.partial(_decoding_rate, items, way, read) for way in ways}
-    return [
-        _row("decoding", len(items), rates, **way._asdict())
-        for way, rates in in_turns(calls, options.rounds, say=say).items()
-    ]
+def measure_decoding(options: Options, task: Task, ways: Sequence[Way], say: Say = silent) -> list[Row]:
+    """Measures how many photos a second become pixels, the ways taking turns; a row for each way."""
+    items = _items(options)
+    with contextlib.ExitStack() as stack:
+        calls = {}
+        for way in ways:
+            count = functools.partial(_count, task, *_decoders(stack, options, task, way))
+            count(items[: 2 * options.batch_size])  # the processes have started
+            calls[way] = functools.partial(_rate, functools.partial(count, items), len(items))
+        rates = in_turns(calls, options.rounds, say=say)
+    return [_row("decoding", len(items), rates[way], **way._asdict()) for way in ways]
 
 
 def measure_run(options: Options, task: Task, say: Say = silent) -> list[Row]:
-    """Measures images per second, taking turns: the compiled function alone, then the whole run; a row for each.
+    """Measures images per second, taking turns: moving alone, the compiled function alone, the whole run.
 
-    The function alone is given the decoded batches, one after the other, and its results stay where they are;
-    the run reads and decodes the files, explains, and writes shards and manifest. Compilation comes before both.
+    Moving takes decoded batches to the devices, one after the other; the function is given batches that are there,
+    and its results stay there; the run reads and decodes the files, explains, and writes shards and manifest.
+    Compilation comes before all of them.
     """
-    items = list(itertools.islice(read_items(options.images), options.count))
-    settings = {"batch_size": options.batch_size, "workers": options.workers}
-    function = device_function(task, jax.local_devices())
-    decoded = [batch for batch in _decoded(task, items, options) if batch.count]
-    if not decoded:
-        raise InputError(f"There is no image in {options.images!r} that can be decoded.")
-    images = sum(batch.count for batch in decoded)
+    items, computation = _items(options), Computation(dtype=options.dtype)
+    settings: dict[str, Any] = {"batch_size": options.batch_size, "workers": options.workers}
+    function = device_function(task, jax.local_devices(), computation)
+    batches, images = _decoded(items, task, options)
+    there = [jax.block_until_ready(function.put(*batch)) for batch in batches]
+    jax.block_until_ready(function(*there[0]))
 
-    def explain(batches: Iterable[Batch]) -> None:
+    def move() -> None:
         for batch in batches:
-            jax.block_until_ready(function(*function.put(batch.images, batch.arrays)))
+            jax.block_until_ready(function.put(*batch))
+
+    def explain() -> None:
+        results = None
+        for batch in there:
+            results, before = function(*batch), results
+            jax.block_until_ready(before)
+        jax.block_until_ready(results)
 
     def run_to(folder: str) -> None:
-        with open_store(task, folder) as store:
-            explain_items(
-                task, function, iter(items), store, batch_size=options.batch_size, workers=options.workers
-            )
+        with open_store(task, folder, computation) as store:
+            explain_items(task, function, iter(items), store, **settings)
 
     def run_rate() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            return _rate(lambda: run_to(folder), images)
+            return _rate(lambda: run_to(folder), len(items))
 
-    explain(decoded[:1])
-    rates_of = in_turns(
-        {"function": lambda: _rate(lambda: explain(decoded), images), "run": run_rate}, options.rounds, say=say
-    )
-    return [_row(what, images, rates, **settings) for what, rates in rates_of.items()]
-
-
-def _decoded(task: Task, items: Iterable[Item], options: Options) -> Iterator[Batch]:
-    preprocessing = task.plan.preprocessing
-    read = functools.partial(decode, preprocessing=preprocessing, size=task.size, encode=task.encode)
-    with ThreadPoolExecutor(options.workers) as pool:
-        yield from batches(in_order(read, items, pool, ahead=2 * options.workers), options.batch_size)
+    calls = {"transfer": lambda: _rate(move, images), "function": lambda: _rate(explain, images), "run": run_rate}
+    counts = {"run": len(items)}
+    return [
+        _row(what, counts.get(what, images), rates, **settings)
+        for what, rates in in_turns(calls, options.rounds, say=say).items()
+    ]
 
 
-def _decoding_rate(items: Sequence[Item], way: Way, read: Callable[..., Any]) -> float:
-    # A process that runs JAX must not be forked: its threads would be missing in the copy.
-    processes = functools.partial(ProcessPoolExecutor, mp_context=multiprocessing.get_context("spawn"))
-    executor: Callable[[int], Executor] = ThreadPoolExecutor if way.pool == "threads" else processes
-    read = functools.partial(read, scaled=way.scaled)
-    with executor(way.workers) as pool:
-        list(pool.map(read, items[: 2 * way.workers]))  # The workers have started.
-        return _rate(lambda: [None for _ in pool.map(read, items)], len(items))
+def _items(options: Options) -> list[Item]:
+    items = list(itertools.islice(read_items(options.images), options.count))
+    if not items:
+        raise InputError(f"There is no image in {options.images!r}.")
+    if options.count is None:
+        return items
+    turns = itertools.islice(itertools.cycle(items), options.count)
+    return [item._replace(id=f"{number}/{item.id}") for number, item in enumerate(turns)]
 
 
-def _read(item: Item, preprocessing: str, size: int, *, scaled: bool) -> np.ndarray | None:
-    return decode(item, PREPROCESSINGS[preprocessing], size, lambda _: {}, scaled=scaled).image
+def _decoders(stack: contextlib.ExitStack, options: Options, task: Task, way: Way) -> tuple[Decoders, Ring]:
+    layout = Layout(AHEAD + 2, options.batch_size, task.size, image_dtype(task))
+    ring = stack.enter_context(contextlib.closing(Ring(layout)))
+    settings = Settings(task.plan.preprocessing, way.scaled, False, layout, ring.descriptor)
+    return stack.enter_context(Decoders(settings, way.workers)), ring
+
+
+def _count(task: Task, decoders: Decoders, ring: Ring, items: Sequence[Item]) -> None:
+    for batch in decoded_batches(items, task.encode, decoders, ring):
+        ring.give_back(batch.place)
+
+
+def _decoded(items: Sequence[Item], task: Task, options: Options) -> tuple[list[Any], int]:
+    """Returns batches as the devices take them, and how many images they hold."""
+    enough = items[: max(_AT_HAND, options.batch_size)]
+    batches, images = [], 0
+    with contextlib.ExitStack() as stack:
+        decoders, ring = _decoders(stack, options, task, Way(options.workers, False))
+        for batch in decoded_batches(enough, task.encode, decoders, ring):
+            if batch.arrays:
+                batches.append((batch.images.copy(), batch.arrays))
+                images += sum(not one.error for one in batch.decoded)
+            ring.give_back(batch.place)
+    if not images:
+        raise InputError(f"There is no image in {options.images!r} that can be decoded.")
+    return batches, images
 
 
 def _rate(work: Callable[[], Any], images: int) -> float:

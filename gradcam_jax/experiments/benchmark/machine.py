@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-from gradcam_jax.app.machine import usable_cores
+from gradcam_jax.pipeline.machine import usable_cores
 
 
 def processor() -> str:

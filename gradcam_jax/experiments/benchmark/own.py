@@ -18,6 +18,7 @@ from gradcam_jax.engine.prepared import prepared
 from gradcam_jax.engine.spec import all_classes
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark.agreement import compare
+from gradcam_jax.experiments.benchmark.models import load_or_random
 from gradcam_jax.experiments.benchmark.operations import count_operations
 from gradcam_jax.experiments.benchmark.rates import matrix_rates, memory_rates
 from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError, class_indices, in_words
@@ -138,10 +139,8 @@ class OwnSide:
         entry = zoo.find(task.model)
         (image,) = zoo.example_inputs(entry)
         if entry.name not in self._models:
-            model = entry.build()
-            here = zoo.weights_path(entry) is not None
-            variables = zoo.load(entry.name).variables if here else zoo.random_variables(model, image)
-            self._models[entry.name] = tapped(model, jax.device_put(variables), entry.layer)
+            loaded = load_or_random(entry.name)
+            self._models[entry.name] = tapped(loaded.model, jax.device_put(loaded.variables), entry.layer)
         if key not in self._forwards:
             forward = self._models[entry.name]
             if task.work in _SUMMED:

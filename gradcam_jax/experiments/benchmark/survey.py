@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gradcam_jax import zoo
-from gradcam_jax.app.machine import usable_cores
 from gradcam_jax.engine.prepared import TRUNK_DTYPES
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.experiments.benchmark.agreement import write_photos
@@ -25,6 +24,7 @@ from gradcam_jax.experiments.benchmark.work import WORK, Task, in_words
 from gradcam_jax.experiments.benchmark.worker import FILES, OWN, Worker, workers
 from gradcam_jax.experiments.reporting import Say
 from gradcam_jax.pipeline import read_items
+from gradcam_jax.pipeline.machine import usable_cores
 
 PARTS = ("rates", "explanations", "peers", "agreement", "files", "start")
 """What can be surveyed."""
@@ -42,6 +42,7 @@ class Options:
     Attributes:
         compiled_by: The share of the seconds after which no compilation begins.
         timed_by: The share after which no explanation is timed beside peers, or if peers do not do it at all.
+        read_by: The share after which the way from files is begun for no further model.
     """
 
     models: Sequence[str] = ("vgg16", "efficientnet_lite0")
@@ -56,6 +57,7 @@ class Options:
     seconds: float = 230.0
     compiled_by: float = 0.45
     timed_by: float = 0.65
+    read_by: float = 0.75
     compile_threads: int = dataclasses.field(default_factory=lambda: max(usable_cores() // 2, 1))
     matrix: int = 8192
     photos: int = 256
@@ -222,20 +224,18 @@ def _compare(
 
 
 def _measure_files(options: Options, report: Report) -> None:
+    """Measures the way from files for the models, the last first, in the last of the precisions."""
     if not options.images:
         raise InputError("Expected photos to read, --images.")
-    model = _with_weights(options)
-    entry = zoo.find(model)
-    dtype = "uint8" if entry.preprocessing.in_bytes else "float32"
-    for row in report.rows_of("rates"):
-        if (row["work"], row["precision"]) == ("host to device", dtype):
-            transfer = {"work": f"transfer alone, {dtype}", "value": row["images_per_second"], "unit": "photos/s"}
-            report.add("files", [transfer], model=model, batch_size=row["batch_size"])
-    with contextlib.closing(Worker(FILES, usable_cores())) as worker:
-        size = max(options.batch_sizes)
-        seconds = max(options.seconds - report.elapsed(), 0)
-        rows = worker.ask("measure", options.images, model, size, options.count, 2, seconds=seconds)
-    report.add("files", rows, model=model)
+    fields = {"dtype": options.precisions[-1], "batch_size": max(options.batch_sizes), "rounds": 2}
+    fields |= {"count": options.count or None}
+    for model in reversed(options.models):
+        if report.rows_of("files") and report.elapsed() > options.read_by * options.seconds:
+            raise InputError(f"not read within {options.read_by * options.seconds:.0f} s: {model}")
+        with contextlib.closing(Worker(FILES, usable_cores())) as worker:
+            seconds = max(options.seconds - report.elapsed(), 0)
+            rows = worker.ask("measure", options.images, {"model": model, **fields}, seconds=seconds)
+        report.add("files", rows, model=model, precision=options.precisions[-1])
 
 
 def _with_weights(options: Options) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.experiments.data.captions import CaptionedPhoto
-from gradcam_jax.pipeline.tfds_source import PREFIX, open_prepared, without_decoding
+from gradcam_jax.images.tfds_source import PREFIX, open_prepared, without_decoding
 
 _SPLITS = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
 # Karpathy and Li's, which the dataset brings: 113,287 photos for training, 5,000 and 5,000 kept apart.

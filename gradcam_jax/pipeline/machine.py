@@ -1,4 +1,4 @@
-"""How many threads suit this machine."""
+"""How many processes suit this machine."""
 
 import os
 
@@ -10,7 +10,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def decoding_threads() -> int:
-    """Returns how many threads should decode: one a core, or where the processor itself computes, half as many."""
+def decoding_processes() -> int:
+    """Returns how many processes should decode: one a core, on CPUs half as many."""
     cores = usable_cores()
     return max(cores // 2, 1) if jax.local_devices()[0].platform == "cpu" else cores

@@ -3,9 +3,12 @@
 # Libraries of an extra, which need not be here for the package to be checked.
 # pyright: reportMissingImports=false
 
+import functools
 import os
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gradcam_jax.errors import InputError
 
@@ -46,6 +49,23 @@ def open_prepared(name: str) -> Any:
             f"{name!r} was written as {written}, which only TensorFlow reads. Prepare it anew:  {prepare}"
         )
     return builder
+
+
+def read_record(dataset: str, split: str, index: int) -> np.ndarray:
+    """Returns the photo of one record, uint8 RGB ``(H, W, 3)``; the split stays open.
+
+    Args:
+        dataset: As for :func:`open_prepared`.
+        split: Of the dataset; a slice such as ``"test[:100]"`` works.
+        index: The record's number in it.
+    """
+    image = np.asarray(_records(dataset, split)[index]["image"], np.uint8)
+    return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
+
+
+@functools.lru_cache(maxsize=4)
+def _records(dataset: str, split: str) -> Any:
+    return open_prepared(dataset).as_data_source(split=split)
 
 
 def without_decoding() -> Any:
