@@ -2,7 +2,8 @@
 
 Times are what a user waits for: pytorch-grad-cam enlarges and normalises its maps in every call, captum and
 torch-cam are asked for raw ones. Frozen weights are the user's cheapest setting, and channels-last images the
-fastest layout of torch's convolutions on CPUs; "default" is neither.
+fastest layout of torch's convolutions on CPUs; "default" is neither. On GPUs float32 is exact here, which is not
+torch's own default for convolutions.
 """
 
 # Libraries of an extra, which need not be here for the package to be checked.
@@ -50,6 +51,8 @@ class TorchSide:
         """Builds the net and the call."""
         import torch
 
+        if self._device == "cuda":
+            torch.cuda.empty_cache()  # torch keeps what the last task took, which the others may need
         calls = _CALLS[self._library]
         if task.work not in calls or task.model not in _NETS:
             raise UnsupportedError(f"{self._library} has no {task.work}")
