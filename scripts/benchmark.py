@@ -6,31 +6,58 @@
       the same beside torch, captum, torch-cam and pytorch-grad-cam (extra `oracle`)
   python scripts/benchmark.py --images photos/
       the way from files: decoding in threads and processes, and a whole run beside its compiled function
+  python scripts/benchmark.py --survey --images photos/
+      all of a device in one table within --seconds: rates of products and transfers, explanations in every
+      precision beside the peers that are installed, agreement with the CPU, from files, the start of explain.py
 
 Every competitor runs in its own process, and they take turns. Times are medians of whole calls after one that is
 not counted; compilation is apart. Models whose weights are not here get random ones. Writes a CSV and prints
-Markdown tables.
+Markdown tables. What a survey has no time for, or what is not installed, is named in them.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 
 from absl import app, flags, logging
 
+from gradcam_jax.engine.prepared import TRUNK_DTYPES
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.benchmark import explanations, files
+from gradcam_jax.experiments.benchmark import explanations, files, survey
 from gradcam_jax.experiments.benchmark.peers import PEERS
 from gradcam_jax.experiments.benchmark.work import WORK
 
-_DEFAULT = explanations.Options()
-_MODELS = flags.DEFINE_list("models", list(_DEFAULT.models), "Names of models.")
+_DEFAULT, _SURVEY = explanations.Options(), survey.Options()
+_SURVEYED = flags.DEFINE_bool("survey", False, "Survey the device: the defaults below in brackets are then taken.")
+_MODELS = flags.DEFINE_list("models", list(_DEFAULT.models), f"Names of models [{','.join(_SURVEY.models)}].")
 _WORK = flags.DEFINE_list("work", list(WORK), f"Kinds of work: {', '.join(WORK)}.")
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8"], "Photos a call.")
+_BATCH_SIZES = flags.DEFINE_list(
+    "batch_sizes",
+    ["1", "8"],
+    f"Photos a call [{','.join(map(str, _SURVEY.batch_sizes))}: the first for every kind of work].",
+)
+_PRECISIONS = flags.DEFINE_list(
+    "precisions", list(_DEFAULT.precisions), f"Of the trunk: {', '.join(TRUNK_DTYPES)} [all that the device has]."
+)
 _PEERS = flags.DEFINE_bool("peers", False, "Whether the peers do the same work beside it.")
-_ROUNDS = flags.DEFINE_integer("rounds", _DEFAULT.rounds, "Calls timed of each competitor.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("most_seconds", _DEFAULT.most_seconds, "After this a task gets no further round.")
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", _DEFAULT.rounds, f"Calls timed of each competitor [{_SURVEY.rounds}].", lower_bound=1
+)
+_MOST = flags.DEFINE_float(
+    "most_seconds",
+    _DEFAULT.most_seconds,
+    f"After this a task gets no further round [{_SURVEY.most_seconds:.0f}].",
+)
+_MATRIX = flags.DEFINE_integer("matrix", _DEFAULT.matrix, f"Rows of the multiplied matrices [{_SURVEY.matrix}].")
 _IMAGES = flags.DEFINE_string("images", "", "Time the way from these files instead, as explain.py takes them.")
 _COUNT = flags.DEFINE_integer("count", 0, "At most so many of the files. Default: all (of decoding, 200).")
+_PARTS = flags.DEFINE_list("parts", list(survey.PARTS), "Of the survey.")
+_SECONDS = flags.DEFINE_float("seconds", _SURVEY.seconds, "Of the survey, in all.")
+_THREADS = flags.DEFINE_integer(
+    "compile_threads", _SURVEY.compile_threads, "Programs that a survey compiles at a time.", lower_bound=1
+)
+_TRANSFERRED = flags.DEFINE_integer("photos", _SURVEY.photos, "Photos that a survey moves to the device and back.")
+_COPIED = flags.DEFINE_integer("megabytes", _SURVEY.megabytes, "What a survey copies on the device.")
 _OUT = flags.DEFINE_string("out_path", "", "The CSV file to write. Default: in docs/benchmarks.")
 
 
@@ -41,21 +68,38 @@ def main(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
         sizes = [int(size) for size in _BATCH_SIZES.value]
-        if _IMAGES.value:
+        if _SURVEYED.value:
+            survey.run(_survey_options(sizes), print)
+        elif _IMAGES.value:
             files.run(_files_options(sizes), print)
-            return
-        options = explanations.Options(
-            models=_MODELS.value,
-            work=_WORK.value,
-            batch_sizes=sizes,
-            peers=PEERS if _PEERS.value else (),
-            rounds=_ROUNDS.value,
-            most_seconds=_SECONDS.value,
-            out_path=_OUT.value or _DEFAULT.out_path,
-        )
-        explanations.run(options, print)
+        else:
+            explanations.run(_explanations_options(sizes), print)
     except InputError as error:
         sys.exit(f"benchmark.py: {error}")
+
+
+def _explanations_options(sizes: Sequence[int]) -> explanations.Options:
+    return explanations.Options(
+        models=_MODELS.value,
+        work=_WORK.value,
+        batch_sizes=sizes,
+        precisions=_PRECISIONS.value,
+        peers=PEERS if _PEERS.value else (),
+        rounds=_ROUNDS.value,
+        most_seconds=_MOST.value,
+        matrix=_MATRIX.value,
+        out_path=_OUT.value or _DEFAULT.out_path,
+    )
+
+
+def _survey_options(sizes: Sequence[int]) -> survey.Options:
+    shared = {
+        "models": _MODELS, "work": _WORK, "precisions": _PRECISIONS, "rounds": _ROUNDS, "most_seconds": _MOST,
+        "matrix": _MATRIX, "images": _IMAGES, "count": _COUNT, "parts": _PARTS, "seconds": _SECONDS,
+        "compile_threads": _THREADS, "photos": _TRANSFERRED, "megabytes": _COPIED, "out_path": _OUT,
+    }  # fmt: skip
+    options = {name: flag.value for name, flag in shared.items() if flag.present}
+    return dataclasses.replace(_SURVEY, **options | ({"batch_sizes": sizes} if _BATCH_SIZES.present else {}))
 
 
 def _files_options(sizes: Sequence[int]) -> files.Options:

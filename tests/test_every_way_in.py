@@ -156,10 +156,11 @@ def the_benchmark(case, tmp_path):
     images, labels = case.batch(NAME)
 
     def run(work):
-        return jax.jit(PROGRAMS[work])(case.task.forward, images, labels)[0]
+        return jax.jit(PROGRAMS[work])(case.task.forward, images, labels)
 
-    gradients = {name: to_rgb(run(name), case.task.plan.preprocessing) for name in case.methods[1:]}
-    return {"cam": run("grad_cam")} | gradients
+    gradients = {name: to_rgb(run(name)[0], case.task.plan.preprocessing) for name in case.methods[1:]}
+    _, cams = run("grad_cam")
+    return {"cam": cams[0]} | gradients
 
 
 WAYS = (

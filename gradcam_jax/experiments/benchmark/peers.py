@@ -2,7 +2,8 @@
 
 Times are what a user waits for: pytorch-grad-cam enlarges and normalises its maps in every call, captum and
 torch-cam are asked for raw ones. Frozen weights are the user's cheapest setting, and channels-last images the
-fastest layout of torch's convolutions on CPUs; "default" is neither.
+fastest layout of torch's convolutions on CPUs; "default" is neither. On GPUs float32 is exact here, which is not
+torch's own default for convolutions.
 """
 
 # Libraries of an extra, which need not be here for the package to be checked.
@@ -36,7 +37,7 @@ class TorchSide:
         torch.set_num_threads(threads)
         self._library = library
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model: tuple[str, Any] | None = None
+        self._model: tuple[str, Any, Any] | None = None
 
     def about(self) -> dict[str, Any]:
         """Returns the versions of torch and of the library."""
@@ -50,15 +51,18 @@ class TorchSide:
         """Builds the net and the call."""
         import torch
 
+        if self._device == "cuda":
+            torch.cuda.empty_cache()  # torch keeps what the last task took, which the others may need
         calls = _CALLS[self._library]
         if task.work not in calls or task.model not in _NETS:
             raise UnsupportedError(f"{self._library} has no {task.work}")
         if task.model == _LITE0 and task.work.startswith("guided"):
             raise UnsupportedError("its guided rule knows ReLU alone, not ReLU6")
+        dtype = self._set_precision(task.precision)
         _, layer, side = _NETS[task.model]
         default = self._library.endswith("(default)")
-        model = self._load(task.model, default)
-        images = torch.randn(task.batch_size, 3, side, side, device=self._device)
+        model = self._load(task.model, default, dtype)
+        images = torch.randn(task.batch_size, 3, side, side, device=self._device, dtype=dtype)
         if not default:
             images = images.contiguous(memory_format=torch.channels_last).requires_grad_(task.work != "forward")
         labels = class_indices(task.batch_size, 10 if task.work == "ten_classes" else 1)
@@ -75,20 +79,33 @@ class TorchSide:
 
         return Prepared(run, {})
 
-    def _load(self, name: str, default: bool) -> Any:
+    def _set_precision(self, precision: str) -> Any:
+        """Sets how torch computes float32, for this process, and returns the type of weights and images."""
         import torch
 
-        if self._model is None or self._model[0] != name:
+        if precision == "tensorfloat32" and self._device != "cuda":
+            raise UnsupportedError("there is no tensorfloat32 on CPUs")
+        if precision == "bfloat16" and self._library.startswith("pytorch-grad-cam"):
+            raise UnsupportedError("its maps are made by numpy, which has no bfloat16")
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tensorfloat32"
+        torch.backends.cudnn.allow_tf32 = precision == "tensorfloat32"
+        return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+    def _load(self, name: str, default: bool, dtype: Any) -> Any:
+        import torch
+
+        if self._model is None or self._model[:2] != (name, dtype):
             self._model = None
             torch.manual_seed(0)
-            model = _NETS[name][0]().eval().to(self._device)
+            with torch.device(self._device):
+                model = _NETS[name][0]().eval().to(self._device)
             for parameter in model.parameters():
                 if parameter.ndim > 1:
                     torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
             if not default:
                 model = model.requires_grad_(False).to(memory_format=torch.channels_last)
-            self._model = name, model
-        return self._model[1]
+            self._model = name, dtype, model.to(dtype)
+        return self._model[2]
 
 
 def _torch_lite0() -> Any:

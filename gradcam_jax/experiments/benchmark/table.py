@@ -11,7 +11,7 @@ from gradcam_jax.experiments.benchmark.work import WORK
 from gradcam_jax.formats.whole_file import write_whole
 
 COLUMNS = (
-    "model", "work", "batch_size", "library", "median_ms", "quartile_1_ms", "quartile_3_ms", "runs",
+    "model", "work", "batch_size", "precision", "library", "median_ms", "quartile_1_ms", "quartile_3_ms", "runs",
     "images_per_second", "compile_seconds", "gflop", "gflop_per_second", "share_of_peak", "temporary_mb",
 )  # fmt: skip
 """Of the table of explanations."""
@@ -29,9 +29,9 @@ def write_csv(
     write_whole(path, text.getvalue())
 
 
-def timing_row(timing: Timing, peak_gflops: float) -> dict[str, Any]:
-    """Returns a timing as a row of :data:`COLUMNS`; the peak is the measured rate of a matrix product."""
-    gflop = timing.facts.get("gflop")
+def timing_row(timing: Timing, peaks: Mapping[str, float]) -> dict[str, Any]:
+    """Returns a timing as a row of :data:`COLUMNS`; peaks are measured GFLOP/s of matrix products by precision."""
+    gflop, peak = timing.facts.get("gflop"), peaks.get(timing.task.precision)
     rate = None if gflop is None else gflop / timing.median
     numbers = {
         "median_ms": (1e3 * timing.median, 2),
@@ -41,7 +41,7 @@ def timing_row(timing: Timing, peak_gflops: float) -> dict[str, Any]:
         "compile_seconds": (timing.facts.get("compile_seconds"), 1),
         "gflop": (gflop, 2),
         "gflop_per_second": (rate, 1),
-        "share_of_peak": (None if rate is None else rate / peak_gflops, 3),
+        "share_of_peak": (None if rate is None or peak is None else rate / peak, 3),
         "temporary_mb": (timing.facts.get("temporary_mb"), 0),
     }
     cells = {name: f"{value:.{digits}f}" for name, (value, digits) in numbers.items() if value is not None}
@@ -54,16 +54,26 @@ def markdown(timings: Sequence[Timing], own: str) -> str:
     for model in dict.fromkeys(timing.task.model for timing in timings):
         here = [timing for timing in timings if timing.task.model == model]
         names = list(dict.fromkeys([own, *(timing.name for timing in here)]))
-        lines = [
-            f"| {model} | batch | {' | '.join(names)} |",
-            f"| --- | --- | {' | '.join('---' for _ in names)} |",
-        ]
+        rows = []
         for task in dict.fromkeys(timing.task for timing in here):
             by_name = {timing.name: timing for timing in here if timing.task == task}
             cells = [_cell(by_name.get(name), by_name.get(own)) for name in names]
-            lines.append(f"| {WORK[task.work]} | {task.batch_size} | {' | '.join(cells)} |")
-        parts.append("\n".join(lines))
+            rows.append([WORK[task.work], task.batch_size, task.precision, *cells])
+        parts.append(markdown_table([model, "batch", "precision", *names], rows))
     return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Returns a table in Markdown.
+
+    Example:
+        >>> print(markdown_table(["a", "b"], [[1, 2]]))
+        | a | b |
+        | --- | --- |
+        | 1 | 2 |
+    """
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def _cell(timing: Timing | None, own: Timing | None) -> str:

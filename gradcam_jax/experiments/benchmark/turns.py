@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gradcam_jax.experiments.benchmark.work import Task
+from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.benchmark.work import Task, in_words
 from gradcam_jax.experiments.benchmark.worker import Worker
 from gradcam_jax.experiments.reporting import Say, silent
 
@@ -47,16 +48,31 @@ class Timing(NamedTuple):
     facts: Mapping[str, float]
 
 
-def time_task(competitors: Sequence[Worker], task: Task, rounds: int, most_seconds: float) -> list[Timing]:
-    """Times a task in the process of every competitor that does it, in turns, after a call that is not timed."""
-    facts = {worker.name: worker.ask(prepare=list(task)) for worker in competitors}
+def time_task(
+    competitors: Sequence[Worker], task: Task, rounds: int, most_seconds: float, say: Say = silent
+) -> list[Timing]:
+    """Times a task in the process of every competitor that does it, in turns, after a call that is not timed.
+
+    Says who failed, for lack of memory for example, and why; who does not do such work is passed over.
+    """
+    facts = {worker.name: _prepare(worker, task) for worker in competitors}
+    for name, reply in facts.items():
+        if "failed" in reply:
+            say(f"{name}, {in_words(task)}: {reply['failed']}")
     calls = {
-        worker.name: lambda worker=worker: worker.ask(run=1)["seconds"]
+        worker.name: lambda worker=worker: worker.ask("run")["seconds"]
         for worker in competitors
-        if "unsupported" not in facts[worker.name]
+        if not {"unsupported", "failed"} & facts[worker.name].keys()
     }
     timings = []
     for name, seconds in in_turns(calls, rounds, most_seconds=most_seconds).items():
         low, median, high = (float(value) for value in np.quantile(seconds, (0.25, 0.5, 0.75)))
         timings.append(Timing(name, task, median, low, high, len(seconds), facts[name]))
     return timings
+
+
+def _prepare(worker: Worker, task: Task) -> dict[str, Any]:
+    try:
+        return worker.ask("prepare", *task)
+    except InputError as error:  # its process ended
+        return {"failed": str(error)}

@@ -1,7 +1,7 @@
 """What is timed: one kind of work, on one model, for one size of batch; and what a competitor must do."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 WORK = {
     "forward": "forward pass alone",
@@ -15,11 +15,12 @@ WORK = {
 
 
 class Task(NamedTuple):
-    """One model's work: a name in the zoo, one of :data:`WORK`, and photos a call."""
+    """One model's work: a name in the zoo, one of :data:`WORK`, photos a call, and the trunk's precision."""
 
     model: str
     work: str
     batch_size: int
+    precision: str = "float32"
 
 
 class Prepared(NamedTuple):
@@ -33,18 +34,16 @@ class UnsupportedError(ValueError):
     """A library does not do this work on this model."""
 
 
-class Side(Protocol):
-    """A competitor."""
-
-    def about(self) -> dict[str, Any]:
-        """Returns what is worth recording of it."""
-        ...
-
-    def prepare(self, task: Task) -> Prepared:
-        """Makes a task ready to run, or raises :class:`UnsupportedError`."""
-        ...
-
-
 def class_indices(batch_size: int, count: int) -> list[list[int]]:
     """Returns the classes to explain, ``count`` for each photo, of 1,000."""
     return [[(37 * photo + 101 * index) % 1000 for index in range(count)] for photo in range(batch_size)]
+
+
+def in_words(task: Task) -> str:
+    """Returns a task as a line of a report names it.
+
+    Example:
+        >>> in_words(Task("vgg16", "grad_cam", 64, "bfloat16"))
+        'vgg16 grad_cam 64 bfloat16'
+    """
+    return " ".join(map(str, task))

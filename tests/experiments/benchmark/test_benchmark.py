@@ -39,6 +39,8 @@ class Counting:
     def prepare(self, task):
         if task.work.startswith("guided"):
             raise UnsupportedError("not that")
+        if not task.batch_size:
+            raise MemoryError("too many")
         return Prepared(self._run, {"gflop": 3.0})
 
     def _run(self):
@@ -47,24 +49,26 @@ class Counting:
 
 def test_a_worker_answers_each_request_with_one_line():
     side = Counting()
-    requests = [{"about": 1}, {"prepare": list(TASK)}, {"run": 1}, {"run": 1}, {"prepare": ["vgg16", "guided", 1]}]
+    requests = [{"about": []}, {"prepare": TASK}, {"run": []}, {"run": []}]
+    requests += [{"prepare": ["vgg16", "guided", 1]}, {"prepare": ["vgg16", "forward", 0]}]
     replies = [json.loads(line) for line in answer(side, map(json.dumps, requests))]
     assert replies[0] == {"version": "1"}
     assert replies[1] == {"gflop": 3.0}
     assert all(reply["seconds"] >= 0 for reply in replies[2:4])
     assert replies[4] == {"unsupported": "not that"}
+    assert replies[5] == {"failed": "MemoryError: too many"}
     assert side.runs == 3  # one to warm up, two timed
 
 
 class FakeWorker:
     """A worker whose answers are known, and that notes when it ran."""
 
-    def __init__(self, name, seconds, log):
-        self.name, self._seconds, self._log = name, iter(seconds), log
+    def __init__(self, name, seconds, log, **facts):
+        self.name, self._seconds, self._log, self._facts = name, iter(seconds), log, facts
 
-    def ask(self, **request):
-        if "prepare" in request:
-            return {} if self._seconds else {"unsupported": ""}
+    def ask(self, name, *arguments):
+        if name == "prepare":
+            return self._facts
         self._log.append(self.name)
         return {"seconds": next(self._seconds)}
 
@@ -86,9 +90,26 @@ def test_two_rounds_are_run_however_long_they_take():
     assert log == ["a", "a"]
 
 
+def test_who_fails_is_named_and_who_does_not_do_such_work_is_passed_over():
+    log, said = [], []
+    failed = FakeWorker("b", [], log, failed="no memory")
+    three = [FakeWorker("a", [1.0] * 2, log), failed, FakeWorker("c", [], log, unsupported="")]
+    assert [timing.name for timing in time_task(three, TASK, 2, 60, said.append)] == ["a"]
+    assert said == ["b, vgg16 grad_cam 2 float32: no memory"]
+
+
 def test_a_worker_that_ends_is_an_error_with_its_last_words():
-    with workers(["nobody"], 1) as started, pytest.raises(InputError, match=r"nobody ended: .+"):
-        started[0].ask(prepare=list(TASK))
+    with workers([OWN], 1) as started:
+        with pytest.raises(InputError, match=f"{OWN} ended: .+nonsense"):
+            started[0].ask("nonsense")
+        said = []
+        assert time_task(started, TASK, 2, 60, said.append) == []
+        assert f"The process of {OWN} ended" in said[0]
+
+
+def test_a_worker_is_ended_after_the_seconds_that_it_was_given():
+    with workers([OWN], 1) as started, pytest.raises(InputError, match=f"{OWN} ended: it was stopped"):
+        started[0].ask("about", seconds=0.1)
 
 
 def test_the_csv_keeps_everything_and_the_table_compares(tmp_path):
@@ -97,7 +118,7 @@ def test_the_csv_keeps_everything_and_the_table_compares(tmp_path):
         Timing("peer", TASK, 0.5, 0.4, 0.6, 5, {}),
     ]
     path = tmp_path / "new" / "table.csv"
-    write_csv(path, {"device": "a chip"}, COLUMNS, [timing_row(timing, 300.0) for timing in timings])
+    write_csv(path, {"device": "a chip"}, COLUMNS, [timing_row(timing, {"float32": 300.0}) for timing in timings])
     first, *rest = path.read_text().splitlines()
     assert first == "# device: a chip"
     rows = list(csv.DictReader(rest))
@@ -108,25 +129,24 @@ def test_the_csv_keeps_everything_and_the_table_compares(tmp_path):
     assert rows[0]["share_of_peak"] == "0.500"
     assert rows[1]["gflop"] == ""
     assert markdown(timings, OWN).splitlines() == [
-        f"| vgg16 | batch | {OWN} | peer |",
-        "| --- | --- | --- | --- |",
-        f"| {WORK['grad_cam']} | 2 | **200** | 500 (2.5x) |",
+        f"| vgg16 | batch | precision | {OWN} | peer |",
+        "| --- | --- | --- | --- | --- |",
+        f"| {WORK['grad_cam']} | 2 | float32 | **200** | 500 (2.5x) |",
     ]
 
 
 @pytest.mark.parametrize("work", WORK)
 def test_every_kind_of_work_runs_and_gives_what_it_should(small_zoo, work):
-    side = OwnSide(matrix=8)
-    prepared = side.prepare(Task("vgg16", work, 2))
+    prepared = OwnSide().prepare(Task("vgg16", work, 2))
     classes, maps, pixels = (2, 1000), (8, 8), (16, 16, 3)
     expected = {
         "forward": classes, "grad_cam": (2, 1, *maps), "ten_classes": (2, 10, *maps),
         "all_classes": (*classes, *maps),
         "guided_backprop": (2, 1, *pixels), "guided_grad_cam": (2, 1, *pixels),
     }  # fmt: skip
-    assert prepared.run().shape == expected[work]
+    result = prepared.run()
+    assert (result[1] if work == "grad_cam" else result).shape == expected[work]
     assert prepared.facts["gflop"] > 0
-    assert side.about()["peak_gflops"] > 0
 
 
 def test_classes_differ():
@@ -138,15 +158,20 @@ def test_classes_differ():
 def test_the_command_writes_its_file_and_reports_the_table(tmp_path):
     lines = []
     options = explanations.Options(
-        models=["alexnet"], work=["forward"], batch_sizes=[1], rounds=2, out_path=str(tmp_path / "new" / "b.csv")
+        models=["alexnet"],
+        work=["forward"],
+        batch_sizes=[1],
+        rounds=2,
+        matrix=64,
+        out_path=str(tmp_path / "new" / "b.csv"),
     )
     timings = explanations.run(options, lines.append)
     assert [timing.name for timing in timings] == [OWN]
     text = (tmp_path / "new" / "b.csv").read_text()
     for key in ("device", "processor", "versions", "command"):
         assert f"# {key}: " in text
-    assert "alexnet,forward,1,gradcam_jax," in text
-    assert "| forward pass alone | 1 | **" in "\n".join(lines)
+    assert "alexnet,forward,1,float32,gradcam_jax," in text
+    assert "| forward pass alone | 1 | float32 | **" in "\n".join(lines)
 
 
 def test_unknown_work_is_an_error():
