@@ -45,7 +45,7 @@ class Options:
         images: The photos, as ``--images`` of ``explain.py`` takes them.
         model: A classifier of the zoo; with random weights where its own are not here.
         dtype: The precision, as ``--dtype`` of ``explain.py`` takes it.
-        decoding: How photos are decoded in the run; decoding alone is timed as it is by default, too.
+        decoding: How photos are decoded; what is measured from files is measured with exact decoding too.
         workers: Processes that decode in the run.
         count: So many photos: the source's, again and again. None: the source's, each once.
         rounds: How often each is measured.
@@ -73,7 +73,7 @@ def run(options: Options, say: Say) -> list[Row]:
     """Times, writes the CSV, reports how near the run comes to its function, and returns the table's rows."""
     task = classification(load_or_random(options.model))
     counts = sorted({1, options.workers, usable_cores()})
-    ways = [Way(count, decoding) for decoding in dict.fromkeys([EXACT, options.decoding]) for count in counts]
+    ways = [Way(count, decoding) for decoding in _decodings(options) for count in counts]
     rows = measure_decoding(options, task, ways, say)
     rows += measure_run(options, task, say)
     rounds = {row["what"]: row["rounds"] for row in rows}
@@ -125,21 +125,27 @@ def measure_run(options: Options, task: Task, say: Say = silent) -> list[Row]:
             jax.block_until_ready(before)
         jax.block_until_ready(results)
 
-    def run_to(folder: str) -> None:
-        with open_store(task, folder, computation) as store:
-            explain_items(task, function, iter(items), store, decoding=options.decoding, **settings)
+    def run_to(folder: str, decoding: Decoding) -> None:
+        with open_store(task, folder, computation, decoding=decoding) as store:
+            explain_items(task, function, iter(items), store, decoding=decoding, **settings)
 
-    def run_rate() -> float:
+    def run_rate(decoding: Decoding) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            return _rate(lambda: run_to(folder), len(items))
+            return _rate(lambda: run_to(folder, decoding), len(items))
 
-    names = settings | {"decoding": _name(options.decoding)}
-    calls = {"transfer": lambda: _rate(move, images), "function": lambda: _rate(explain, images), "run": run_rate}
-    counts = {"run": len(items)}
+    calls: dict[tuple[str, Decoding], Callable[[], float]] = {
+        ("transfer", options.decoding): lambda: _rate(move, images),
+        ("function", options.decoding): lambda: _rate(explain, images),
+    }
+    calls |= {("run", one): functools.partial(run_rate, one) for one in _decodings(options)}
     return [
-        _row(what, counts.get(what, images), rates, **names)
-        for what, rates in in_turns(calls, options.rounds, say=say).items()
+        _row(what, len(items) if what == "run" else images, rates, decoding=_name(decoding), **settings)
+        for (what, decoding), rates in in_turns(calls, options.rounds, say=say).items()
     ]
+
+
+def _decodings(options: Options) -> list[Decoding]:
+    return list(dict.fromkeys([EXACT, options.decoding]))
 
 
 def _items(options: Options) -> list[Item]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from gradcam_jax.experiments.benchmark.files import Options, Way, measure_decoding, measure_run
 from gradcam_jax.experiments.benchmark.models import load_or_random
+from gradcam_jax.images.decoder import EXACT, Decoding
 from gradcam_jax.pipeline.machine import usable_cores
 from gradcam_jax.tasks.classification import classification
 
@@ -18,9 +19,11 @@ class FilesSide:
             images: The photos, as ``--images`` of ``explain.py`` takes them.
             fields: Of :class:`gradcam_jax.experiments.benchmark.files.Options`.
         """
-        options = Options(images, **fields)
+        fast = Decoding(fast=True)
+        options = Options(images, decoding=fast, **fields)
         task = classification(load_or_random(options.model))
-        rows = measure_decoding(options, task, [Way(number, False) for number in sorted({1, usable_cores()})])
+        ways = [Way(number, decoding) for decoding in (EXACT, fast) for number in sorted({1, usable_cores()})]
+        rows = measure_decoding(options, task, ways)
         rows += measure_run(options, task)
         return [
             {
@@ -35,6 +38,6 @@ class FilesSide:
 
 
 def _in_words(row: dict[str, Any]) -> str:
-    workers = f"decoding processes: {row['workers']}"
+    workers = f"{row['decoding']} decoding, processes: {row['workers']}"
     names = {"decoding": f"decoding alone, {workers}", "run": f"whole run, {workers}"}
     return names.get(row["what"], f"{row['what']} alone")

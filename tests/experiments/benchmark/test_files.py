@@ -67,12 +67,13 @@ def test_the_table_says_what_was_timed_on_what(tmp_path):
     assert {line.partition(":")[0] for line in head} >= {"# device", "# processor", "# versions", "# command"}
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
     assert tuple(rows[0]) == COLUMNS
-    *decoding, transfer, function, whole = rows
+    *decoding, transfer, function, exact, whole = rows
     assert {row["what"] for row in decoding} == {"decoding"}
     assert [row["decoding"] for row in decoding] == ["exact"] * (len(decoding) // 2) + ["fast"] * (
         len(decoding) // 2
     )
-    assert [row["what"] for row in (transfer, function, whole)] == ["transfer", "function", "run"]
+    assert [row["what"] for row in (transfer, function, exact, whole)] == ["transfer", "function", "run", "run"]
+    assert (exact["decoding"], whole["decoding"]) == ("exact", "fast")
     assert all(float(row["images_per_second"]) > 0 for row in rows)
     (ratio,) = (line.partition("): ")[2] for line in head if line.startswith("# run / function"))
     assert float(ratio) > 0
