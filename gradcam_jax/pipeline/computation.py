@@ -26,7 +26,7 @@ class Computation(NamedTuple):
 
     Attributes:
         methods: Of :data:`gradcam_jax.tasks.METHODS`.
-        dtype: Type of the trunk, of :data:`gradcam_jax.engine.prepared.TRUNK_DTYPES`.
+        dtype: The precision, of :data:`gradcam_jax.engine.precision.PRECISIONS`.
     """
 
     methods: tuple[str, ...] = (GRAD_CAM,)
@@ -34,7 +34,7 @@ class Computation(NamedTuple):
 
 
 DEFAULT_COMPUTATION = Computation()
-"""The maps, in float32."""
+"""The maps, in exact float32."""
 
 
 def device_function(
@@ -87,15 +87,16 @@ def open_store(
         "input_size": task.size,
         **task.settings,
     }
-    return RunStore(folder, settings, **options)
+    return RunStore(folder, settings, jax.local_devices()[0].device_kind, **options)
 
 
 def _function_and_forward(task: Task, computation: Computation) -> tuple[Callable[..., Any], Tapped]:
     arrays = task.encode(_ANY_REQUEST)
     image = jax.ShapeDtypeStruct((task.size, task.size, 3), np.float32)
     inputs = (arrays[name] for name in task.plan.inputs)
-    forward = prepared(task.forward, image, *inputs, trunk_dtype=computation.dtype)
-    if len(arrays.get("targets", ())) >= _MANY and computation == DEFAULT_COMPUTATION and not task.plan.inputs:
+    forward = prepared(task.forward, image, *inputs, precision=computation.dtype)
+    summable = computation.methods == (GRAD_CAM,) and computation.dtype != "bfloat16" and not task.plan.inputs
+    if len(arrays.get("targets", ())) >= _MANY and summable:
         with contextlib.suppress(InputError):  # of a head that cannot be summed
             forward = with_summed_head(forward, image)
     return functools.partial(explain_photos, plan=task.plan, methods=computation.methods), forward
