@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from gradcam_jax.engine.prepared import TRUNK_DTYPES
+from gradcam_jax.engine.precision import PRECISIONS
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark import explanations, files, survey
 from gradcam_jax.experiments.benchmark.peers import PEERS
@@ -37,7 +37,7 @@ _BATCH_SIZES = flags.DEFINE_list(
     f"Photos a call [{','.join(map(str, _SURVEY.batch_sizes))}: the first for every kind of work].",
 )
 _PRECISIONS = flags.DEFINE_list(
-    "precisions", list(_DEFAULT.precisions), f"Of the trunk: {', '.join(TRUNK_DTYPES)} [all that the device has]."
+    "precisions", list(_DEFAULT.precisions), f"Of the trunk: {', '.join(PRECISIONS)} [all that the device has]."
 )
 _PEERS = flags.DEFINE_bool("peers", False, "Whether the peers do the same work beside it.")
 _ROUNDS = flags.DEFINE_integer(

@@ -3,7 +3,7 @@
 python scripts/explain.py --images DIR --out_path exact
 python scripts/explain.py --images DIR --out_path rounded --dtype bfloat16
 python scripts/compare_runs.py rounded exact
-    tells what bfloat16 changes; other devices and --scaled_decoding are compared in the same way
+    tells what bfloat16 changes; tensorfloat32, other devices and --scaled_decoding are compared in the same way
 """
 
 import json

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradcam_jax.app import output
 from gradcam_jax.app.options import Options, make_task
-from gradcam_jax.engine.prepared import prepared
+from gradcam_jax.engine.precision import with_precision
 from gradcam_jax.images import read_photo, sample_photo
 from gradcam_jax.pictures import View, heatmap_of, save_photo_pictures
 from gradcam_jax.tasks.rows import Description
@@ -28,11 +28,10 @@ def explain_one(options: Options, say: Callable[[str], None] = lambda _: None) -
     photo = read_photo(options.input_image_path) if options.input_image_path else sample_photo()
     task = make_task(options)
     arrays = task.encode({})  # what is wrong with the request is said before anything is computed
+    image = jax.ShapeDtypeStruct((task.size, task.size, 3), np.float32)
+    inputs = (arrays[name] for name in task.plan.inputs)
+    task = task._replace(forward=with_precision(task.forward, options.dtype, image, *inputs))
     folder = output.make_folder(options.out_path)
-    if options.dtype != "float32":
-        image = jax.ShapeDtypeStruct((task.size, task.size, 3), np.float32)
-        inputs = (arrays[name] for name in task.plan.inputs)
-        task = task._replace(forward=prepared(task.forward, image, *inputs, trunk_dtype=options.dtype))
     explained = explain_photo(task, photo, methods=options.computation.methods)
     description = _named(explained.description, options.output_image_name)
 
@@ -88,5 +87,6 @@ def _record(task: Task, options: Options, description: Description) -> dict[str,
         "recipe": task.plan.preprocessing.name,
         "method": "counterfactual_grad_cam" if options.counterfactual else "grad_cam",
         "dtype": options.dtype,
+        "device": jax.local_devices()[0].device_kind,
         **description.fields,
     }

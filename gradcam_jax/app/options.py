@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from gradcam_jax.engine.prepared import TRUNK_DTYPES
+from gradcam_jax.engine.precision import PRECISIONS, require_precision
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import PREPROCESSINGS
 from gradcam_jax.pictures import KINDS
@@ -93,7 +93,10 @@ class Options:
         "many.",
     )
     dtype: str = _option(
-        "float32", "Type of the trunk; head, gradients and maps are float32.", values=tuple(TRUNK_DTYPES)
+        "float32",
+        "The precision: exact float32, the same on every device; tensorfloat32, which NVIDIA GPUs alone have, and "
+        "are faster in; or a trunk in bfloat16, whose head, gradients and maps are float32.",
+        values=PRECISIONS,
     )
     guided_dtype: str = _option(
         "float16", "Type in which guided gradients are kept.", photos=_MANY, values=("float16", "float32")
@@ -121,7 +124,7 @@ class Options:
     num_processes: int = _option(1, "How many processes share them.", photos=_MANY)
 
     def check(self) -> None:
-        """Raises InputError for what no model could do, and for a flag that has no meaning here."""
+        """Raises InputError for what no model or this device could do, and for a flag that has no meaning here."""
         for field in dataclasses.fields(self):
             value, values = getattr(self, field.name), field.metadata["values"]
             if values and value not in values:
@@ -132,6 +135,7 @@ class Options:
         for name in ("max_targets", "batch_size", "workers"):
             if getattr(self, name) < 0:
                 raise InputError(f"Expected --{name} of 0 or more, got {getattr(self, name)} instead.")
+        require_precision(self.dtype)
         parse_methods(self.methods)
         if not 0 <= self.process_id < self.num_processes:
             raise InputError(

@@ -20,6 +20,7 @@ from gradcam_jax.attribution.gradients import score_and_cotangent
 from gradcam_jax.engine.batches import batched, over_examples
 from gradcam_jax.engine.dependence import Traced
 from gradcam_jax.engine.many_classes import can_be_summed, explain_classes
+from gradcam_jax.engine.precision import precision_of
 from gradcam_jax.engine.spec import MapMethod, Spec
 from gradcam_jax.errors import LayerError
 from gradcam_jax.interception.tapped import Tapped, layer_shapes
@@ -64,10 +65,8 @@ def explain_batch(
     Returns:
         The parts.
     """
-    if forward.trunk_dtype:
-        images = images.astype(forward.trunk_dtype)
-    # Flax's batch normalisation mixes bfloat16 values with its float32 statistics, on purpose.
-    with jax.numpy_dtype_promotion("standard" if forward.trunk_dtype else _promotion()):
+    with precision_of(forward):
+        images = images.astype(jnp.bfloat16) if forward.precision == "bfloat16" else images
         layer = _first_layer(forward, images, inputs)
         trunk = (guided_forward or forward).at(layer)
         run_trunk = functools.partial(_run_trunk, trunk, layer, inputs)
@@ -183,7 +182,3 @@ def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) ->
 
 def _of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)
-
-
-def _promotion() -> Any:
-    return jax.config.jax_numpy_dtype_promotion  # type: ignore[attr-defined]

@@ -136,6 +136,7 @@ def _passes_constants(forward: Tapped, layer: str, dense: str, shape: jax.ShapeD
     constants = jnp.asarray(generator.standard_normal(shape.shape[-1]), shape.dtype)
 
     @jax.jit
+    @jax.default_matmul_precision("highest")  # what is tested is algebra, not the device's rounding
     def difference(forward: Tapped, activation: jax.Array, constants: jax.Array, image: jax.Array) -> Any:
         head = forward.at(dense).resumed(layer)
         raised = activation + constants.reshape((1, 1, -1))

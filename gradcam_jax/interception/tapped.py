@@ -61,7 +61,7 @@ class Program(Protocol):
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["variables"],
-    meta_fields=["program", "layers", "trunk_dtype", "dense"],
+    meta_fields=["program", "layers", "precision", "dense"],
 )
 @dataclasses.dataclass(frozen=True)
 class Tapped:
@@ -74,8 +74,8 @@ class Tapped:
         variables: The model's variables, a tree of arrays.
         program: How the model is run.
         layers: The tapped layers.
-        trunk_dtype: ``"bfloat16"`` if everything up to the mapped layer is computed in it (see
-            :func:`gradcam_jax.prepared`), else empty.
+        precision: What :func:`gradcam_jax.explain` computes in (see :func:`gradcam_jax.prepared`); empty: as JAX
+            is configured.
         dense: The fully connected layer whose weights may be summed over positions (see
             :func:`gradcam_jax.with_summed_head`), or empty.
     """
@@ -83,7 +83,7 @@ class Tapped:
     variables: Any
     program: Program
     layers: tuple[str, ...]
-    trunk_dtype: str = ""
+    precision: str = ""
     dense: str = ""
 
     def __call__(self, taps: Mapping[str, jax.Array], *inputs: Any) -> tuple[Any, Activations]:

@@ -35,7 +35,7 @@ class Computation(NamedTuple):
 
     Attributes:
         methods: Of :data:`gradcam_jax.tasks.METHODS`.
-        dtype: Type of the trunk, of :data:`gradcam_jax.engine.prepared.TRUNK_DTYPES`.
+        dtype: The precision, of :data:`gradcam_jax.engine.precision.PRECISIONS`.
         guided_dtype: Type in which guided gradients leave the devices and are stored: ``"float16"`` (off by at
             most 2^-11 of a value or 3e-8, for values up to 65504) or ``"float32"``.
     """
@@ -46,7 +46,7 @@ class Computation(NamedTuple):
 
 
 DEFAULT_COMPUTATION = Computation()
-"""The maps, in float32."""
+"""The maps, in exact float32."""
 
 
 def device_function(
@@ -111,15 +111,16 @@ def open_store(
         **{f"{name}_decoding": chosen for name, chosen in decoding._asdict().items()},
         **task.settings,
     }
-    return RunStore(folder, settings, **options)
+    return RunStore(folder, settings, jax.local_devices()[0].device_kind, **options)
 
 
 def _function_and_forward(task: Task, computation: Computation) -> tuple[Callable[..., Any], Tapped]:
     arrays = task.encode(_ANY_REQUEST)
     image = jax.ShapeDtypeStruct((task.size, task.size, 3), np.float32)
     inputs = (arrays[name] for name in task.plan.inputs)
-    forward = prepared(task.forward, image, *inputs, trunk_dtype=computation.dtype)
-    if len(arrays.get("targets", ())) >= _MANY and computation == DEFAULT_COMPUTATION and not task.plan.inputs:
+    forward = prepared(task.forward, image, *inputs, precision=computation.dtype)
+    summable = computation.methods == (GRAD_CAM,) and computation.dtype != "bfloat16" and not task.plan.inputs
+    if len(arrays.get("targets", ())) >= _MANY and summable:
         with contextlib.suppress(InputError):  # of a head that cannot be summed
             forward = with_summed_head(forward, image)
     return functools.partial(_explain, plan=task.plan, computation=computation), forward

@@ -26,7 +26,7 @@ from gradcam_jax.formats.safetensors_file import read_safetensors_metadata
 from gradcam_jax.formats.whole_file import write_whole
 from gradcam_jax.pipeline.manifest import FAILED, OK, Done, append_lines, read_done, repair
 
-SETTINGS, SHARDS, IDS = "run.json", "shards", "ids"
+SETTINGS, SHARDS, IDS, DEVICES = "run.json", "shards", "ids", "devices"
 _SUFFIX = ".safetensors"
 _EMPTY = dict.fromkeys(("id", "path", "status", "error", "shard", "row", "prediction", "score", "all_negative"))
 
@@ -44,6 +44,7 @@ class RunStore:
         self,
         folder: str | Path,
         settings: Mapping[str, Any],
+        device: str,
         *,
         process: int = 0,
         processes: int = 1,
@@ -56,6 +57,8 @@ class RunStore:
         Args:
             folder: The run's folder; it is made.
             settings: What the results depend on, as plain JSON values; a run of other settings is refused.
+            device: The kind of device that computes. A run that another kind began is resumed: its maps differ in
+                the last digits, and ``run.json`` lists every kind.
             process: Number of this process, from 0.
             processes: How many write to the folder.
             shard_bytes: A shard is written when its arrays reach this size...
@@ -69,7 +72,7 @@ class RunStore:
         self.folder = Path(folder)
         self.done = Done(np.empty(0, np.uint64), 0)
         self.disk_seconds = 0.0
-        self._settings = {**settings, "processes": processes}
+        self._settings, self._device = {**settings, "processes": processes}, device
         part = "" if processes == 1 else f"{process}of{processes}"
         self._manifest = self.folder / (f"manifest-{part}.jsonl" if part else "manifest.jsonl")
         self._prefix = f"{part}-" if part else ""
@@ -87,7 +90,8 @@ class RunStore:
             (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
             self._held.enter_context(exclusive(self._lock, self._refuse))
             try:
-                self._check_settings()
+                with exclusive(self.folder / ".lock-settings", lambda: time.sleep(0.05)):
+                    self._check_settings()
                 names = repair(self._manifest, self._rows_of)
                 self._remove_unnamed(set(names))
             except BaseException:
@@ -168,16 +172,19 @@ class RunStore:
     def _check_settings(self) -> None:
         path = self.folder / SETTINGS
         wanted = json.loads(json.dumps(self._settings))
+        devices: list[str] = []
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
+            devices = found.pop(DEVICES, devices)
             differing = [name for name in sorted(found | wanted) if found.get(name) != wanted.get(name)]
             if differing:
                 shown = ", ".join(f"{name}: {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing)
                 raise InputError(
                     f"{str(self.folder)!r} holds a run of other settings ({shown}). Choose another --out_path."
                 )
-            return
-        write_whole(path, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
+        if self._device not in devices:
+            record = {**wanted, DEVICES: [*devices, self._device]}
+            write_whole(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
     def _shard_path(self, name: str) -> Path:
         return self.folder / SHARDS / (name + _SUFFIX)

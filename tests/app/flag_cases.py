@@ -221,7 +221,11 @@ def shows_dtype(lab, task):
     assert rounded.cams.dtype == np.float32
     assert relative_error(rounded.cams, exact.cams) > 0
     assert_close(rounded.scores, exact.scores, 0.05)
-    lab.refuses(task, "Expected --dtype float32 or bfloat16, got 'float16'", dtype="float16")
+    assert exact.record["dtype"] == "float32"
+    assert exact.record["device"] == "cpu"
+    assert lab.many(task, **label).record["devices"] == ["cpu"]
+    lab.refuses(task, r"tensorfloat32, an NVIDIA GPU .* got cpu instead\. Nearest: float32", dtype="tensorfloat32")
+    lab.refuses(task, "Expected --dtype float32, tensorfloat32 or bfloat16, got 'float16'", dtype="float16")
 
 
 def drawn(lab, task, **options):

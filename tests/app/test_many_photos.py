@@ -60,7 +60,8 @@ def test_a_folder_of_photos(tmp_path):
     assert any("6 explained, 0 failed" in line for line in lines)
     assert any("busy: decode" in line for line in lines)
     assert (
-        results.settings | {"model": "small_classification", "input_size": 32, "dtype": "float32"}
+        results.settings
+        | {"model": "small_classification", "input_size": 32, "dtype": "float32", "devices": ["cpu"]}
         == results.settings
     )
 
@@ -167,7 +168,8 @@ def test_a_signal_ends_the_run_cleanly_and_the_next_goes_on(tmp_path):
         ({"label": "bokser"}, "boxer"),
         ({"label": "boxer, tabby", "max_targets": 1}, "--max_targets 2"),
         ({"save": "everything"}, "Expected --save maps, overlays, panels or all"),
-        ({"dtype": "float16"}, "Expected --dtype float32 or bfloat16"),
+        ({"dtype": "float16"}, "Expected --dtype float32, tensorfloat32 or bfloat16"),
+        ({"dtype": "tensorfloat32"}, "a device that has tensorfloat32"),
         ({"methods": "hirescam"}, "There is no method 'hirescam'"),
         ({"process_id": 2, "num_processes": 2}, "Expected --process_id from 0 to 1"),
         ({"top_k": 0}, "--top_k from 1 to 1000, got 0"),

@@ -21,7 +21,7 @@ def images(size=32):
 @pytest.mark.parametrize("guided", [False, True])
 def test_a_trunk_in_bfloat16_leaves_head_gradients_and_maps_in_float32(guided):
     forward = gc.tapped(*small_vgg(), "relu3_1")
-    rounded = gc.prepared(forward, images()[0], trunk_dtype="bfloat16")
+    rounded = gc.prepared(forward, images()[0], precision="bfloat16")
     params = rounded.variables["variables"]["params"]
     dtypes = {name: leaf["kernel"].dtype.name for name, leaf in params.items()}
     assert dtypes == {
@@ -38,7 +38,7 @@ def test_a_trunk_in_bfloat16_leaves_head_gradients_and_maps_in_float32(guided):
 
 def test_what_follows_a_trunk_in_bfloat16_is_the_float32_head_of_its_activation():
     forward = gc.tapped(*small_vgg(), "relu3_1")
-    rounded = gc.prepared(forward, images()[0], trunk_dtype="bfloat16")
+    rounded = gc.prepared(forward, images()[0], precision="bfloat16")
     ours = gc.explain(rounded, images(), LABELS)
     for index, image in enumerate(images()):
         with jax.numpy_dtype_promotion("standard"):
@@ -55,7 +55,7 @@ def test_what_follows_a_trunk_in_bfloat16_is_the_float32_head_of_its_activation(
 
 def test_statistics_of_batch_normalisation_stay_float32():
     model, variables, layer, pictures, _ = build("efficientnet")
-    rounded = gc.prepared(gc.tapped(model, variables, layer), pictures[0], trunk_dtype="bfloat16")
+    rounded = gc.prepared(gc.tapped(model, variables, layer), pictures[0], precision="bfloat16")
     own = rounded.variables["variables"]
     assert {leaf.dtype.name for leaf in jax.tree.leaves(own["batch_stats"])} == {"float32"}
     ours = gc.explain(rounded, pictures, LABELS)
@@ -66,7 +66,7 @@ def test_statistics_of_batch_normalisation_stay_float32():
 def test_the_callers_variables_stay_as_they_are():
     model, variables = small_vgg()
     before = jax.tree.map(np.array, variables)
-    gc.prepared(gc.tapped(model, variables, "relu3_1"), images()[0], trunk_dtype="bfloat16")
+    gc.prepared(gc.tapped(model, variables, "relu3_1"), images()[0], precision="bfloat16")
     gc.prepared(gc.tapped(model, variables, "relu3_1"), images()[0])
     jax.tree.map(np.testing.assert_array_equal, variables, before)
     assert set(variables) == {"params"}
@@ -83,11 +83,11 @@ def test_prepared_in_float32_explains_the_same():
         assert_close(getattr(ours, name), getattr(expected, name), 5e-6)
 
 
-def test_an_unknown_type_lists_the_known():
-    with pytest.raises(gc.InputError, match=r"type of the trunk 'float16'.*bfloat16"):
-        gc.prepared(gc.tapped(*small_vgg(), "relu3_1"), images()[0], trunk_dtype="float16")
+def test_an_unknown_precision_lists_the_known():
+    with pytest.raises(gc.InputError, match=r"There is no precision 'float16'.*bfloat16"):
+        gc.prepared(gc.tapped(*small_vgg(), "relu3_1"), images()[0], precision="float16")
 
 
 def test_a_trunk_in_bfloat16_ends_at_a_layer_that_must_be_named():
     with pytest.raises(gc.InputError, match="tapped at one layer of conv1_1"):
-        gc.prepared(gc.tapped(*small_vgg()), images()[0], trunk_dtype="bfloat16")
+        gc.prepared(gc.tapped(*small_vgg()), images()[0], precision="bfloat16")

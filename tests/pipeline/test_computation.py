@@ -161,7 +161,7 @@ def test_a_trunk_in_bfloat16_keeps_head_gradients_and_maps_in_float32():
     assert np.abs(rounded["cam"] - exact["cam"]).max() > 0
     image = jax.ShapeDtypeStruct((SIZE, SIZE, 3), np.float32)
     program = jax.make_jaxpr(functools.partial(explain_photos, plan=task.plan, methods=("grad_cam",)))(
-        prepared(task.forward, image, trunk_dtype="bfloat16"),
+        prepared(task.forward, image, precision="bfloat16"),
         images[:1],
         {"targets": jnp.zeros((1, 1), jnp.int32)},
     )

@@ -26,8 +26,8 @@ def fields_of(number):
     return {"id": f"{number}.jpg", "path": f"photos/{number}.jpg", "prediction": "dog", "score": 1.0}
 
 
-def write(folder, numbers, *, failing=(), **options):
-    with RunStore(folder, SETTINGS, **options) as store:
+def write(folder, numbers, *, failing=(), device="cpu", **options):
+    with RunStore(folder, SETTINGS, device, **options) as store:
         for number in numbers:
             if number in failing:
                 store.add([fields_of(number) | {"error": "truncated"}], {})
@@ -89,19 +89,31 @@ def test_failures_can_be_tried_again(tmp_path):
 def test_other_settings_are_refused(tmp_path):
     write(tmp_path, range(2))
     with pytest.raises(InputError, match=r"other settings \(model: 'small', now 'large'\)"):
-        RunStore(tmp_path, SETTINGS | {"model": "large"}).__enter__()
+        RunStore(tmp_path, SETTINGS | {"model": "large"}, "cpu").__enter__()
     with pytest.raises(InputError, match=r"processes: 1, now 2"):
-        RunStore(tmp_path, SETTINGS, process=0, processes=2).__enter__()
+        RunStore(tmp_path, SETTINGS, "cpu", process=0, processes=2).__enter__()
+
+
+def test_a_run_resumed_on_another_kind_of_device_goes_on_and_names_both(tmp_path):
+    write(tmp_path, range(2))
+    write(tmp_path, (2,), device="NVIDIA H200")
+    write(tmp_path, (3,))
+    run = open_run(tmp_path)
+    assert run.settings["devices"] == ["cpu", "NVIDIA H200"]
+    assert len(run) == 4
+    with pytest.raises(InputError, match=r"other settings \(model: 'small', now 'large'\)"):
+        RunStore(tmp_path, SETTINGS | {"model": "large"}, "TPU v5e").__enter__()
+    assert open_run(tmp_path).settings == run.settings
 
 
 def test_two_runs_on_one_folder_refuse_each_other(tmp_path):
-    with RunStore(tmp_path, SETTINGS), pytest.raises(InputError, match="Another run is writing"):
-        RunStore(tmp_path, SETTINGS).__enter__()
+    with RunStore(tmp_path, SETTINGS, "cpu"), pytest.raises(InputError, match="Another run is writing"):
+        RunStore(tmp_path, SETTINGS, "cpu").__enter__()
     write(tmp_path, range(1))  # the lock is gone with its holder
 
 
 def test_processes_write_beside_each_other(tmp_path):
-    with RunStore(tmp_path, SETTINGS, process=1, processes=2) as second:
+    with RunStore(tmp_path, SETTINGS, "cpu", process=1, processes=2) as second:
         second.add([fields_of(1)], rows_of(1))
         write(tmp_path, (0,), process=0, processes=2)
     assert shards(tmp_path) == ["0of2-00000.safetensors", "1of2-00000.safetensors"]
@@ -178,7 +190,7 @@ def test_a_full_disk_stops_with_a_message_and_leaves_nothing_half_written(tmp_pa
 
 
 def break_after_one(folder):
-    with RunStore(folder, SETTINGS) as store:
+    with RunStore(folder, SETTINGS, "cpu") as store:
         store.add([fields_of(0)], rows_of(0))
         raise InputError("the source broke")
 
@@ -191,7 +203,7 @@ def test_what_waits_is_written_when_something_else_fails(tmp_path):
 
 def test_names_that_are_no_utf8_come_back(tmp_path):
     name = "caf\udce9.jpg"
-    with RunStore(tmp_path, SETTINGS) as store:
+    with RunStore(tmp_path, SETTINGS, "cpu") as store:
         store.add([{"id": name, "path": name}], rows_of(0))
     assert open_run(tmp_path)[name].fields["path"] == name
     assert name in write(tmp_path, ()).done

@@ -146,7 +146,7 @@ class OwnSide:
             if task.work in _SUMMED:
                 forward = with_summed_head(forward, image)
             try:
-                self._forwards[key] = prepared(forward, image, trunk_dtype=task.precision)
+                self._forwards[key] = prepared(forward, image, precision=task.precision)
             except InputError as error:
                 raise UnsupportedError(str(error)) from error
         return jax.block_until_ready(self._forwards[key])

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gradcam_jax import zoo
-from gradcam_jax.engine.prepared import TRUNK_DTYPES
+from gradcam_jax.engine.precision import PRECISIONS
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.experiments.benchmark.agreement import write_photos
 from gradcam_jax.experiments.benchmark.explanations import introduced, offered
@@ -48,7 +48,7 @@ class Options:
     models: Sequence[str] = ("vgg16", "efficientnet_lite0")
     work: Sequence[str] = tuple(WORK)
     batch_sizes: Sequence[int] = (64, 256, 1)
-    precisions: Sequence[str] = tuple(TRUNK_DTYPES)
+    precisions: Sequence[str] = tuple(PRECISIONS)
     parts: Sequence[str] = PARTS
     images: str = ""
     count: int = 0
