@@ -1,13 +1,19 @@
-"""JAX in its strict modes for every test: no silent dtype or rank promotion, and no accelerator taken."""
+"""JAX in its strict modes for every test: no silent dtype or rank promotion, and warnings are errors.
+
+No accelerator is taken, unless ``JAX_PLATFORMS`` names one: ``JAX_PLATFORMS=cuda,cpu python -m pytest`` runs the
+suite on a GPU.
+"""
 
 import atexit
+import os
 import shutil
 import tempfile
 
 import jax
 import pytest
 
-jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")
+jax.config.update("jax_default_matmul_precision", "highest")  # of float32, as on a CPU
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -22,3 +28,9 @@ pytest.register_assert_rewrite("tests.app.flag_lab", "tests.app.flag_cases", "te
 
 # Helpers that import torch hold no doctests; without torch they must not be imported to look for some.
 collect_ignore = ["golden/make_torch_golden.py", "models/torch_captioner.py", "models/torch_twins.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Makes a warning in a test an error; those of other people's plugins, outside tests, are theirs."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("error"), append=False)

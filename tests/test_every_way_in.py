@@ -138,7 +138,11 @@ def one_photo_of_the_command(case, tmp_path):
 
 def many_photos_of_the_command(case, tmp_path):
     options = case.options(
-        images=str(case.lab / "photos"), out_path=str(tmp_path / "many"), batch_size=2, workers=1
+        images=str(case.lab / "photos"),
+        out_path=str(tmp_path / "many"),
+        batch_size=2,
+        workers=1,
+        guided_dtype="float32",
     )
     assert explain_many(options) == 0
     return with_words(gc.pipeline.open_run(tmp_path / "many")[NAME].arrays, case)

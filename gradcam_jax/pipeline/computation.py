@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.engine.devices import DeviceFunction, choose_batch_size
@@ -16,6 +17,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.images.decoder import EXACT, Decoding
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.pipeline.store import RunStore
+from gradcam_jax.tasks.indices import SCALE
 from gradcam_jax.tasks.task import (
     GRAD_CAM,
     GUIDED_BACKPROP,
@@ -36,8 +38,8 @@ class Computation(NamedTuple):
     Attributes:
         methods: Of :data:`gradcam_jax.tasks.METHODS`.
         dtype: The precision, of :data:`gradcam_jax.engine.precision.PRECISIONS`.
-        guided_dtype: Type in which guided gradients leave the devices and are stored: ``"float16"`` (off by at
-            most 2^-11 of a value or 3e-8, for values up to 65504) or ``"float32"``.
+        guided_dtype: Type in which guided gradients leave the devices and are stored: ``"float32"``, or
+            ``"float16"`` with each target's scale beside it, off by at most 2^-11 of its largest value.
     """
 
     methods: tuple[str, ...] = (GRAD_CAM,)
@@ -128,5 +130,17 @@ def _function_and_forward(task: Task, computation: Computation) -> tuple[Callabl
 
 def _explain(forward: Tapped, images: Any, arrays: Any, *, plan: Plan, computation: Computation) -> Results:
     results = explain_photos(forward, images, arrays, plan=plan, methods=computation.methods)
-    pixels = [name for name in results if name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM)]
-    return results | {name: results[name].astype(computation.guided_dtype) for name in pixels}
+    if computation.guided_dtype == "float32":
+        return results
+    kept = {}
+    for name, array in results.items():
+        kept |= _halves(name, array) if name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM) else {name: array}
+    return kept
+
+
+def _halves(name: str, gradients: jax.Array) -> Results:
+    """Returns gradients ``(n, targets, H, W, 3)`` as float16 over powers of two, ``(n, targets)`` float32."""
+    largest = jnp.max(jnp.abs(gradients), axis=(-3, -2, -1))
+    scale = jnp.exp2(jnp.floor(jnp.log2(jnp.where(largest > 0, largest, 1))))
+    halves = (gradients / scale[..., jnp.newaxis, jnp.newaxis, jnp.newaxis]).astype(jnp.float16)
+    return {name: halves, name + SCALE: scale}

@@ -25,6 +25,9 @@ EMPTY = -(2**20)
 
 SHOWN_PREDICTIONS = 5
 
+SCALE = "_scale"
+"""What the name of float16 gradients' scale ends in: ``guided_backprop_scale``, one number a target."""
+
 
 def encode_targets(
     text: str, top_k: int, index_of: Callable[[str], int], *, places: int = 0, what: str = "labels"
@@ -138,9 +141,14 @@ def target_places(results: Mapping[str, np.ndarray]) -> list[int]:
 
 
 def guided_parts(results: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:
-    """Returns a row's guided gradients, those that were computed."""
-    names = ("guided_backprop", "guided_grad_cam")
-    return {name: np.asarray(results[name][place], np.float32) for name in names if name in results}
+    """Returns a row's guided gradients, those that were computed, float32; float16 ones times their scale."""
+    parts = {}
+    for name in ("guided_backprop", "guided_grad_cam"):
+        if name in results:
+            parts[name] = np.asarray(results[name][place], np.float32)
+        if name + SCALE in results:
+            parts[name] *= results[name + SCALE][place]
+    return parts
 
 
 def blank_note(cam: np.ndarray) -> str:

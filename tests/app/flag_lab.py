@@ -14,7 +14,9 @@ from gradcam_jax.app import main
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options
+from gradcam_jax.images import PREPROCESSINGS
 from gradcam_jax.pipeline import open_run
+from gradcam_jax.tasks.indices import guided_parts
 from gradcam_jax.text.ilsvrc import imagenet_classes
 from tests.app.small_models import ANSWERS, CAPTION_WORDS, TASKS, write_photo
 from tests.comparison import assert_close
@@ -202,18 +204,23 @@ class Lab:
                 words = len((question or settings["question"]).replace("?", " ?").split())
                 assert not arrays["word_importances"][:, words:].any()
                 others["word_importances"] = arrays["word_importances"][places, :words]
-        others |= {name: arrays[name][places] for name in ("guided_backprop", "guided_grad_cam") if name in arrays}
+        guided = [guided_parts(arrays, place) for place in places]
+        others |= {name: np.stack([parts[name] for parts in guided]) for name in guided[0]}
         return Said(names, arrays["scores"][places], arrays["cam"][places], others, settings, files, folder)
 
 
 def assert_same(one: Said, many: Said, tolerance: float) -> None:
     """Asserts that the same is said of one photo as of the photo among many."""
+    if not PREPROCESSINGS[one.record["recipe"]].in_bytes:
+        # Its images travel to the devices as 16-bit fixed point; these small models' terms nearly cancel.
+        tolerance = max(tolerance, 2e-3)
     assert one.names == many.names
     assert_close(one.scores, many.scores, tolerance)
     assert_close(one.cams, many.cams, tolerance)
     assert one.others.keys() == many.others.keys()
     for name, array in one.others.items():
-        assert_close(array, many.others[name], max(tolerance, 1e-5))
+        rounding = 2**-11 if name.startswith("guided") else 1e-5  # runs keep guided gradients as float16
+        assert_close(array, many.others[name], max(tolerance, rounding))
     for name in ("task", "model", "layer", "dtype", "recipe", "input_size"):
         assert one.record[name] == many.record[name]
     assert one.record["method"] == many.record["map"]

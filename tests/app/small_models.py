@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.conversion.rules import variable_shapes
-from gradcam_jax.images.preprocessing import ORIGINAL
+from gradcam_jax.images.preprocessing import EFFICIENTNET_LITE
 from gradcam_jax.models.captioner import Captioner
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA
@@ -45,13 +45,13 @@ def build_captioner(words, input_size=None, **sizes):
 
 ENTRIES = {
     "classification": small_task.ENTRY._replace(name="small_classification", build=build_classifier),
-    "vqa": Entry("small_vqa", "vqa", build_vqa, "cnn/relu2_1", ORIGINAL, SIZE, trained_by="make it"),
+    "vqa": Entry("small_vqa", "vqa", build_vqa, "cnn/relu2_1", EFFICIENTNET_LITE, SIZE, trained_by="make it"),
     "captioning": Entry(
         "small_captioning",
         "captioning",
         build_captioner,
         "cnn/relu2_1",
-        ORIGINAL._replace(size=SIZE),
+        EFFICIENTNET_LITE._replace(size=SIZE),
         SIZE,
         trained_by="make it",
     ),

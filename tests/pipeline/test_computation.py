@@ -15,6 +15,7 @@ from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.pixels import guided_grad_cam, input_grad
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.attribution.resize import resize_corner_aligned
+from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.engine.prepared import prepared
 from gradcam_jax.errors import InputError
 from gradcam_jax.images.preprocessing import CAFFE_ALEXNET, as_integers, to_network, to_rgb
@@ -22,12 +23,14 @@ from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.efficientnet_lite import EfficientNetLite, Stage
 from gradcam_jax.pipeline import Computation, device_function, fitting_batch_size
 from gradcam_jax.pipeline.computation import image_dtype
-from gradcam_jax.tasks.indices import NOTHING
+from gradcam_jax.tasks.indices import NOTHING, guided_parts
 from gradcam_jax.tasks.task import explain_photos, parse_methods
-from tests.comparison import assert_close
+from gradcam_jax.zoo import example_inputs
+from tests.comparison import assert_close, kaiming_variables
 from tests.pipeline.small_task import ENTRY, LAYER, SIZE, build, small_task
 
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
+GUIDED = ("guided_backprop", "guided_grad_cam")
 PIXELS = Computation(parse_methods("guided_backprop, guided_grad_cam"), guided_dtype="float32")
 BACKPROP = Computation(parse_methods("guided_backprop"), guided_dtype="float32")
 BFLOAT16 = Computation(dtype="bfloat16")
@@ -184,18 +187,29 @@ def test_guided_gradients_through_a_trunk_in_bfloat16_are_float32_and_near():
         assert 0 < difference.mean() < 0.05 * np.abs(exact[name]).mean()
 
 
-def test_guided_gradients_leave_the_device_as_float16_unless_asked_otherwise():
-    images, task = random_bytes(2), small_task(label="boxer")
+@pytest.mark.parametrize("size", [1.0, 1e-9, 1e7])
+def test_guided_gradients_leave_the_device_as_float16_unless_asked_otherwise(size):
+    # Logits of any size have gradients of theirs: each target's are scaled by a power of two of its own.
+    variables = kaiming_variables(variable_shapes(build(), *example_inputs(ENTRY)))
+    variables["params"]["fc8"]["kernel"] *= np.float32(size)
+    task, images = small_task(ENTRY, variables, label="boxer,tabby,boxer"), random_bytes(2)
     halves, floats = (
         run(task, images, [{}] * 2, one) for one in (PIXELS._replace(guided_dtype="float16"), PIXELS)
     )
     assert Computation().guided_dtype == "float16"
-    for name in halves:
-        if name in ("guided_backprop", "guided_grad_cam"):
-            assert (halves[name].dtype, floats[name].dtype) == (np.float16, np.float32)
-            np.testing.assert_allclose(halves[name], floats[name], rtol=2**-11, atol=3e-8)
-        else:
-            np.testing.assert_array_equal(halves[name], floats[name])
+    assert set(halves) - set(floats) == {f"{name}_scale" for name in GUIDED}
+    for name, expected in floats.items():
+        if name not in GUIDED:
+            np.testing.assert_array_equal(halves[name], expected)
+            continue
+        scale = halves[f"{name}_scale"]
+        assert (halves[name].dtype, scale.dtype, scale.shape) == (np.float16, np.float32, (2, 3))
+        for image, place in np.ndindex(2, 3):
+            restored = halves[name][image, place].astype(np.float32) * scale[image, place]
+            largest = np.abs(expected[image, place]).max()
+            assert np.abs(restored - expected[image, place]).max() <= 2**-11 * largest
+            described = guided_parts({key: array[image] for key, array in halves.items()}, place)
+            np.testing.assert_array_equal(described[name], restored)
 
 
 def test_fixed_point_images_give_nearly_the_maps_of_floats():
