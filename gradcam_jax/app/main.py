@@ -35,7 +35,7 @@ from gradcam_jax.app.layers import list_layers
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options, require_meaning
-from gradcam_jax.app.start import join_processes, use_compilation_cache
+from gradcam_jax.app.start import garbage_kept, join_processes, use_compilation_cache
 from gradcam_jax.errors import InputError
 
 _FLAGS = flags.FLAGS
@@ -89,7 +89,8 @@ def main(arguments: Sequence[str]) -> None:
         elif options.images:
             sys.exit(explain_many(options, print))
         else:
-            explain_one(options, print)
+            with garbage_kept():
+                explain_one(options, print)
     except InputError as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 

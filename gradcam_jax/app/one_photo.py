@@ -9,11 +9,12 @@ import numpy as np
 
 from gradcam_jax.app import output
 from gradcam_jax.app.options import Options, make_task
+from gradcam_jax.app.start import options_for_one_call
 from gradcam_jax.engine.precision import with_precision
 from gradcam_jax.images import read_photo, sample_photo
 from gradcam_jax.pictures import View, heatmap_of, save_photo_pictures
 from gradcam_jax.tasks.rows import Description
-from gradcam_jax.tasks.task import Task, explain_photo
+from gradcam_jax.tasks.task import ExplainedPhoto, Task, explain_photo
 
 _PREFIXES = {"classification": "classify", "vqa": "vqa", "captioning": "caption"}
 
@@ -32,7 +33,7 @@ def explain_one(options: Options, say: Callable[[str], None] = lambda _: None) -
     inputs = (arrays[name] for name in task.plan.inputs)
     task = task._replace(forward=with_precision(task.forward, options.dtype, image, *inputs))
     folder = output.make_folder(options.out_path)
-    explained = explain_photo(task, photo, methods=options.computation.methods)
+    explained = _explained(task, photo, options.computation.methods)
     description = _named(explained.description, options.output_image_name)
 
     size = (task.size, task.size)
@@ -49,6 +50,15 @@ def explain_one(options: Options, say: Callable[[str], None] = lambda _: None) -
     ]
     say(f"wrote {len(files)} files to {folder}")
     return files
+
+
+def _explained(task: Task, photo: np.ndarray, methods: tuple[str, ...]) -> ExplainedPhoto:
+    try:
+        return explain_photo(task, photo, methods=methods, compiler_options=options_for_one_call())
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):
+            raise
+        return explain_photo(task, photo, methods=methods)  # Another version of XLA may lack the options.
 
 
 def _named(description: Description, name: str) -> Description:

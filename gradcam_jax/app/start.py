@@ -1,14 +1,19 @@
-"""What a script sets before JAX starts: the compilation cache, and this process's place among several."""
+"""What a script sets for its process: the compilation cache, a quick start, and its place among several."""
 
+import contextlib
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from gradcam_jax.errors import InputError
 
 _SHORTEST = 0.3  # seconds of compilation that are worth a file
+# On two cores EfficientNet-Lite0's program compiles in 1.2 s instead of 4.8 and runs in 0.19 s instead of 0.04.
+_RUNS_ONCE = {"cpu": {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}}
 
 
 class Place(NamedTuple):
@@ -26,6 +31,21 @@ def use_compilation_cache(folder: str | Path | None = None) -> Path:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)
     return Path(folder)
+
+
+def options_for_one_call() -> dict[str, Any]:
+    """Returns XLA's compiler options for a program that this process calls once: fewer passes over it."""
+    return _RUNS_ONCE.get(jax.default_backend(), {})
+
+
+@contextlib.contextmanager
+def garbage_kept() -> Iterator[None]:
+    """Collects no garbage while the body runs: a tenth of what one photo takes, since tracing frees little."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def join_processes(processes: int, process: int, coordinator: str, *, from_cluster: bool = False) -> Place:

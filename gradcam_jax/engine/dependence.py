@@ -1,4 +1,4 @@
-"""A function traced once, to be asked what its result can depend on, and to be called."""
+"""A function traced once, to be asked what its result can depend on, and to be called without the rest."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,15 @@ class Traced:
             function: Any function that JAX can trace, with one array as its result.
             *arguments: Arrays, shapes, or trees of them.
         """
-        self._program = jax.make_jaxpr(function)(*arguments)
+        program = jax.make_jaxpr(function)(*arguments)
+        needed = {variable for variable in program.jaxpr.outvars if isinstance(variable, Var)}
+        equations = []
+        for equation in reversed(program.jaxpr.eqns):
+            if needed.intersection(equation.outvars):
+                equations.append(equation)
+                needed.update(variable for variable in equation.invars if isinstance(variable, Var))
+        self._program = program.replace(jaxpr=program.jaxpr.replace(eqns=equations[::-1]))
+        self._needed = needed
         self._lengths = [len(jax.tree.leaves(argument)) for argument in arguments]
 
     def depends_on(self, position: int) -> bool:
@@ -35,13 +43,9 @@ class Traced:
         Args:
             position: Which argument is asked about.
         """
-        program = self._program.jaxpr
-        alive = {variable for variable in program.outvars if isinstance(variable, Var)}
-        for equation in reversed(program.eqns):
-            if alive.intersection(equation.outvars):
-                alive.update(variable for variable in equation.invars if isinstance(variable, Var))
         before = sum(self._lengths[:position])
-        return bool(alive.intersection(program.invars[before : before + self._lengths[position]]))
+        inputs = self._program.jaxpr.invars[before : before + self._lengths[position]]
+        return bool(self._needed.intersection(inputs))
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns the result for arguments of the shapes that it was traced with."""

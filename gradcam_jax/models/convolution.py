@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
 from gradcam_jax.interception.linen import PREPARED
+from gradcam_jax.models.parameter import parameter
 from gradcam_jax.models.winograd import convolve_3x3, plain_convolution, suits_winograd, transform_kernel
 
 
@@ -26,8 +27,8 @@ class SameConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``(..., H, W, C)`` to ``(..., H, W, features)``."""
         shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        kernel = parameter(self, "kernel", nn.initializers.lecun_normal(), shape)
+        bias = parameter(self, "bias", nn.initializers.zeros_init(), (self.features,))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=None)
         parts = zip(jnp.split(x, self.groups, axis=-1), jnp.split(kernel, self.groups, axis=-1), strict=True)
         results = [self._convolve(image, part, index) for index, (image, part) in enumerate(parts)]
@@ -60,8 +61,6 @@ class PointwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``(..., H, W, C)`` to ``(..., H, W, features)``."""
-        kernel = self.param(
-            "kernel", nn.initializers.lecun_normal(), (1, 1, x.shape[-1], self.features), jnp.float32
-        )
+        kernel = parameter(self, "kernel", nn.initializers.lecun_normal(), (1, 1, x.shape[-1], self.features))
         x, kernel = promote_dtype(x, kernel, dtype=None)
         return jax.lax.dot_general(x, kernel[0, 0], (((x.ndim - 1,), (0,)), ((), ())))

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.attribution.relu_rules import relu6
+from gradcam_jax.models.batch_norm import FrozenBatchNorm
 from gradcam_jax.models.convolution import PointwiseConv
 from gradcam_jax.models.layers import DepthwiseConv, FunctionLayer, Relu, require_image
 
@@ -116,8 +117,8 @@ def efficientnet_lite0(**fields: Any) -> EfficientNetLite:
     return EfficientNetLite(**fields)
 
 
-def _batch_norm(name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(use_running_average=True, epsilon=1e-3, name=name)
+def _batch_norm(name: str) -> FrozenBatchNorm:
+    return FrozenBatchNorm(epsilon=1e-3, name=name)
 
 
 def _mean_over_positions(x: jax.Array) -> jax.Array:

@@ -12,8 +12,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.models.parameter import parameter
 from gradcam_jax.models.tiled_pool import tiled_max_pool
 
 
@@ -154,7 +156,7 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``(..., H, W, C)`` to ``(..., ceil(H / stride), ceil(W / stride), C)``."""
         size, channels = self.kernel_size, x.shape[-1]
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (size, size, 1, channels), jnp.float32)
+        kernel = parameter(self, "kernel", nn.initializers.lecun_normal(), (size, size, 1, channels))
         return depthwise_convolution(x, kernel[:, :, 0].astype(x.dtype), self.stride)
 
 
@@ -182,15 +184,21 @@ def _sum_over_taps(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     return _correlate(_pad_same(x, kernel.shape[0], stride), kernel, stride, (height, width))
 
 
-def _depthwise_forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, Any]:
-    return _sum_over_taps(x, kernel, stride), (x, kernel)
+def _depthwise_forward(x: Any, kernel: Any, stride: int) -> tuple[jax.Array, Any]:
+    """Keeps of the image its shape alone, unless the kernel is differentiated, as in training."""
+    kept = x.value if kernel.perturbed else None
+    return depthwise_convolution(x.value, kernel.value, stride), (x.value[..., :0], kept, kernel.value)
 
 
-def _depthwise_backward(stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, kernel = residuals
-    size, height, width = kernel.shape[0], x.shape[-3], x.shape[-2]
+def _depthwise_backward(stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    empty, x, kernel = residuals
+    if isinstance(gradient, SymbolicZero):
+        gradient = jnp.zeros(gradient.shape, gradient.dtype)
+    size, (height, width) = kernel.shape[0], empty.shape[-3:-1]
     dilated = _pad(gradient, *(_dilation_padding(length, size, stride) for length in (height, width)))
     image_gradient = _correlate(dilated, kernel[::-1, ::-1], 1, (height, width))
+    if x is None:
+        return image_gradient, None
     padded, positions = _pad_same(x, size, stride), tuple(range(x.ndim - 1))
     taps = [
         jnp.sum(_window(padded, row, column, stride, gradient.shape) * gradient, axis=positions)
@@ -200,7 +208,7 @@ def _depthwise_backward(stride: int, residuals: Any, gradient: jax.Array) -> tup
     return image_gradient, jnp.stack(taps).reshape(kernel.shape)
 
 
-depthwise_convolution.defvjp(_depthwise_forward, _depthwise_backward)
+depthwise_convolution.defvjp(_depthwise_forward, _depthwise_backward, symbolic_zeros=True)
 
 
 def _pad_same(x: jax.Array, size: int, stride: int) -> jax.Array:
@@ -214,6 +222,7 @@ def _pad(x: jax.Array, rows: tuple[int, int, int], columns: tuple[int, int, int]
     return jax.lax.pad(x, jnp.zeros((), x.dtype), configuration)
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))
 def _correlate(padded: jax.Array, kernel: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
     shape = (*padded.shape[:-3], *size, padded.shape[-1])
     total = jnp.zeros(shape, padded.dtype)

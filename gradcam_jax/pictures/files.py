@@ -17,6 +17,7 @@ KINDS = ("overlays", "panels")
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _LONGEST_NAME = 100
+_COMPRESSION = 4  # of a PNG: 2 % larger than Pillow's 6, in less than half of the time
 _MILLISECONDS = 900  # a frame of an animation
 
 
@@ -37,7 +38,7 @@ def save(picture: np.ndarray, path: str | Path) -> Path:
     if picture.dtype != np.uint8:
         raise InputError(f"Expected a uint8 picture for {str(path)!r}, got {picture.dtype} instead.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(picture).save(path)
+    PIL.Image.fromarray(picture).save(path, compress_level=_COMPRESSION)
     return path
 
 

@@ -4,6 +4,7 @@
 one, through the same code.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,7 +97,12 @@ class ExplainedPhoto(NamedTuple):
 
 
 def explain_photo(
-    task: Task, photo: str | Path | np.ndarray, *, methods: tuple[str, ...] = METHODS, **request: str
+    task: Task,
+    photo: str | Path | np.ndarray,
+    *,
+    methods: tuple[str, ...] = METHODS,
+    compiler_options: Mapping[str, Any] | None = None,
+    **request: str,
 ) -> ExplainedPhoto:
     """Explains one photo.
 
@@ -104,6 +110,7 @@ def explain_photo(
         task: The task.
         photo: A file, or uint8 RGB ``(H, W, 3)``.
         methods: What is computed, of :data:`METHODS`.
+        compiler_options: XLA's, as ``jax.jit`` takes them, for a program that is worth less or more compilation.
         **request: What is asked, by the command line's names: ``label="boxer, tiger cat"``.
 
     Returns:
@@ -116,7 +123,8 @@ def explain_photo(
     pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
     resized = task.plan.preprocessing.resize(pixels, task.size)
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[np.newaxis], (resized.image, dict(arrays)))
-    results = jax.device_get(_explain_compiled(task.forward, *batch, plan=task.plan, methods=methods))
+    explain = _compiled(tuple(sorted((compiler_options or {}).items())))
+    results = jax.device_get(explain(task.forward, *batch, plan=task.plan, methods=methods))
     description = task.describe({name: array[0] for name, array in results.items()}, request)
     return ExplainedPhoto(pixels, resized.box, description)
 
@@ -152,7 +160,10 @@ def explain_photos(
     return results | {name: made[name] for name in wanted}
 
 
-_explain_compiled = jax.jit(explain_photos, static_argnames=("plan", "methods"))
+@functools.cache
+def _compiled(compiler_options: tuple[tuple[str, Any], ...]) -> Callable[..., Results]:
+    options = dict(compiler_options) or None
+    return jax.jit(explain_photos, static_argnames=("plan", "methods"), compiler_options=options)
 
 
 def parse_methods(text: str) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ def find_layer(loaded: Loaded, name: str, size: int | None = None) -> str:
         LayerError: If there is no such layer; the nearest are listed.
         InputError: If the layer has no spatial extent, or there is no layer of that number.
     """
+    if not name and size in (None, loaded.entry.size):
+        return loaded.entry.layer  # known without tracing the model
     shapes = _shapes(loaded, size)
     spatial = list(_spatial(loaded, shapes))
     name = name or loaded.entry.layer

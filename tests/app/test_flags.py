@@ -25,6 +25,8 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
         add_small_models(folder, patch)
+        # Compiled alike, one photo and many agree to the last digits; test_start.py compares the two ways.
+        patch.setattr("gradcam_jax.app.one_photo.options_for_one_call", dict)
         yield Lab(folder)
 
 

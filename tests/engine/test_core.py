@@ -218,6 +218,18 @@ def test_dependence_is_read_off_the_program(function, position, expected):
     assert_close(traced(x, y), function(x, y), 1e-6)
 
 
+def test_a_traced_function_is_called_without_what_its_result_does_not_need():
+    def function(x, y):
+        unused = jnp.cos(jnp.exp(y))
+        return jnp.sin(x) + jnp.zeros_like(unused)
+
+    traced = Traced(function, jnp.array(1.0), jnp.array(2.0))
+    text = str(jax.make_jaxpr(traced)(jnp.array(1.0), jnp.array(2.0)))
+    assert "sin" in text
+    assert "exp" not in text
+    assert "cos" not in text
+
+
 def test_the_summed_head_has_no_say_in_other_maps():
     forward = gc.tapped(*small_vgg(), "relu3_1")
     images, labels = jnp.asarray(random_images(2, 32)), jnp.asarray(LABELS[:2])

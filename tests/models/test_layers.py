@@ -1,10 +1,12 @@
 """The layers that Flax leaves out: by loops in numpy, and against XLA's own convolution."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradcam_jax.models.batch_norm import FrozenBatchNorm
 from gradcam_jax.models.layers import (
     adaptive_mean_pool,
     depthwise_convolution,
@@ -97,3 +99,28 @@ def test_depthwise_convolution_and_its_gradients_equal_xlas(height, width, size,
         assert_close(ours, theirs, 2e-6)
     one = depthwise_convolution(x[0], kernel, stride)
     assert_close(one, expected[0], 1e-6)
+
+
+def test_a_depthwise_convolution_keeps_the_image_only_where_the_kernel_is_differentiated():
+    x, kernel = jnp.asarray(normal(7, 9, 4)), jnp.asarray(normal(3, 3, 4))
+    _, image_vjp = jax.vjp(lambda x: depthwise_convolution(x, kernel, 1), x)
+    assert all(leaf.size <= kernel.size for leaf in jax.tree.leaves(image_vjp))
+    _, kernel_vjp = jax.vjp(lambda kernel: depthwise_convolution(x, kernel, 1), kernel)
+    assert any(leaf.shape == x.shape for leaf in jax.tree.leaves(kernel_vjp))
+    assert kernel_vjp(jnp.ones(x.shape))[0].shape == kernel.shape
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-6), (jnp.bfloat16, 4e-3)])
+def test_frozen_batch_norm_is_flaxs_with_given_statistics(dtype, tolerance):
+    ours, theirs = FrozenBatchNorm(epsilon=1e-3), nn.BatchNorm(use_running_average=True, epsilon=1e-3)
+    x = jnp.asarray(normal(2, 5, 3, 4), dtype)
+    variables = {
+        "params": {"scale": jnp.asarray(normal(4), dtype), "bias": jnp.asarray(normal(4), dtype)},
+        "batch_stats": {"mean": jnp.asarray(normal(4)), "var": jnp.asarray(normal(4) ** 2)},
+    }
+    actual, own = ours.apply(variables, x), ours.init(jax.random.key(0), x)
+    with jax.numpy_dtype_promotion("standard"):  # Flax mixes bfloat16 with float32 statistics
+        expected, flaxs = theirs.apply(variables, x), theirs.init(jax.random.key(0), x)
+    assert jax.tree.map(jnp.shape, own) == jax.tree.map(jnp.shape, flaxs)
+    assert actual.dtype == expected.dtype == dtype
+    assert_close(actual.astype(np.float32), expected.astype(np.float32), tolerance)

@@ -21,6 +21,12 @@ def test_layers_go_by_number_and_by_name_with_or_without_the_cnn(model, names, l
     assert [find_layer(loaded, name) for name in names] == [layer] * len(names)
 
 
+def test_the_models_own_layer_is_known_without_tracing_the_model(monkeypatch):
+    loaded = load_shapes("vgg16")
+    monkeypatch.setattr("gradcam_jax.zoo.layers.layer_shapes", None)
+    assert find_layer(loaded, "") == find_layer(loaded, "", 224) == "relu5_3"
+
+
 @pytest.mark.parametrize("model", ["efficientnet_lite0", "alexnet", "vqa_easy", "captioner_vgg16"])
 def test_numbers_count_the_layers_with_spatial_extent_from_one(model):
     loaded = load_shapes(model)
