@@ -26,6 +26,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark import explanations, files, survey
 from gradcam_jax.experiments.benchmark.peers import PEERS
 from gradcam_jax.experiments.benchmark.work import WORK
+from gradcam_jax.images.decoder import Decoding
 
 _DEFAULT, _SURVEY = explanations.Options(), survey.Options()
 _SURVEYED = flags.DEFINE_bool("survey", False, "Survey the device: the defaults below in brackets are then taken.")
@@ -50,7 +51,9 @@ _MOST = flags.DEFINE_float(
 )
 _MATRIX = flags.DEFINE_integer("matrix", _DEFAULT.matrix, f"Rows of the multiplied matrices [{_SURVEY.matrix}].")
 _IMAGES = flags.DEFINE_string("images", "", "Time the way from these files instead, as explain.py takes them.")
-_COUNT = flags.DEFINE_integer("count", 0, "At most so many of the files. Default: all (of decoding, 200).")
+_COUNT = flags.DEFINE_integer("count", 0, "So many of the files, again and again. Default: each once.")
+_RECIPE = flags.DEFINE_string("recipe", "", "From files: the preprocessing. Default: the model's own.")
+_FAST = flags.DEFINE_bool("fast_decoding", False, "From files: decode with the extra `fast` too.")
 _PARTS = flags.DEFINE_list("parts", list(survey.PARTS), "Of the survey.")
 _SECONDS = flags.DEFINE_float("seconds", _SURVEY.seconds, "Of the survey, in all.")
 _THREADS = flags.DEFINE_integer(
@@ -106,6 +109,9 @@ def _files_options(sizes: Sequence[int]) -> files.Options:
     return files.Options(
         images=_IMAGES.value,
         model=_MODELS.value[0] if _MODELS.present else files.Options.model,
+        recipe=_RECIPE.value,
+        dtype=_PRECISIONS.value[0],
+        decoding=Decoding(fast=_FAST.value),
         batch_size=sizes[-1] if _BATCH_SIZES.present else files.Options.batch_size,
         count=_COUNT.value or None,
         rounds=_ROUNDS.value,

@@ -27,7 +27,7 @@ from gradcam_jax.pipeline.decoders import Decoders
 from gradcam_jax.pipeline.decoding import AHEAD, decoded_batches
 from gradcam_jax.pipeline.machine import decoding_processes, usable_cores
 from gradcam_jax.tasks.classification import classification
-from gradcam_jax.tasks.task import Task
+from gradcam_jax.tasks.task import Setting, Task
 
 COLUMNS = ("what", "workers", "decoding", "batch_size", "images", "images_per_second", "rounds")
 """Of the table; ``rounds`` are the images per second of each."""
@@ -44,6 +44,7 @@ class Options:
     Attributes:
         images: The photos, as ``--images`` of ``explain.py`` takes them.
         model: A classifier of the zoo; with random weights where its own are not here.
+        recipe: Name of the preprocessing; empty: the model's own.
         dtype: The precision, as ``--dtype`` of ``explain.py`` takes it.
         decoding: How photos are decoded; what is measured from files is measured with exact decoding too.
         workers: Processes that decode in the run.
@@ -53,6 +54,7 @@ class Options:
 
     images: str
     model: str = zoo.DEFAULTS["classification"]
+    recipe: str = ""
     dtype: str = "float32"
     decoding: Decoding = EXACT
     batch_size: int = 32
@@ -71,14 +73,14 @@ class Way(NamedTuple):
 
 def run(options: Options, say: Say) -> list[Row]:
     """Times, writes the CSV, reports how near the run comes to its function, and returns the table's rows."""
-    task = classification(load_or_random(options.model))
+    task = classification(load_or_random(options.model), Setting(preprocessing=options.recipe))
     counts = sorted({1, options.workers, usable_cores()})
     ways = [Way(count, decoding) for decoding in _decodings(options) for count in counts]
     rows = measure_decoding(options, task, ways, say)
     rows += measure_run(options, task, say)
     rounds = {row["what"]: row["rounds"] for row in rows}
     ratio = f"{np.median(np.divide(rounds['run'], rounds['function'])):.3f}"
-    about = this_run() | {"model": options.model, "dtype": options.dtype}
+    about = this_run() | {"model": options.model, "recipe": task.plan.preprocessing.name, "dtype": options.dtype}
     about |= {"run / function (median of the rounds' ratios)": ratio}
     write_csv(options.out_path, about, COLUMNS, map(_as_text, rows))
     say(f"run / function: {ratio}; written: {options.out_path}")

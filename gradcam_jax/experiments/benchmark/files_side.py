@@ -22,8 +22,7 @@ class FilesSide:
         fast = Decoding(fast=True)
         options = Options(images, decoding=fast, **fields)
         task = classification(load_or_random(options.model))
-        ways = [Way(number, decoding) for decoding in (EXACT, fast) for number in sorted({1, usable_cores()})]
-        rows = measure_decoding(options, task, ways)
+        rows = measure_decoding(options, task, [Way(usable_cores(), decoding) for decoding in (EXACT, fast)])
         rows += measure_run(options, task)
         return [
             {
