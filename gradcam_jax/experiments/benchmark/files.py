@@ -89,16 +89,19 @@ def run(options: Options, say: Say) -> list[Row]:
 
 def measure_decoding(options: Options, task: Task, ways: Sequence[Way], say: Say = silent) -> list[Row]:
     """Measures how many photos a second become pixels, the ways taking turns; a row for each way."""
-    items = _items(options)
+    items, most = _items(options), max(way.workers for way in ways)
+    # Fewer processes get fewer photos, so that all ways take about as long.
+    parts = {way: items[: max(len(items) * way.workers // most, options.batch_size)] for way in ways}
     with contextlib.ExitStack() as stack:
         calls = {}
-        for way in ways:
+        for way, part in parts.items():
             count = functools.partial(_count, task, *_decoders(stack, options, task, way))
-            count(items[: 2 * options.batch_size])  # the processes have started
-            calls[way] = functools.partial(_rate, functools.partial(count, items), len(items))
+            count(part[: 2 * options.batch_size])  # the processes have started
+            calls[way] = functools.partial(_rate, functools.partial(count, part), len(part))
         rates = in_turns(calls, options.rounds, say=say)
     return [
-        _row("decoding", len(items), rates[way], workers=way.workers, decoding=_name(way.decoding)) for way in ways
+        _row("decoding", len(parts[way]), rates[way], workers=way.workers, decoding=_name(way.decoding))
+        for way in ways
     ]
 
 
