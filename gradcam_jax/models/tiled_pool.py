@@ -37,11 +37,12 @@ def _forward(x: jax.Array, window: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _backward(window: int, place: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
-    zeros = jnp.zeros_like(gradient)
-    shares = [jnp.where(place == index, gradient, zeros) for index in range(window * window)]
-    rows = [jnp.stack(shares[row * window : (row + 1) * window], axis=-2) for row in range(window)]
     *lead, height, width, channels = gradient.shape
-    return (jnp.stack(rows, axis=-4).reshape((*lead, height * window, width * window, channels)),)
+    inside = (*(1 for _ in lead), 1, window, 1, window, 1)
+    places = jnp.arange(window * window, dtype=jnp.uint8).reshape(inside)
+    chosen = place[..., :, jnp.newaxis, :, jnp.newaxis, :] == places
+    tiles = jnp.where(chosen, gradient[..., :, jnp.newaxis, :, jnp.newaxis, :], jnp.zeros((), gradient.dtype))
+    return (tiles.reshape((*lead, height * window, width * window, channels)),)
 
 
 tiled_max_pool.defvjp(_forward, _backward)
