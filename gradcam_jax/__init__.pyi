@@ -12,9 +12,10 @@ from .tasks.captioning import span_score as span_score
 
 # Ways into a model.
 from .interception.functions import tapped_functions as tapped_functions
-from .interception.linen import tapped as tapped
+from .interception.modules import tapped as tapped
 from .interception.tapped import Tapped as Tapped
 from .interception.tapped import layer_shapes as layer_shapes
+from .interception.tapped import rectifiers as rectifiers
 
 # What explain is made of: gradients of one score of one example, and backward rules of rectifiers.
 from .attribution.gradients import LayerGrads as LayerGrads

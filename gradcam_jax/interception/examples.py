@@ -1,0 +1,36 @@
+"""One example as the batch of one that most models take, and their outputs as one example's."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradcam_jax.errors import InputError
+
+
+def as_batch(tree: Any, batch_axis: bool) -> Any:
+    """Gives every array a leading axis of length 1, if there is a batch axis."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[jnp.newaxis], tree) if batch_axis else tree
+
+
+def as_example(tree: Any, batch_axis: bool, model: str) -> Any:
+    """Takes the leading axis of length 1 off every array, if there is a batch axis.
+
+    Args:
+        tree: The model's outputs.
+        batch_axis: Whether the model takes and returns batches.
+        model: Its name, for the message.
+
+    Raises:
+        InputError: If an array has no such axis.
+    """
+
+    def take_axis_off(leaf: jax.Array) -> jax.Array:
+        if leaf.shape[:1] != (1,):
+            raise InputError(
+                f"Expected {model} to keep the batch axis of length 1 that it is given, got shape {leaf.shape} "
+                "instead. If it takes one example: tapped(..., batch_axis=False)."
+            )
+        return leaf[0]
+
+    return jax.tree.map(take_axis_off, tree) if batch_axis else tree
