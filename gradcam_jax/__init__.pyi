@@ -6,6 +6,8 @@ from .engine.prepared import prepared as prepared
 from .engine.spec import all_classes as all_classes
 from .engine.spec import class_score as class_score
 from .engine.spec import top_k as top_k
+from .engine.suggestion import Suggestion as Suggestion
+from .engine.suggestion import suggest_layer as suggest_layer
 
 # Scores of the other tasks: an answer's, and a span of a caption's words.
 from .tasks.captioning import span_score as span_score
@@ -26,6 +28,9 @@ from .attribution.relu_rules import deconvolved as deconvolved
 from .attribution.relu_rules import guided as guided
 
 # From activations and gradients to maps.
+from .attribution.layouts import channels_first as channels_first
+from .attribution.layouts import channels_last as channels_last
+from .attribution.layouts import token_grid as token_grid
 from .attribution.maps import all_negative as all_negative
 from .attribution.maps import counterfactual_grad_cam as counterfactual_grad_cam
 from .attribution.maps import grad_cam as grad_cam

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.attribution.gradients import score_and_cotangent
+from gradcam_jax.attribution.layouts import Layout, map_of
 from gradcam_jax.engine.batches import batched, over_examples
 from gradcam_jax.engine.dependence import Traced
 from gradcam_jax.engine.many_classes import can_be_summed, explain_classes
@@ -111,7 +112,9 @@ def _maps(
             score, cotangent = score_and_cotangent(lambda outputs: spec.score(outputs, target), outputs)
             at_layer, at_others = head_vjp(cotangent)
             gradients = {**at_others, layer: at_layer}
-            return score, {name: _map_at(at, method, tapped[at], gradients[at]) for name, at, method in spec.maps}
+            return score, {
+                name: _map_at(at, method, spec.layout, tapped[at], gradients[at]) for name, at, method in spec.maps
+            }
 
         scores, maps = jax.vmap(explain_target)(chosen)
         return outputs, scores, chosen, maps
@@ -119,9 +122,11 @@ def _maps(
     return batched(explain_example, activations, images, targets, *inputs)
 
 
-def _map_at(layer: str, method: MapMethod, activation: jax.Array, gradient: jax.Array) -> jax.Array:
+def _map_at(
+    layer: str, method: MapMethod, layout: Layout, activation: jax.Array, gradient: jax.Array
+) -> jax.Array:
     try:
-        return method(activation, gradient, rectify=False)
+        return map_of(method, layout, activation, gradient)
     except ValueError as error:
         raise LayerError(f"Layer {layer!r} cannot be mapped. {error}") from error
 

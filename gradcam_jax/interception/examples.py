@@ -14,7 +14,7 @@ def as_batch(tree: Any, batch_axis: bool) -> Any:
 
 
 def as_example(tree: Any, batch_axis: bool, model: str) -> Any:
-    """Takes the leading axis of length 1 off every array, if there is a batch axis.
+    """Takes the leading axis of length 1 off every array but single numbers, if there is a batch axis.
 
     Args:
         tree: The model's outputs.
@@ -26,11 +26,11 @@ def as_example(tree: Any, batch_axis: bool, model: str) -> Any:
     """
 
     def take_axis_off(leaf: jax.Array) -> jax.Array:
-        if leaf.shape[:1] != (1,):
+        if leaf.ndim and leaf.shape[0] != 1:
             raise InputError(
                 f"Expected {model} to keep the batch axis of length 1 that it is given, got shape {leaf.shape} "
                 "instead. If it takes one example: tapped(..., batch_axis=False)."
             )
-        return leaf[0]
+        return leaf[0] if leaf.ndim else leaf
 
     return jax.tree.map(take_axis_off, tree) if batch_axis else tree

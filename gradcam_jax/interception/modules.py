@@ -25,8 +25,7 @@ def tapped(
     batch_axis: bool = True,
     rngs: Any = None,
     **call_options: Any,
-) -> Tapped:
-    """Returns a Linen model as a tapped model."""
+) -> Tapped: ...
 
 
 @overload
@@ -38,8 +37,7 @@ def tapped(
     batch_axis: bool = True,
     rngs: "nnx.Rngs | None" = None,
     **call_options: Any,
-) -> Tapped:
-    """Returns an NNX model as a tapped model."""
+) -> Tapped: ...
 
 
 def tapped(model: Any, *arguments: Any, batch_axis: bool = True, rngs: Any = None, **call_options: Any) -> Tapped:
