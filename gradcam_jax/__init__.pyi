@@ -9,7 +9,13 @@ from .engine.spec import top_k as top_k
 from .engine.suggestion import Suggestion as Suggestion
 from .engine.suggestion import suggest_layer as suggest_layer
 
-# Scores of the other tasks: an answer's, and a span of a caption's words.
+# Scores of other targets than a class, and of the captions of the models here.
+from .engine.scores import detection_score as detection_score
+from .engine.scores import difference_score as difference_score
+from .engine.scores import score_of as score_of
+from .engine.scores import segmentation_score as segmentation_score
+from .engine.scores import similarity_score as similarity_score
+from .engine.scores import token_score as token_score
 from .tasks.captioning import span_score as span_score
 
 # Ways into a model.

@@ -112,6 +112,8 @@ _FUNCTIONS: dict[str, Callable[..., np.ndarray | None]] = {
     "broadcast_in_dim": lambda _, value, *__: value,
     "clamp": lambda _, low, value, high: np.clip(value, low, high),
     "convert_element_type": _convert,
+    "pvary": lambda _, value: value,
+    "pcast": lambda _, value: value,
     "integer_pow": lambda params, value: value ** params["y"],
     "select_n": _select,
 } | {
