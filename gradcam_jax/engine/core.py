@@ -127,8 +127,10 @@ def _require_dependence(head: Forward, spec: Spec, layers: tuple[str, ...], exam
     """Raises LayerError if the targets' scores cannot depend on a mapped layer: its map would be zero."""
     first, *others = layers
     activation, image, targets, *inputs = example
-    _, shapes = jax.eval_shape(lambda *arguments: head({}, *arguments), activation, image, *inputs)
-    taps = [shapes[name] for name in others]
+    taps = []
+    if others:
+        _, shapes = jax.eval_shape(lambda *arguments: head({}, *arguments), activation, image, *inputs)
+        taps = [shapes[name] for name in others]
 
     def scores_of(
         activation: jax.Array, image: jax.Array, targets: Any, inputs: Any, *taps: jax.Array

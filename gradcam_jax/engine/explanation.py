@@ -68,16 +68,17 @@ def explain(
             given: :func:`gradcam_jax.channels_first`, or :func:`gradcam_jax.token_grid` of a transformer. Of a
             model that takes images with their channels first, but has layers without: ``channels_last``.
         method: Makes a map from a layer's activations and gradients; a dictionary makes several.
-        guided: Whether guided backpropagation is computed too. The model's rectifiers are then replaced; where
-            they are not known, give the model with guided rectifiers instead of True.
+        guided: Whether guided backpropagation is computed too, whatever model it is (see
+            :func:`gradcam_jax.rectifiers`); instead of True also a forward of your own with guided rectifiers.
         guided_targets: Which of the targets it is computed for.
 
     Returns:
         An :class:`Explanation`.
 
     Raises:
-        InputError: If the images are bytes or have their channels first, or a class index is past the outputs.
-        LayerError: If a layer is not reached.
+        InputError: If the images are bytes or have their channels first, a class index is past the outputs, or
+            there are no rectifiers to guide.
+        LayerError: If a layer is not reached, or the score cannot depend on it.
         ValueError: If the score is not a scalar, or the layer has no spatial extent.
 
     Example:

@@ -22,10 +22,16 @@ def as_example(tree: Any, batch_axis: bool, model: str) -> Any:
         model: Its name, for the message.
 
     Raises:
-        InputError: If an array has no such axis.
+        InputError: If an array has no such axis, or something else than an array is among the outputs.
     """
 
     def take_axis_off(leaf: jax.Array) -> jax.Array:
+        if not hasattr(leaf, "ndim"):
+            raise InputError(
+                f"Expected {model} to return arrays, or a tree of them such as a tuple, a dictionary or a "
+                f"flax.struct.dataclass, got {type(leaf).__name__} instead. A dataclass of your own becomes one "
+                "by jax.tree_util.register_dataclass."
+            )
         if leaf.ndim and leaf.shape[0] != 1:
             raise InputError(
                 f"Expected {model} to keep the batch axis of length 1 that it is given, got shape {leaf.shape} "

@@ -1,5 +1,7 @@
 """Layers that are no images with their channels last: signals, volumes, tokens, channels first."""
 
+import dataclasses
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -158,3 +160,20 @@ def test_several_inputs_and_outputs_in_a_dataclass():
     assert_close(explanation.cam[:, 0], jnp.einsum("nhwk,nk->nhw", activation, weights), 2e-6)
     unit = gc.explain(forward, images, jnp.array([[1], [2]]), prompt, score=unit_of).cam
     assert_close(unit[0, 0], activation[0, ..., 1] * prompt["scale"][0, 1] / 64, 2e-6)
+
+
+@dataclasses.dataclass
+class Unregistered:
+    logits: jax.Array
+
+
+def test_outputs_that_are_no_tree_of_arrays_are_an_error():
+    class Wrapping(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return Unregistered(nn.Dense(4)(nn.relu(nn.Conv(6, (3, 3), name="conv")(x)).mean((1, 2))))
+
+    images = jnp.asarray(random_images(2, 8))
+    variables = Wrapping().init(jax.random.key(0), images)
+    with pytest.raises(gc.InputError, match=r"Wrapping to return arrays.*got Unregistered.*register_dataclass"):
+        gc.explain(gc.tapped(Wrapping(), variables, "conv"), images, gc.top_k(1))
