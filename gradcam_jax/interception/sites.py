@@ -86,7 +86,8 @@ def read_body(program: ClosedJaxpr, place: Place) -> Body:
 
 def _read(program: ClosedJaxpr, place: Place) -> Body:
     rectifiers, closed = look_into(program)
-    marked = {equation.invars[0] for equation in program.jaxpr.eqns if equation.primitive is layer_p}
+    marks = [equation.invars[0] for equation in program.jaxpr.eqns if equation.primitive is layer_p]
+    marked = {atom for atom in marks if isinstance(atom, Var)}
     sites, places = [], []
     for index, equation in enumerate(program.jaxpr.eqns):
         places.append(place)

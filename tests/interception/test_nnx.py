@@ -184,6 +184,35 @@ def test_a_module_called_twice_needs_its_occurrence():
     assert_close(first, jax.grad(lambda a: model.head(model.block(a))[1])(model.block(X)), 1e-6)
 
 
+class Scanning(nnx.Module):
+    """Three blocks in ``nnx.scan``, each with parameters of its own."""
+
+    def __init__(self, *, rngs):
+        make = nnx.vmap(lambda rngs: Block(rngs=rngs), in_axes=0, out_axes=0)
+        self.blocks, self.head = nnx.split_rngs(splits=3)(make)(rngs), nnx.Linear(3, 2, rngs=rngs)
+
+    def __call__(self, x):
+        run = nnx.scan(lambda block, x: block(x), in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
+        return self.head(run(self.blocks, x))
+
+
+def test_a_module_inside_a_scan_is_called_once_a_step():
+    model = Scanning(rngs=nnx.Rngs(0))
+    forward = gc.tapped(model, "blocks:1")
+    expected = [f"{name}:{step}" for step in range(3) for name in ("blocks.dense", "blocks")]
+    assert list(gc.layer_shapes(forward, X)) == [*expected, "head"]
+    kernel, bias = model.blocks.dense.kernel[...], model.blocks.dense.bias[...]
+
+    def step(x, index):
+        return jnp.tanh(x @ kernel[index] + bias[index])
+
+    outputs, activations, gradients = gc.layer_grads(forward, lambda y: y[1], X)
+    assert_close(outputs, model(X[None])[0], 1e-6)
+    second = step(step(X, 0), 1)
+    assert_close(activations["blocks:1"], second, 1e-6)
+    assert_close(gradients["blocks:1"], jax.grad(lambda x: model.head(step(x, 2))[1])(second), 1e-6)
+
+
 def test_a_layer_that_is_not_reached_lists_the_nearest():
     with pytest.raises(gc.LayerError, match=r"no layer 'blocks.1.dens'.*blocks.1.dense"):
         gc.tapped(Blocks(Block, rngs=nnx.Rngs(0)), "blocks.1.dens")({}, X)
