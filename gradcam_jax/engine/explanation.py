@@ -155,6 +155,6 @@ def _require_classes(targets: Any, outputs: Any) -> None:
     """Checks class indices where they are numbers on the host; under the caller's ``jax.jit`` they are not."""
     if isinstance(targets, jax.core.Tracer) or not hasattr(outputs, "shape"):
         return
-    highest, classes = int(np.max(targets, initial=0)), outputs.shape[-1]
+    highest, classes = int(np.max(np.asarray(targets), initial=0)), outputs.shape[-1]
     if highest >= classes:
         raise InputError(f"Expected class indices under {classes}, the number of outputs, got {highest} instead.")
