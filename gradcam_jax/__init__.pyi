@@ -6,15 +6,24 @@ from .engine.prepared import prepared as prepared
 from .engine.spec import all_classes as all_classes
 from .engine.spec import class_score as class_score
 from .engine.spec import top_k as top_k
+from .engine.suggestion import Suggestion as Suggestion
+from .engine.suggestion import suggest_layer as suggest_layer
 
-# Scores of the other tasks: an answer's, and a span of a caption's words.
+# Scores of other targets than a class, and of the captions of the models here.
+from .engine.scores import detection_score as detection_score
+from .engine.scores import difference_score as difference_score
+from .engine.scores import score_of as score_of
+from .engine.scores import segmentation_score as segmentation_score
+from .engine.scores import similarity_score as similarity_score
+from .engine.scores import token_score as token_score
 from .tasks.captioning import span_score as span_score
 
 # Ways into a model.
 from .interception.functions import tapped_functions as tapped_functions
-from .interception.linen import tapped as tapped
+from .interception.modules import tapped as tapped
 from .interception.tapped import Tapped as Tapped
 from .interception.tapped import layer_shapes as layer_shapes
+from .interception.tapped import rectifiers as rectifiers
 
 # What explain is made of: gradients of one score of one example, and backward rules of rectifiers.
 from .attribution.gradients import LayerGrads as LayerGrads
@@ -25,6 +34,9 @@ from .attribution.relu_rules import deconvolved as deconvolved
 from .attribution.relu_rules import guided as guided
 
 # From activations and gradients to maps.
+from .attribution.layouts import channels_first as channels_first
+from .attribution.layouts import channels_last as channels_last
+from .attribution.layouts import token_grid as token_grid
 from .attribution.maps import all_negative as all_negative
 from .attribution.maps import counterfactual_grad_cam as counterfactual_grad_cam
 from .attribution.maps import grad_cam as grad_cam

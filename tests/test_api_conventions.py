@@ -96,7 +96,9 @@ def public_functions(tree):
 
 
 def is_public(node):
-    return isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name == "__init__")
+    if not isinstance(node, ast.FunctionDef) or any(ast.unparse(one) == "overload" for one in node.decorator_list):
+        return False
+    return not node.name.startswith("_") or node.name == "__init__"
 
 
 def broken_conventions(tree):

@@ -59,9 +59,23 @@ def layer_vjp(forward: Forward, *inputs: Any) -> tuple[Outputs, Activations, Cal
         Array([12.,  0.], dtype=float32)
     """
     _, shapes = jax.eval_shape(lambda *arguments: forward({}, *arguments), *inputs)
-    zeros = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in shapes.items()}
+    zeros = {name: zeros_at(leaf) for name, leaf in shapes.items()}
     outputs, vjp, activations = jax.vjp(lambda taps: forward(taps, *inputs), zeros, has_aux=True)
     return outputs, activations, lambda cotangent: vjp(cotangent)[0]
+
+
+def zeros_at(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    """Returns the zeros at which a gradient is taken.
+
+    Inside ``jax.shard_map`` they differ from device to device, as the activation does: the gradient at zeros that
+    count as one value on all devices is summed over the devices.
+
+    Args:
+        leaf: The activation's shape and dtype, as ``jax.eval_shape`` gives them.
+    """
+    zeros = jnp.zeros(leaf.shape, leaf.dtype)
+    axes = tuple(getattr(getattr(leaf, "manual_axis_type", None), "varying", ()))
+    return jax.lax.pcast(zeros, axes, to="varying") if axes else zeros
 
 
 def layer_grads(forward: Forward, score: Score, *inputs: Any) -> LayerGrads:

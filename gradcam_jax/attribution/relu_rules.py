@@ -9,8 +9,8 @@ deconvnet             :math:`\max(g, 0)`
 guided                :math:`f'(x) \, \max(g, 0)`
 ====================  ==========================================
 
-Give the new activation to a copy of the model, ``model.clone(relu=guided(model.relu))``: the variables are
-shared, and the caller's model is never touched.
+:meth:`gradcam_jax.Tapped.with_relu_rule` gives a rule to every rectifier of a model, whatever it is; the caller's
+model is never touched.
 """
 
 import functools

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradcam_jax.attribution.gradients import score_and_cotangent
+from gradcam_jax.attribution.gradients import Forward, score_and_cotangent, zeros_at
+from gradcam_jax.attribution.layouts import Layout, map_of
 from gradcam_jax.engine.batches import batched, over_examples
 from gradcam_jax.engine.dependence import Traced
 from gradcam_jax.engine.many_classes import can_be_summed, explain_classes
@@ -94,6 +95,7 @@ def _maps(
     """Returns outputs, scores, targets and maps of a batch whose trunk has been run."""
     others = tuple(dict.fromkeys(name for _, name, _ in spec.maps if name != layer))
     head = forward.at((layer, *others)).resumed(layer)
+    _require_dependence(head, spec, (layer, *others), _of_one((activations, images, targets, *inputs)))
 
     def explain_example(activation: jax.Array, image: jax.Array, targets: Any, *inputs: Any) -> Any:
         def run(activation: jax.Array, taps: Any) -> Any:
@@ -102,7 +104,7 @@ def _maps(
         taps = {}
         if others:
             _, shapes = jax.eval_shape(run, activation, taps)
-            taps = {name: jnp.zeros(shapes[name].shape, shapes[name].dtype) for name in others}
+            taps = {name: zeros_at(shapes[name]) for name in others}
         outputs, head_vjp, tapped = jax.vjp(run, activation, taps, has_aux=True)
         chosen = spec.choose(outputs, targets)
 
@@ -110,7 +112,9 @@ def _maps(
             score, cotangent = score_and_cotangent(lambda outputs: spec.score(outputs, target), outputs)
             at_layer, at_others = head_vjp(cotangent)
             gradients = {**at_others, layer: at_layer}
-            return score, {name: _map_at(at, method, tapped[at], gradients[at]) for name, at, method in spec.maps}
+            return score, {
+                name: _map_at(at, method, spec.layout, tapped[at], gradients[at]) for name, at, method in spec.maps
+            }
 
         scores, maps = jax.vmap(explain_target)(chosen)
         return outputs, scores, chosen, maps
@@ -118,9 +122,36 @@ def _maps(
     return batched(explain_example, activations, images, targets, *inputs)
 
 
-def _map_at(layer: str, method: MapMethod, activation: jax.Array, gradient: jax.Array) -> jax.Array:
+def _require_dependence(head: Forward, spec: Spec, layers: tuple[str, ...], example: tuple[Any, ...]) -> None:
+    """Raises LayerError if the targets' scores cannot depend on a mapped layer: its map would be zero."""
+    first, *others = layers
+    activation, image, targets, *inputs = example
+    taps = []
+    if others:
+        _, shapes = jax.eval_shape(lambda *arguments: head({}, *arguments), activation, image, *inputs)
+        taps = [shapes[name] for name in others]
+
+    def scores_of(
+        activation: jax.Array, image: jax.Array, targets: Any, inputs: Any, *taps: jax.Array
+    ) -> jax.Array:
+        outputs, _ = head(dict(zip(others, taps, strict=True)), activation, image, *inputs)
+        return jax.vmap(lambda target: spec.score(outputs, target))(spec.choose(outputs, targets))
+
+    traced = Traced(scores_of, activation, image, targets, inputs, *taps)
+    depends = {first: traced.depends_on(0)} | {name: traced.depends_on(4 + i) for i, name in enumerate(others)}
+    for name, does in depends.items():
+        if not does:
+            raise LayerError(
+                f"The score does not depend on layer {name!r}, so there is nothing to map there. Map a layer "
+                "before what the score takes from the outputs: suggest_layer(forward, image)."
+            )
+
+
+def _map_at(
+    layer: str, method: MapMethod, layout: Layout, activation: jax.Array, gradient: jax.Array
+) -> jax.Array:
     try:
-        return method(activation, gradient, rectify=False)
+        return map_of(method, layout, activation, gradient)
     except ValueError as error:
         raise LayerError(f"Layer {layer!r} cannot be mapped. {error}") from error
 

@@ -9,6 +9,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from gradcam_jax.attribution.layouts import Layout, channels_last
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.relu_rules import guided as guided_rule
 from gradcam_jax.engine.core import explain_batch
@@ -23,7 +24,8 @@ class Explanation(NamedTuple):
     Attributes:
         outputs: The model's outputs, leading axis n.
         scores: The targets' scores, ``(n, targets)``.
-        cam: Signed maps at the layer's resolution, ``(n, targets, h, w)`` float32, not normalised. With several
+        cam: Signed maps at the layer's resolution, ``(n, targets, h, w)`` float32, not normalised; of a signal
+            ``(n, targets, t)``, of a volume ``(n, targets, d, h, w)``. With several
             methods a dictionary by the method's name, with several layers one by the layer's name (of the former).
         guided_backprop: Guided gradient at the model's input, ``(n, targets, H, W, 3)``, in its order of channels;
             None unless asked for.
@@ -43,6 +45,7 @@ def explain(
     targets: Any,
     *inputs: Any,
     score: TargetScore = class_score,
+    layout: Layout | None = None,
     method: MapMethod | Mapping[str, MapMethod] = grad_cam,
     guided: bool | Tapped = False,
     guided_targets: slice = slice(None),
@@ -55,23 +58,27 @@ def explain(
 
     Args:
         forward: The model tapped at the layer to map, or at several.
-        images: What the model takes, ``(n, H, W, 3)`` float.
+        images: What the model takes, ``(n, H, W, 3)`` float; also signals ``(n, T, C)`` or volumes.
         targets: What is explained, ``(n, targets)`` int for classes, or any tree with these leading axes that
             ``score`` takes; or a function from one example's outputs to its targets, such as
             :func:`gradcam_jax.top_k` makes or :func:`gradcam_jax.all_classes` is.
         *inputs: Further inputs of the model with a leading axis n, such as questions' tokens.
         score: ``score(outputs, target) -> scalar``, for one example.
+        layout: Arranges what a layer holds for one example as ``(positions ..., channels)``, which it is unless
+            given: :func:`gradcam_jax.channels_first`, or :func:`gradcam_jax.token_grid` of a transformer. Of a
+            model that takes images with their channels first, but has layers without: ``channels_last``.
         method: Makes a map from a layer's activations and gradients; a dictionary makes several.
-        guided: Whether guided backpropagation is computed too. The model's rectifiers are then replaced; where
-            they are not known, give the model with guided rectifiers instead of True.
+        guided: Whether guided backpropagation is computed too, whatever model it is (see
+            :func:`gradcam_jax.rectifiers`); instead of True also a forward of your own with guided rectifiers.
         guided_targets: Which of the targets it is computed for.
 
     Returns:
         An :class:`Explanation`.
 
     Raises:
-        InputError: If the images are bytes or have their channels first, or a class index is past the outputs.
-        LayerError: If a layer is not reached.
+        InputError: If the images are bytes or have their channels first, a class index is past the outputs, or
+            there are no rectifiers to guide.
+        LayerError: If a layer is not reached, or the score cannot depend on it.
         ValueError: If the score is not a scalar, or the layer has no spatial extent.
 
     Example:
@@ -91,7 +98,7 @@ def explain(
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3; Springenberg et al., arXiv:1412.6806.
     """
     images = jnp.asarray(images)
-    _require_images(images)
+    _require_images(images, layout)
     if not forward.layers:
         raise InputError(
             "Expected a model tapped at the layer to map, as tapped(model, variables, layer) makes it."
@@ -108,7 +115,7 @@ def explain(
     methods = dict(method) if isinstance(method, Mapping) else {"": method}
     maps = tuple((f"{name}@{layer}", layer, make) for layer in forward.layers for name, make in methods.items())
     chosen = guided_targets.start, guided_targets.stop, guided_targets.step
-    spec = Spec(score, maps, choose, guided_forward is not None, chosen)
+    spec = Spec(score, maps, choose, guided_forward is not None, chosen, layout or channels_last)
     parts = _compiled(forward, guided_forward, images, targets, inputs, spec)
     if score is class_score and choose is as_given:
         _require_classes(targets, parts.outputs)
@@ -121,16 +128,17 @@ def explain(
 _compiled = functools.partial(jax.jit, static_argnames="spec", inline=True)(explain_batch)
 
 
-def _require_images(images: jax.Array) -> None:
+def _require_images(images: jax.Array, layout: Layout | None) -> None:
     if images.ndim < 2 or not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(
             f"Expected a batch of float images as the model takes them, (n, H, W, 3), got {images.dtype} of shape "
             f"{images.shape} instead. Photos become such images by gradcam_jax.images.to_network."
         )
-    if images.ndim == 4 and images.shape[1] == 3 and images.shape[-1] != 3:
+    if layout is None and images.ndim == 4 and images.shape[1] == 3 and images.shape[-1] != 3:
         raise InputError(
-            f"Expected images with their channels last, (n, H, W, 3), got shape {images.shape} instead. "
-            "Move the axis: jnp.moveaxis(images, 1, -1)."
+            f"Expected images with their channels last, (n, H, W, 3), got shape {images.shape} instead. Move the "
+            "axis: jnp.moveaxis(images, 1, -1). If the model takes them so, say how its layers are laid out: "
+            "explain(..., layout=channels_first), channels_last or token_grid()."
         )
 
 

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradcam_jax.attribution.layouts import channels_last
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.engine.batches import over_examples
 from gradcam_jax.engine.spec import Spec, all_classes, class_score, from_outputs
@@ -69,7 +70,8 @@ def with_summed_head(forward: Tapped, image: Any) -> Tapped:
 def can_be_summed(forward: Tapped, layer: str, spec: Spec) -> bool:
     """Tells whether the maps asked for are Grad-CAM of classes on a model whose head is summed."""
     methods = {(at, method) for _, at, method in spec.maps}
-    return bool(forward.dense) and spec.score is class_score and methods == {(layer, grad_cam)}
+    usual = spec.score is class_score and spec.layout is channels_last
+    return bool(forward.dense) and usual and methods == {(layer, grad_cam)}
 
 
 def explain_classes(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.attribution.gradients import Outputs
+from gradcam_jax.attribution.layouts import Layout, channels_last
 
 TargetScore = Callable[[Outputs, Any], jax.Array]
 MapMethod = Callable[..., jax.Array]
@@ -24,6 +25,7 @@ class Spec(NamedTuple):
             outputs.
         guided: Whether guided backpropagation is computed.
         guided_targets: Which of the targets it is computed for: start, stop and step of a slice.
+        layout: How the mapped layers' axes are arranged.
     """
 
     score: TargetScore
@@ -31,6 +33,7 @@ class Spec(NamedTuple):
     choose: Choice
     guided: bool = False
     guided_targets: tuple[int | None, int | None, int | None] = (None, None, None)
+    layout: Layout = channels_last
 
 
 def class_score(logits: jax.Array, class_index: jax.Array) -> jax.Array:

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-
-from gradcam_jax.attribution.gradients import Activations
 from gradcam_jax.errors import InputError
+from gradcam_jax.interception.marks import marked
 from gradcam_jax.interception.names import as_names, require_layers
-from gradcam_jax.interception.tapped import Call, ReluRule, Tapped
+from gradcam_jax.interception.tapped import Tapped
 
 Stages = Mapping[str, Callable[..., Any]]
 
@@ -20,11 +18,10 @@ def tapped_functions(stages: Stages, layers: str | Sequence[str]) -> Tapped:
         stages: Name -> function of one example, in order; the first takes the inputs, each other what came before
             it. A model cut in two is ``{"features": features, "head": head}``. Weights that a function closes
             over are constants of a compiled program.
-        layers: Names of the stages to tap.
+        layers: Names of the stages to tap, or of rectifiers inside them (``"features.relu"``).
 
     Returns:
-        A :class:`Tapped` without variables. Its rectifiers are not known; for guided backpropagation give a
-        second one, made of functions with guided rectifiers, as ``explain(..., guided=forward)``.
+        A :class:`Tapped` without variables.
 
     Raises:
         LayerError: If a name is not among the stages.
@@ -36,7 +33,7 @@ def tapped_functions(stages: Stages, layers: str | Sequence[str]) -> Tapped:
         (Array(7., dtype=float32), {'features': Array([2., 5.], dtype=float32)})
     """
     names = as_names(layers)
-    require_layers(names, list(stages))
+    require_layers([name for name in names if name.rpartition(".")[0] not in stages], list(stages))
     return Tapped({}, FunctionsProgram(tuple(stages.items())), names)
 
 
@@ -45,36 +42,19 @@ class FunctionsProgram(NamedTuple):
 
     Attributes:
         stages: Names and functions.
+        batch_axis: Whether the functions take and return batches.
     """
 
     stages: tuple[tuple[str, Callable[..., Any]], ...]
+    batch_axis: bool = False
 
-    def run(self, variables: Any, call: Call) -> tuple[Any, Activations]:
-        """Runs the functions one after the other."""
+    def call(self, variables: Any, *inputs: Any) -> Any:
+        """Runs the functions one after the other, and marks what each returns."""
         del variables
-        require_layers(call.layers, [name for name, _ in self.stages])
-        activations: Activations = {}
-        values = call.inputs
+        values = inputs
         for name, stage in self.stages:
-            value = call.replaced[name] if name in call.replaced else stage(*values)
-            if name in call.layers:
-                value = value + call.taps[name] if name in call.taps else value
-                activations[name] = value
-            values = (value,)
-        return values[0], activations
-
-    def layer_shapes(self, variables: Any, *inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
-        """Lists the functions with the shape and dtype of what each returns."""
-        names = tuple(name for name, _ in self.stages)
-        return jax.eval_shape(lambda *inputs: self.run(variables, Call(names, inputs))[1], *inputs)
-
-    def with_relu_rule(self, rule: ReluRule) -> "FunctionsProgram":
-        """Raises InputError: the rectifiers inside plain functions are not known."""
-        del rule
-        raise InputError(
-            "The rectifiers inside plain functions are not known. Make a second forward of functions with guided "
-            "rectifiers (gradcam_jax.guided(jax.nn.relu)) and pass it: explain(..., guided=guided_forward)."
-        )
+            values = (marked(stage(*values), name, batched=False),)
+        return values[0]
 
     def prepared(self, variables: Any, *inputs: Any) -> Any:
         """Returns the variables as they are."""

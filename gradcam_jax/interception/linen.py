@@ -1,10 +1,8 @@
 """Taps any layer of an unmodified Flax Linen model.
 
 A layer's name is its module path, ``"features/conv1"``; the activation is what the module's ``__call__``
-returns. A method interceptor adds the tap and records the sum, both through the module's own variable
-collections, so that it works under ``jit``, ``vmap``, ``nn.remat`` and ``nn.jit`` and no tracer leaks. Which
-modules are tapped is read from a collection too: ``nn.jit`` traces modules of one class and shape once, and
-tells them apart by their variables alone.
+returns. A method interceptor marks it in the traced program. ``nn.jit`` traces modules of one class and shape
+once, and tells them apart by their variables alone: each module is given a marker of its own among them.
 """
 
 import dataclasses
@@ -14,22 +12,19 @@ from typing import Any, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.traverse_util import flatten_dict
 
-from gradcam_jax.attribution.gradients import Activations
-from gradcam_jax.errors import InputError, LayerError
-from gradcam_jax.interception.names import as_names, require_layers
-from gradcam_jax.interception.tapped import Call, ReluRule, Tapped, on_device
+from gradcam_jax.interception.examples import as_batch, as_example
+from gradcam_jax.interception.marks import marked
+from gradcam_jax.interception.names import as_names
+from gradcam_jax.interception.tapped import Tapped, on_device
 
 PREPARED = "prepared"
 """Collection of values that layers compute from their parameters beforehand: never trained, never stored."""
 
-_ASKED = "gradcam_asked"
-_TAPS = "gradcam_taps"
-_TAPPED = "gradcam_tapped"
-_REPLACED = "gradcam_replaced"
-_VALUE = "<value>"  # no submodule can carry this name
-_ANY = "<any>"  # some call of this module was asked for, so all of them are counted
+_MARKERS = "gradcam_markers"
+_MARKER = "<marker>"  # no submodule can carry this name
 
 
 def tapped(
@@ -41,33 +36,7 @@ def tapped(
     rngs: Any = None,
     **apply_options: Any,
 ) -> Tapped:
-    """Returns a Linen model as a pure function of one example, tapped at the named layers.
-
-    Args:
-        model: A Linen module; it is not changed.
-        variables: Its variables, ``{"params": ..., ...}``.
-        layers: Module paths as :func:`gradcam_jax.layer_shapes` lists them, for example ``"relu5_3"``. A module
-            that is called several times is named with the occurrence, counted from 0: ``"relu:1"``.
-        batch_axis: Whether the model takes and returns batches, as nearly all do: it is then given one example
-            with a leading axis of length 1. False for a model of one example.
-        rngs: PRNG keys for ``model.apply``.
-        **apply_options: Passed to ``model.apply``, for example ``train=False`` or ``method="features"``.
-
-    Returns:
-        A :class:`gradcam_jax.Tapped`: ``forward(taps, *inputs) -> (outputs, activations)``, without batch axes.
-
-    Raises:
-        LayerError: When the forward is traced, as :meth:`gradcam_jax.Tapped.__call__` says.
-
-    Example:
-        >>> import flax.linen as nn, jax, jax.numpy as jnp
-        >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
-        >>> variables = model.init(jax.random.key(0), jnp.ones((1, 3)))
-        >>> forward = tapped(model, variables, "layers_0")
-        >>> outputs, activations = forward({}, jnp.ones(3))
-        >>> outputs.shape, activations["layers_0"].shape
-        ((2,), (4,))
-    """
+    """Returns a Linen model as a tapped model, as :func:`gradcam_jax.tapped` says."""
     leaves = {"variables": on_device(dict(variables)), "rngs": rngs}
     program = LinenProgram(model, tuple(sorted(apply_options.items())), batch_axis)
     return Tapped(leaves, program, as_names(layers))
@@ -100,38 +69,11 @@ class LinenProgram:
     def _key(self) -> tuple[Any, ...]:
         return (hash(self.model) if _is_hashable(self.model) else id(self.model), self.options, self.batch_axis)
 
-    def run(self, variables: Any, call: Call) -> tuple[Any, Activations]:
-        """Runs the model on one example."""
-        collections = {
-            **variables["variables"],
-            _ASKED: _nested({name: jnp.zeros(()) for name in call.layers}),
-            _TAPS: _nested(self._as_batch({name: call.taps[name] for name in call.layers if name in call.taps})),
-            _REPLACED: _nested(self._as_batch(dict(call.replaced))),
-        }
-        with nn.intercept_methods(_tap):
-            outputs, recorded = cast(
-                tuple[Any, Mapping[str, Any]],
-                self.model.apply(
-                    collections,
-                    *self._as_batch(call.inputs),
-                    mutable=[_TAPPED],
-                    rngs=variables["rngs"],
-                    **dict(self.options),
-                ),
-            )
-        values = _flat(recorded.get(_TAPPED, {}))
-        if any(_key(name, values) not in values for name in call.layers):
-            require_layers(call.layers, list(self.layer_shapes(variables, *call.inputs)))
-        return self._as_example(outputs), self._as_example(
-            {name: values[_key(name, values)] for name in call.layers}
-        )
-
-    def layer_shapes(self, variables: Any, *inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
-        """Lists every layer that can be tapped, in the order of its call, for one example."""
-        calls: list[tuple[str, jax.ShapeDtypeStruct]] = []
+    def call(self, variables: Any, *inputs: Any) -> Any:
+        """Runs the model on one example, and marks what each module returns."""
         roots: list[int] = []  # ids alone: scopes hold tracers
 
-        def intercept(
+        def mark(
             call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
         ) -> Any:
             scope = context.module.scope
@@ -142,37 +84,15 @@ class LinenProgram:
             own = roots[-1] == roots[0] or (root is not None and bool(root.path))
             value = call(*arguments, **options)
             path = "/".join(context.module.path)
-            if own and context.method_name == "__call__" and path and isinstance(value, jax.Array):
-                shape = value.shape[1:] if self.batch_axis else value.shape
-                calls.append((path, jax.ShapeDtypeStruct(shape, value.dtype)))
-            return value
+            is_layer = own and context.method_name == "__call__" and path
+            return marked(value, path, batched=self.batch_axis) if is_layer else value
 
-        def run(variables: Any, markers: Any, *inputs: Any) -> Any:
-            collections = {**variables["variables"], _ASKED: markers}
-            with nn.intercept_methods(intercept):
-                return self.model.apply(
-                    collections, *self._as_batch(inputs), rngs=variables["rngs"], **dict(self.options)
-                )
-
-        jax.eval_shape(run, variables, _marker_of_each_module(variables["variables"]), *inputs)
-        paths = [path for path, _ in calls]
-        seen: dict[str, int] = {}
-        shapes = {}
-        for path, shape in calls:
-            occurrence = seen.get(path, 0)
-            seen[path] = occurrence + 1
-            shapes[path if paths.count(path) == 1 else f"{path}:{occurrence}"] = shape
-        return shapes
-
-    def with_relu_rule(self, rule: ReluRule) -> "LinenProgram":
-        """Returns the program of a copy whose fields named ``relu``, inner modules' too, carry the rule."""
-        model = _with_relu_rule(self.model, rule)
-        if model is self.model:
-            raise InputError(
-                f"{type(self.model).__name__} has no field 'relu', so its rectifiers cannot be replaced. Give it "
-                "one (relu: Callable = nn.relu) and call it for every rectifier, as the models here do."
+        collections = {**variables["variables"], _MARKERS: _marker_of_each_module(variables["variables"])}
+        with nn.intercept_methods(mark):
+            outputs = self.model.apply(
+                collections, *as_batch(inputs, self.batch_axis), rngs=variables["rngs"], **dict(self.options)
             )
-        return dataclasses.replace(self, model=model)
+        return as_example(outputs, self.batch_axis, type(self.model).__name__)
 
     def prepared(self, variables: Any, *inputs: Any) -> Any:
         """Adds to the variables what the model's layers otherwise compute from them in every call on a CPU."""
@@ -180,7 +100,8 @@ class LinenProgram:
 
         def prepare(own: Any, rngs: Any) -> Any:
             # The compiler drops the forward pass, whose result is not asked for.
-            blank = self._as_batch(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), inputs))
+            zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), inputs)
+            blank = as_batch(zeros, self.batch_axis)
             _, prepared = cast(
                 tuple[Any, Mapping[str, Any]],
                 self.model.apply(own, *blank, mutable=[PREPARED], rngs=rngs, **dict(self.options)),
@@ -199,32 +120,6 @@ class LinenProgram:
         own = {name: leaf for name, leaf in variables["variables"].items() if name != PREPARED}
         return {**variables, "variables": jax.tree_util.tree_map_with_path(convert, own)}
 
-    def _as_batch(self, tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[jnp.newaxis], tree) if self.batch_axis else tree
-
-    def _as_example(self, tree: Any) -> Any:
-        def take_axis_off(leaf: jax.Array) -> jax.Array:
-            if leaf.shape[:1] != (1,):
-                raise InputError(
-                    f"Expected {type(self.model).__name__} to keep the batch axis of length 1 that it is given, "
-                    f"got shape {leaf.shape} instead. If it takes one example: tapped(..., batch_axis=False)."
-                )
-            return leaf[0]
-
-        return jax.tree.map(take_axis_off, tree) if self.batch_axis else tree
-
-
-def _with_relu_rule(model: nn.Module, rule: ReluRule) -> nn.Module:
-    changed: dict[str, Any] = {}
-    for field in dataclasses.fields(model):
-        value = getattr(model, field.name, None)
-        if field.name == "relu" and callable(value):
-            changed[field.name] = rule(cast(Any, value))
-        elif isinstance(value, nn.Module) and field.name != "parent":
-            inner = _with_relu_rule(value, rule)
-            changed |= {} if inner is value else {field.name: inner}
-    return model.clone(**changed) if changed else model
-
 
 def _is_hashable(model: nn.Module) -> bool:
     try:
@@ -234,60 +129,13 @@ def _is_hashable(model: nn.Module) -> bool:
     return True
 
 
-def _tap(call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext) -> Any:
-    """Adds the tap to one call's value and records the sum, if the module was asked for."""
-    value = call(*arguments, **options)
-    module = context.module
-    if context.method_name != "__call__" or not module.path:
-        return value
-    occurrence = len(module.get_variable(_TAPPED, _VALUE, ()))  # how often it was called, kept in its scope
-    every, this = module.has_variable(_ASKED, _VALUE), module.has_variable(_ASKED, f"{_VALUE}:{occurrence}")
-    if not every and not this and not module.has_variable(_ASKED, _ANY):
-        return value
-    path = "/".join(module.path)
-    if not isinstance(value, jax.Array):
-        raise LayerError(f"Expected layer {path!r} to return one array, got {type(value).__name__} instead.")
-    if occurrence and every:
-        raise LayerError(
-            f"Layer {path!r} is called more than once. Name the call you mean, counted from 0: "
-            f"'{path}:0', '{path}:1', ..."
-        )
-    for key in (_VALUE, f"{_VALUE}:{occurrence}"):
-        if module.has_variable(_REPLACED, key):
-            value = module.get_variable(_REPLACED, key)
-        if module.has_variable(_TAPS, key):
-            value = value + module.get_variable(_TAPS, key)
-    module.sow(_TAPPED, _VALUE, value)
-    return value
-
-
 def _marker_of_each_module(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Gives every module with variables a marker of its own shape, so that ``nn.jit`` traces each."""
     paths = {path[:-1] for collection in variables.values() for path in flatten_dict(collection) if len(path) > 1}
-    markers = {"/".join(path): jax.ShapeDtypeStruct((i,), jnp.float32) for i, path in enumerate(sorted(paths))}
-    return _nested(markers)
-
-
-def _key(name: str, found: Mapping[str, Any]) -> str:
-    return name if name in found or ":" in name else f"{name}:0"
-
-
-def _nested(taps: Mapping[str, Any]) -> dict[str, Any]:
     root: dict[str, Any] = {}
-    for name, tap in taps.items():
-        path, colon, occurrence = name.partition(":")
+    for length, path in enumerate(sorted(paths)):
         node = root
-        for part in path.split("/"):
+        for part in path:
             node = node.setdefault(part, {})
-        node[_VALUE + colon + occurrence] = tap
-        if colon:
-            node[_ANY] = jnp.zeros(())
+        node[_MARKER] = np.zeros(length, bool)
     return root
-
-
-def _flat(recorded: Mapping[str, Any]) -> dict[str, jax.Array]:
-    flat = {}
-    for path, leaf in jax.tree_util.tree_flatten_with_path(recorded)[0]:
-        *modules, _, call = path
-        flat["/".join(key.key for key in modules) + f":{call.idx}"] = leaf
-    return flat

@@ -13,7 +13,7 @@ def require_layers(layers: Sequence[str], known: Sequence[str]) -> None:
             raise LayerError(
                 f"The forward pass reaches no layer {layer!r}. Nearest: {', '.join(near)}. "
                 f"All {len(known)}: layer_shapes(...), or --list_layers on the command line. "
-                "(A layer inside nn.scan, nn.RNN or nn.vmap cannot be reached by name.)"
+                "(A layer inside cond or while_loop cannot be reached by name.)"
             )
 
 

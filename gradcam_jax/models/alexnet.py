@@ -33,7 +33,6 @@ class AlexNet(nn.Module):
         groups: Groups of ``conv2``, ``conv4`` and ``conv5``: 2 are the paper's two towers.
         normalize: Whether the net has ``norm1`` and ``norm2`` (local response normalisation).
         classes: Number of logits.
-        relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
         pool: ``pool(x, window, stride)``.
         input_size: The only size of the images, in pixels, or None to average ``pool5`` over a 6x6 grid.
 
@@ -49,14 +48,13 @@ class AlexNet(nn.Module):
     pool: Callable[[jax.Array, int, int], jax.Array]
     input_size: int | None
     classes: int = 1000
-    relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``."""
         require_image(x, "AlexNet", self.input_size)
         x = nn.Conv(self.channels[0], (11, 11), strides=4, padding=self.padding, name="conv1")(x)
-        x = Relu(self.relu, name="relu1")(x)
+        x = Relu(name="relu1")(x)
         x = self._pool(self._norm(x, 1), 1)
         x = self._convolve(x, 2, 5, self.groups)
         x = self._pool(self._norm(x, 2), 2)
@@ -66,13 +64,13 @@ class AlexNet(nn.Module):
         x = self._pool(x, 5)
         if self.input_size is None:
             x = adaptive_mean_pool(x, _GRID)
-        x = Relu(self.relu, name="relu6")(nn.Dense(4096, name="fc6")(flatten(x)))
-        x = Relu(self.relu, name="relu7")(nn.Dense(4096, name="fc7")(x))
+        x = Relu(name="relu6")(nn.Dense(4096, name="fc6")(flatten(x)))
+        x = Relu(name="relu7")(nn.Dense(4096, name="fc7")(x))
         return nn.Dense(self.classes, name="fc8")(x)
 
     def _convolve(self, x: jax.Array, index: int, size: int, groups: int = 1) -> jax.Array:
         convolution = SameConv(self.channels[index - 1], size, groups, name=f"conv{index}")
-        return Relu(self.relu, name=f"relu{index}")(convolution(x))
+        return Relu(name=f"relu{index}")(convolution(x))
 
     def _norm(self, x: jax.Array, index: int) -> jax.Array:
         return FunctionLayer(_caffe_norm, name=f"norm{index}")(x) if self.normalize else x

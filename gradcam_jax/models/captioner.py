@@ -6,7 +6,6 @@ is the number of words V. Parameters: ``cnn`` (a net of its own), ``image_embedd
 with ``i2h`` and ``h2h``, ``decoder``.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -34,12 +33,11 @@ class Captioner(nn.Module):
     with :math:`w_0` = START. The image's own step has no output.
 
     Attributes:
-        cnn: Maps images ``(..., H, W, 3)`` to features ``(..., F)``; it has a ``relu`` field.
+        cnn: Maps images ``(..., H, W, 3)`` to features ``(..., F)``.
         words: Number V of words, ``UNK`` included; the token V is START and END.
         embedding_size: Length of the image's and the words' vectors.
         hidden_size: Length of the LSTM's cell and hidden vector.
         dropout: Fraction of the hidden vector that training drops before the decoder.
-        relu: The rectifier after the image's linear map; guided backpropagation replaces it too.
 
     References:
         karpathy/neuraltalk2, ``misc/LanguageModel.lua``; Vinyals et al., Show and Tell, arXiv:1411.4555.
@@ -50,12 +48,11 @@ class Captioner(nn.Module):
     embedding_size: int = 512
     hidden_size: int = 512
     dropout: float = 0.5
-    relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
 
     def setup(self) -> None:
         """Declares the layers."""
         self.image_embedding = nn.Dense(self.embedding_size)
-        self.image_relu = Relu(self.relu)
+        self.image_relu = Relu()
         self.word_embedding = nn.Embed(self.words + 1, self.embedding_size)
         self.lstm = Lstm(self.hidden_size)
         self.decoder_dropout = nn.Dropout(self.dropout)

@@ -6,7 +6,6 @@ as in ``block3/expand_relu``), ``head``, ``head_relu``, ``pool``, ``classifier``
 is a mean over positions and one linear layer, so Grad-CAM there equals CAM.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -48,14 +47,12 @@ class InvertedResidual(nn.Module):
         kernel_size: Side of the depthwise kernel, in pixels.
         stride: Step of the depthwise convolution, in pixels.
         expansion: The inner width as a multiple of the input's.
-        relu: The rectifier.
     """
 
     channels: int
     kernel_size: int
     stride: int
     expansion: int
-    relu: Callable[[jax.Array], jax.Array]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -63,9 +60,9 @@ class InvertedResidual(nn.Module):
         inputs = x
         if self.expansion != 1:
             x = PointwiseConv(x.shape[-1] * self.expansion, name="expand")(x)
-            x = Relu(self.relu, name="expand_relu")(_batch_norm("expand_norm")(x))
+            x = Relu(relu6, name="expand_relu")(_batch_norm("expand_norm")(x))
         x = DepthwiseConv(self.kernel_size, self.stride, name="depthwise")(x)
-        x = Relu(self.relu, name="depthwise_relu")(_batch_norm("depthwise_norm")(x))
+        x = Relu(relu6, name="depthwise_relu")(_batch_norm("depthwise_norm")(x))
         x = PointwiseConv(self.channels, name="project")(x)
         x = _batch_norm("project_norm")(x)
         return x + inputs if x.shape == inputs.shape else x
@@ -77,7 +74,6 @@ class EfficientNetLite(nn.Module):
     Attributes:
         stages: The shape of the blocks.
         classes: Number of logits, or None to return the pooled features without a classifier.
-        relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
 
     References:
         Tan and Le, arXiv:1905.11946; tensorflow/tpu, ``efficientnet/lite/efficientnet_lite_builder.py``.
@@ -85,14 +81,13 @@ class EfficientNetLite(nn.Module):
 
     stages: tuple[Stage, ...] = LITE0_STAGES
     classes: int | None = 1000
-    relu: Callable[[jax.Array], jax.Array] = relu6
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits ``(..., classes)``."""
         require_image(x, "EfficientNet-Lite")
         x = nn.Conv(32, (3, 3), strides=2, use_bias=False, name="stem")(x)
-        x = Relu(self.relu, name="stem_relu")(_batch_norm("stem_norm")(x))
+        x = Relu(relu6, name="stem_relu")(_batch_norm("stem_norm")(x))
         block = 0
         for stage in self.stages:
             for index in range(stage.blocks):
@@ -103,11 +98,10 @@ class EfficientNetLite(nn.Module):
                     stage.kernel_size,
                     stride,
                     stage.expansion,
-                    self.relu,
                     name=f"block{block}",
                 )(x)
         x = PointwiseConv(1280, name="head")(x)
-        x = Relu(self.relu, name="head_relu")(_batch_norm("head_norm")(x))
+        x = Relu(relu6, name="head_relu")(_batch_norm("head_norm")(x))
         x = FunctionLayer(_mean_over_positions, name="pool")(x)
         return x if self.classes is None else nn.Dense(self.classes, name="classifier")(x)
 

@@ -35,7 +35,7 @@ class FunctionLayer(nn.Module):
 
 
 class Relu(FunctionLayer):
-    """A rectifier as a layer; ``guided(jax.nn.relu)`` in place of ``jax.nn.relu`` gives it the guided rule."""
+    """A rectifier as a layer."""
 
     function: Callable[[jax.Array], jax.Array] = jax.nn.relu
 

@@ -6,8 +6,6 @@ shape's colour past its edge. The last features are smoothed over ten pixels, so
 of an outline is near, and the later layers get only each feature's maximum over positions.
 """
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,14 +24,12 @@ class ShapeCnn(nn.Module):
         channels: Channels of each block.
         hidden: Number of features returned.
         deviation: Standard deviation of the smoothing Gaussian, in positions of the last block.
-        relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
     """
 
     convolutions: tuple[int, ...] = (1, 1, 1)
     channels: tuple[int, ...] = (8, 16, 32)
     hidden: int = 64
     deviation: float = 2.5
-    relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -44,10 +40,10 @@ class ShapeCnn(nn.Module):
                 x = FunctionLayer(halve, name=f"pool{block - 1}")(x)
             for index in range(1, count + 1):
                 x = nn.Conv(channels, (3, 3), padding=1, use_bias=False, name=f"conv{block}_{index}")(x)
-                x = Relu(self.relu, name=f"relu{block}_{index}")(x)
+                x = Relu(name=f"relu{block}_{index}")(x)
         x = FunctionLayer(lambda x: gaussian_blur(x, self.deviation), name="smooth")(x)
         x = FunctionLayer(lambda x: jnp.max(x, axis=(-3, -2)), name="peak")(x)
-        return Relu(self.relu, name="relu_fc")(nn.Dense(self.hidden, name="fc")(x))
+        return Relu(name="relu_fc")(nn.Dense(self.hidden, name="fc")(x))
 
 
 def halve(x: jax.Array) -> jax.Array:

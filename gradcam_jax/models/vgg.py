@@ -32,7 +32,6 @@ class VGG(nn.Module):
         channels: Channels of each block.
         hidden: Width of ``fc6`` and ``fc7``.
         classes: Number of logits, or None to return ``relu7``'s features without a classifier.
-        relu: The rectifier; ``model.clone(relu=guided(model.relu))`` gives guided backpropagation.
         pool: ``pool(x, window, stride)``.
         input_size: The only size of the images, in pixels, or None to average ``pool5`` over a 7x7 grid.
 
@@ -44,7 +43,6 @@ class VGG(nn.Module):
     channels: tuple[int, ...] = (64, 128, 256, 512, 512)
     hidden: int = 4096
     classes: int | None = 1000
-    relu: Callable[[jax.Array], jax.Array] = jax.nn.relu
     pool: Callable[[jax.Array, int, int], jax.Array] = max_pool_ceil
     input_size: int | None = 224
 
@@ -55,12 +53,12 @@ class VGG(nn.Module):
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             for index in range(1, count + 1):
                 x = SameConv(channels, name=f"conv{block}_{index}")(x)
-                x = Relu(self.relu, name=f"relu{block}_{index}")(x)
+                x = Relu(name=f"relu{block}_{index}")(x)
             x = FunctionLayer(lambda x: self.pool(x, 2, 2), name=f"pool{block}")(x)
         if self.input_size is None:
             x = adaptive_mean_pool(x, _GRID)
-        x = Relu(self.relu, name="relu6")(nn.Dense(self.hidden, name="fc6")(flatten(x)))
-        x = Relu(self.relu, name="relu7")(nn.Dense(self.hidden, name="fc7")(x))
+        x = Relu(name="relu6")(nn.Dense(self.hidden, name="fc6")(flatten(x)))
+        x = Relu(name="relu7")(nn.Dense(self.hidden, name="fc7")(x))
         return x if self.classes is None else nn.Dense(self.classes, name="fc8")(x)
 
 

@@ -64,7 +64,7 @@ class VQA(nn.Module):
     .. math:: z = \tanh(W_q s + b_q) \odot \tanh(W_i f + b_i), \quad \mathrm{scores} = W_c z + b_c
 
     Attributes:
-        cnn: Maps images to features, without a classifier; it has a ``relu`` field.
+        cnn: Maps images to features, without a classifier.
         words: Length of the question's vocabulary.
         answers: Number of answers.
         embedding: Length of a word's vector.

@@ -18,6 +18,7 @@ from gradcam_jax.engine.spec import Spec, class_score
 from gradcam_jax.models.layers import Relu
 from gradcam_jax.models.vgg import VGG
 from tests.comparison import assert_close, kaiming_variables, random_images
+from tests.models.guided import guided_gradient
 from tests.models.small_vgg import small_vgg
 
 LABELS = np.array([[0, 1], [2, 3], [6, 5]])
@@ -26,13 +27,11 @@ LABELS = np.array([[0, 1], [2, 3], [6, 5]])
 class Bypass(nn.Module):
     """A net whose head sees more than the mapped layer: a skip connection passes it by."""
 
-    relu: nn.Module = jax.nn.relu  # type: ignore[assignment]
-
     @nn.compact
     def __call__(self, x):
-        x = Relu(self.relu, name="first")(nn.Conv(4, (3, 3), name="stem")(x))
-        x = x + Relu(self.relu, name="second")(nn.Conv(4, (3, 3), name="inner")(x))
-        x = Relu(self.relu, name="third")(x)
+        x = Relu(name="first")(nn.Conv(4, (3, 3), name="stem")(x))
+        x = x + Relu(name="second")(nn.Conv(4, (3, 3), name="inner")(x))
+        x = Relu(name="third")(x)
         return nn.Dense(7)(jnp.mean(x, axis=(-3, -2)))
 
 
@@ -46,13 +45,12 @@ def run_one(build, layer):
     """Explains one image by the pure functions alone: no batch, no cut, no shared forward pass."""
     model, variables = build()
     forward = gc.tapped(model, variables, layer)
-    guided = gc.tapped(model.clone(relu=gc.guided(model.relu)), variables)
 
     @jax.jit
     def one(image, label):
         outputs, activations, gradients = gc.layer_grads(forward, lambda y: y[label], image)
         cam = gc.grad_cam(activations[layer], gradients[layer], rectify=False)
-        return outputs, outputs[label], cam, gc.input_grad(guided, lambda y: y[label], image)
+        return outputs, outputs[label], cam, guided_gradient(model, variables, lambda y: y[label], image)
 
     return one
 
@@ -174,11 +172,9 @@ def test_on_cpus_memory_does_not_grow_by_the_trunks_activations():
 
 def test_inputs_besides_the_image_go_with_it():
     class Asked(nn.Module):
-        relu: object = jax.nn.relu
-
         @nn.compact
         def __call__(self, x, words, scale):
-            x = Relu(self.relu, name="relu")(nn.Conv(4, (3, 3), name="conv")(x))
+            x = Relu(name="relu")(nn.Conv(4, (3, 3), name="conv")(x))
             question = nn.Embed(5, 4, name="word_embedding")(words).mean(-2) * scale[..., None]
             return nn.Dense(3)(jnp.tanh(x.mean((-3, -2)) * question))
 
@@ -195,8 +191,8 @@ def test_inputs_besides_the_image_go_with_it():
         )
         cam = gc.grad_cam(activations["relu"], gradients["relu"], rectify=False)
         assert_close(explanation.cam[index, 0], cam, 2e-6)
-        guided = forward.with_relu_rule(gc.guided)
-        pixels = gc.input_grad(guided, lambda y, index=index: y[index], images[index], words[index], scale[index])
+        example = images[index], words[index], scale[index]
+        pixels = guided_gradient(model, variables, lambda y, index=index: y[index], *example)
         assert_close(explanation.guided_backprop[index, 0], pixels, 2e-6)
 
 

@@ -12,6 +12,7 @@ from gradcam_jax.models.layers import Relu
 from gradcam_jax.zoo import load
 from tests.comparison import assert_close, kaiming_variables, random_images
 from tests.models.flax_models import Tutorial, WithBatchNorm
+from tests.models.guided import guided_gradient
 from tests.models.small_vgg import small_vgg
 
 LAYER = "relu3_1"
@@ -35,11 +36,10 @@ def test_every_part_is_what_the_pure_functions_give():
     images = photos()
     explanation = gc.explain(forward_at(), images, jnp.array([[5, 2]]), guided=True)
     fine = gc.guided_grad_cam(heatmap(explanation.cam), explanation.guided_backprop)
-    guided = gc.tapped(model.clone(relu=gc.guided(model.relu)), variables, ())
     for index, label in enumerate([5, 2]):
         outputs, activations, gradients = gc.layer_grads(forward_at(), lambda y, label=label: y[label], images[0])
         cam = gc.grad_cam(activations[LAYER], gradients[LAYER], rectify=False)
-        pixels = gc.input_grad(guided, lambda y, label=label: y[label], images[0])
+        pixels = guided_gradient(model, variables, lambda y, label=label: y[label], images[0])
         assert_close(explanation.outputs[0], outputs, 1e-6)
         assert_close(explanation.scores[0, index], outputs[label], 1e-6)
         assert_close(explanation.cam[0, index], cam, 2e-6)
@@ -231,8 +231,18 @@ def test_flaxs_tutorial_works_as_it_is():
         _, activations, gradients = gc.layer_grads(forward, lambda y: y[6], images[1])
         cam = gc.grad_cam(activations["conv2"], gradients["conv2"], rectify=False)
         assert_close(explanation.cam[1, 1], cam, 2e-6)
-        with pytest.raises(gc.InputError, match="no field 'relu'"):
-            gc.explain(forward, images, gc.top_k(1), guided=True)
+        pixels = gc.explain(forward, images, jnp.array([[3], [0]]), guided=True).guided_backprop
+
+        def by_hand(image):
+            params, relu = variables["params"], gc.guided(jax.nn.relu)
+            x = image[jnp.newaxis]
+            for name, features in (("conv1", 4), ("conv2", 6)):
+                x = relu(nn.Conv(features, (3, 3)).apply({"params": params[name]}, x))
+                x = nn.avg_pool(x, window_shape=(2, 2), strides=(2, 2))
+            x = relu(x.reshape(-1) @ params["hidden"]["kernel"] + params["hidden"]["bias"])
+            return (x @ params["logits"]["kernel"] + params["logits"]["bias"])[3]
+
+        assert_close(pixels[0, 0], jax.grad(by_hand)(images[0]), 1e-6)
 
 
 def test_a_required_train_argument_with_batch_statistics_and_dropout():
@@ -259,7 +269,7 @@ def test_a_model_of_one_example():
     )
 
 
-def test_a_model_without_a_relu_field_explains_with_a_guided_twin():
+def test_a_guided_twin_may_be_given():
     class Inline(nn.Module):
         activation: object = nn.relu
 
@@ -274,6 +284,8 @@ def test_a_model_without_a_relu_field_explains_with_a_guided_twin():
     explanation = gc.explain(
         gc.tapped(Inline(), variables, "conv"), images, gc.top_k(1), guided=gc.tapped(twin, variables)
     )
+    found = gc.explain(gc.tapped(Inline(), variables, "conv"), images, gc.top_k(1), guided=True)
+    assert_close(explanation.guided_backprop, found.guided_backprop, 1e-6)
     label = int(explanation.targets[1, 0])
     pixels = jax.grad(lambda image: twin.apply(variables, image[jnp.newaxis])[0, label])(images[1])
     assert_close(explanation.guided_backprop[1, 0], pixels, 2e-6)

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import pytest
 
 from gradcam_jax import (
-    InputError,
     LayerError,
     explain,
     guided,
@@ -67,10 +66,12 @@ def test_explained_as_the_same_model_in_linen():
         assert_close(getattr(ours, name), getattr(expected, name), 5e-6)
 
 
-def test_rectifiers_inside_functions_are_not_known_and_it_says_what_to_do():
-    forward = tapped_functions(stages_of_small_vgg(), "relu3_1")
-    with pytest.raises(InputError, match=r"guided=guided_forward"):
-        explain(forward, jnp.asarray(random_images(2, 32)), LABELS, guided=True)
+def test_rectifiers_inside_functions_are_found():
+    images = jnp.asarray(random_images(2, 32))
+    ours = explain(tapped_functions(stages_of_small_vgg(), "relu3_1"), images, LABELS, guided=True)
+    rule = tapped_functions(stages_of_small_vgg(guided(jax.nn.relu)), "relu3_1")
+    expected = explain(tapped_functions(stages_of_small_vgg(), "relu3_1"), images, LABELS, guided=rule)
+    assert_close(ours.guided_backprop, expected.guided_backprop, 1e-6)
 
 
 def test_several_stages_come_from_one_pass():

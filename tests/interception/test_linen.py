@@ -106,11 +106,73 @@ def test_a_module_called_twice_needs_its_occurrence():
         tapped(model, variables, "block:2")({}, X)
 
 
-def test_a_layer_of_a_scan_is_an_error_that_says_so():
-    scanned = nn.scan(Looped, variable_broadcast="params", split_rngs={"params": False}, length=3)
-    model, variables = initialised(scanned(), X)
-    with pytest.raises(LayerError, match=r"nn\.scan"):
-        tapped(model, variables, "inner")({}, X)
+def scanned(**options):
+    return nn.scan(
+        Looped, variable_axes={"params": 0}, split_rngs={"params": True}, length=3, **options
+    )(name="loop")  # fmt: skip
+
+
+class Scanning(nn.Module):
+    """Blocks in a scan, each with parameters of its own, then a head; and the same in a loop."""
+
+    options: tuple = ()
+
+    @nn.compact
+    def __call__(self, x):
+        x, _ = scanned(**dict(self.options))(x, None)
+        return nn.Dense(2, name="head")(x)
+
+    def in_a_loop(self, variables, x, start=0):
+        params = variables["params"]
+        order = reversed(range(3)) if dict(self.options).get("reverse") else range(3)
+        for index in list(order)[start:]:
+            leaves = jax.tree.map(lambda leaf, index=index: leaf[index], params["loop"]["inner"]["dense"])
+            x = jnp.tanh(x @ leaves["kernel"] + leaves["bias"])
+        return x @ params["head"]["kernel"] + params["head"]["bias"]
+
+
+@pytest.mark.parametrize("options", [(), (("reverse", True),), (("unroll", 3),)])
+def test_a_layer_of_a_scan_is_called_once_a_step(options):
+    model, variables = initialised(Scanning(options), X)
+    forward = tapped(model, variables)
+    inside = ("loop/inner/dense", "loop/inner", "loop.0", "loop.1")
+    assert list(layer_shapes(forward, X)) == [*(f"{name}:{step}" for step in range(3) for name in inside), "head"]
+    with pytest.raises(LayerError, match=r"more than once.*'loop/inner:0'"):
+        forward.at("loop/inner")({}, X)
+    for step in range(3):
+        name = f"loop/inner:{step}"
+        outputs, activations, gradients = layer_grads(forward.at(name), lambda y: y[0], X)
+        assert_close(outputs, model.in_a_loop(variables, X), 1e-6)
+
+        def after(activation, step=step):
+            return model.in_a_loop(variables, activation, step + 1)[0]
+
+        assert_close(after(activations[name]), outputs[0], 1e-6)
+        assert_close(gradients[name], jax.grad(after)(activations[name]), 1e-6)
+        other = 2 * activations[name]
+        resumed = forward.at("head").resumed(name)
+        assert_close(resumed({}, other, X)[0][0], after(other), 1e-6)
+    both = forward.at(["loop/inner:0", "loop/inner:2"])
+    assert set(layer_grads(both, lambda y: y[0], X).gradients) == set(both.layers)
+
+
+def test_a_layer_under_vmap_is_called_once_an_example():
+    class Ensemble(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            several = nn.vmap(
+                Block, variable_axes={"params": 0}, split_rngs={"params": True}, axis_size=2, in_axes=None
+            )
+            return several(name="member")(x).sum(0)
+
+    model, variables = initialised(Ensemble(), X)
+    forward = tapped(model, variables)
+    assert list(layer_shapes(forward, X))[:2] == ["member/dense:0", "member/dense:1"]
+    dense = variables["params"]["member"]["dense"]
+    _, activations, gradients = layer_grads(forward.at("member/dense:1"), lambda y: y[2], X)
+    expected = X @ dense["kernel"][1] + dense["bias"][1]
+    assert_close(activations["member/dense:1"], expected, 1e-6)
+    assert_close(gradients["member/dense:1"], [0, 0, 1 - jnp.tanh(expected[2]) ** 2], 1e-6)
 
 
 class Looped(nn.Module):
@@ -125,10 +187,15 @@ def test_an_unknown_name_lists_the_nearest():
         tapped(model, variables, "conv3-1")({}, jnp.ones((32, 32, 3)))
 
 
-def test_a_layer_that_returns_no_array_is_an_error():
-    model, variables = initialised(nn.Sequential([Pair(), lambda x, y: x + y]), X)
-    with pytest.raises(LayerError, match="tuple"):
-        tapped(model, variables, "layers_0")({}, X)
+def test_the_arrays_that_a_layer_returns_have_names_of_their_own():
+    model, variables = initialised(nn.Sequential([Pair(), lambda x, y: x + 2 * y]), X)
+    forward = tapped(model, variables)
+    assert list(layer_shapes(forward, X)) == ["layers_0.0", "layers_0.1"]
+    with pytest.raises(LayerError, match=r"no layer 'layers_0'\. Nearest: layers_0\.\d, layers_0\.\d"):
+        forward.at("layers_0")({}, X)
+    gradients = layer_grads(forward.at(["layers_0.0", "layers_0.1"]), lambda y: y[1], X).gradients
+    assert_close(gradients["layers_0.0"], [0, 1, 0], 0)
+    assert_close(gradients["layers_0.1"], [0, 2, 0], 0)
 
 
 def test_nothing_is_left_on_the_model_or_its_variables():

@@ -1,15 +1,18 @@
 """Models as users have them: Flax's tutorials, batch normalisation, dropout, one example, any field."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradcam_jax import InputError, explain, guided, layer_grads, layer_shapes, tapped
+from gradcam_jax import InputError, explain, guided, layer_grads, layer_shapes, rectifiers, suggest_layer, tapped
 from gradcam_jax.models.layers import Relu
 from tests.comparison import assert_close, kaiming_variables, random_images
 from tests.models.flax_models import Tutorial, WithBatchNorm
+from tests.models.flax_resnet import ResNet, ResNetBlock
 
 X = jnp.array([0.3, -0.2, 0.9])
 
@@ -30,7 +33,10 @@ def test_flaxs_tutorial_works_as_it_is(standard_promotion):
     variables = kaiming_variables(jax.eval_shape(model.init, jax.random.key(0), image[jnp.newaxis]))
     forward = tapped(model, variables, "conv2")
     shapes = {name: leaf.shape for name, leaf in layer_shapes(forward, image).items()}
-    assert shapes == {"conv1": (16, 16, 4), "conv2": (8, 8, 6), "hidden": (10,), "logits": (7,)}
+    assert shapes == {
+        "conv1": (16, 16, 4), "conv1.relu": (16, 16, 4), "conv2": (8, 8, 6), "conv2.relu": (8, 8, 6),
+        "hidden": (10,), "hidden.relu": (10,), "logits": (7,),
+    }  # fmt: skip
     grads = layer_grads(forward, lambda y: y[3], image)
     assert_close(grads.outputs, model.apply(variables, image[jnp.newaxis])[0], 1e-6)
 
@@ -59,7 +65,8 @@ def test_a_required_train_argument_and_batch_statistics():
     expected, captured = model.apply(variables, images, False, **capture)
     assert_close(outputs, expected, 1e-6)
     assert_close(activations["last"], captured["intermediates"]["last"]["__call__"][0], 1e-6)
-    assert list(layer_shapes(forward, images[0])) == ["conv", "norm", "Dropout_0", "last", "logits"]
+    expected = ["conv", "norm", "Dropout_0", "last", "last.relu", "logits"]  # Dropout_0 returns what it is given
+    assert list(layer_shapes(forward, images[0])) == expected
 
 
 class Dropping(nn.Module):
@@ -178,12 +185,41 @@ def test_models_that_cannot_be_hashed_are_told_apart():
         assert_close(explanation.outputs, model.apply(variables, images), 1e-6)
 
 
-def test_a_relu_rule_reaches_inner_modules_and_is_refused_where_there_is_no_field():
-    image = jnp.asarray(random_images(1, 8)[0])
-    model = Outer(WithList([4, 5]))
-    variables = model.init(jax.random.key(0), image[jnp.newaxis])
-    forward = tapped(model, variables, ()).with_relu_rule(guided)
-    assert forward.program.model.inner.relu is guided(nn.relu)
-    assert model.inner.relu is nn.relu
-    with pytest.raises(InputError, match="Tutorial has no field 'relu'"):
-        tapped(Tutorial(), {}, ()).with_relu_rule(guided)
+def test_the_resnet_of_flaxs_imagenet_example(standard_promotion):
+    model = ResNet(stage_sizes=[1, 1], block_cls=ResNetBlock, num_classes=5, num_filters=4)
+    images, labels = jnp.asarray(random_images(2, 32)), jnp.array([[1], [4]])
+    variables = kaiming_variables(jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images))
+    variables["batch_stats"] = jax.tree.map(lambda leaf: np.abs(leaf) + 1, variables["batch_stats"])
+    forward = tapped(model, variables, "ResNetBlock_1", train=False)
+    assert rectifiers(forward, images[0]) == {"relu": 5}
+    assert suggest_layer(forward, images[0]).layer == "ResNetBlock_1"
+    inside = [name for name in layer_shapes(forward, images[0]) if name.startswith("ResNetBlock_0/")]
+    assert inside == [
+        f"ResNetBlock_0/{name}" for name in ("Conv_0", "BatchNorm_0", "BatchNorm_0.relu", "Conv_1", "BatchNorm_1")
+    ]
+    explanation = explain(forward, images, labels, guided=True)
+    assert_close(explanation.outputs, model.apply(variables, images, train=False), 1e-6)
+    _, state = model.apply(variables, images, train=False, capture_intermediates=True, mutable=["intermediates"])
+    activation = state["intermediates"]["ResNetBlock_1"]["__call__"][0]
+    weights = variables["params"]["Dense_0"]["kernel"].T[jnp.array([1, 4])] / 16  # after a mean over 4x4 positions
+    assert_close(explanation.cam[:, 0], jnp.einsum("nhwk,nk->nhw", activation, weights), 2e-6)
+    # Its own activation is a field; the first one is called inline.
+    twin = model.clone(act=guided(nn.relu))
+
+    def score(x):
+        stem = nn.Conv(4, (7, 7), (2, 2), padding=[(3, 3), (3, 3)], use_bias=False)
+        x = stem.apply({"params": variables["params"]["conv_init"]}, x)
+        own = {name: variables[name]["bn_init"] for name in ("params", "batch_stats")}
+        x = nn.BatchNorm(use_running_average=True, epsilon=1e-5).apply(own, x)
+        x = nn.max_pool(guided(nn.relu)(x), (3, 3), strides=(2, 2), padding="SAME")
+        norm = functools.partial(nn.BatchNorm, use_running_average=True, epsilon=1e-5)
+        for index in range(2):
+            block = ResNetBlock(
+                4 * 2**index, functools.partial(nn.Conv, use_bias=False), norm, twin.act, (1 + index, 1 + index)
+            )
+            own = {name: variables[name][f"ResNetBlock_{index}"] for name in ("params", "batch_stats")}
+            x = block.apply(own, x)
+        logits = nn.Dense(5).apply({"params": variables["params"]["Dense_0"]}, x.mean((1, 2)))
+        return logits[0, 1] + logits[1, 4]
+
+    assert_close(explanation.guided_backprop[:, 0], jax.grad(score)(images), 2e-6)

@@ -110,7 +110,7 @@ def test_guided_backprop(case):
 
         @jax.jit
         def ours(variables, images, labels):
-            forward = tapped(build(relu=guided(jax.nn.relu)), variables)
+            forward = tapped(build(), variables).with_relu_rule(guided)
             return jax.vmap(lambda image, label: input_grad(forward, lambda y: y[label], image))(images, labels)
 
         pixels = ours(double, images, jnp.array(LABELS))

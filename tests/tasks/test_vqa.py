@@ -18,6 +18,7 @@ from gradcam_jax.models.vqa import VQA, l2_normalize, vqa_lite0
 from gradcam_jax.tasks.task import METHODS, Setting, explain_photo
 from gradcam_jax.tasks.vqa import WORDS_LAYER
 from tests.comparison import assert_close
+from tests.models.guided import guided_gradient
 from tests.tasks.small_tasks import ANSWERS, photo, small
 
 LAYER = "cnn/relu2_1"
@@ -155,9 +156,9 @@ def test_guided_backprop_guides_every_relu_of_the_cnn(arrays):
     def score_of_cnn(values):
         return model.apply(variables, l2_normalize(values), ids, length, method="answer")[1]
 
-    cnn = model.cnn.clone(relu=gc.guided(jax.nn.relu))
-    values, pull_back = jax.vjp(lambda pixels: cnn.apply({"params": variables["params"]["cnn"]}, pixels), image)
-    (expected,) = pull_back(jax.grad(score_of_cnn)(values))
+    cnn_variables = {"params": variables["params"]["cnn"]}
+    cotangent = jax.grad(score_of_cnn)(model.cnn.apply(cnn_variables, image))
+    expected = guided_gradient(model.cnn, cnn_variables, lambda values: jnp.vdot(values, cotangent), image)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
     ordinary = jax.grad(lambda pixels: model.apply(variables, pixels, ids, length)[1])(image)
     assert not np.allclose(found, ordinary)

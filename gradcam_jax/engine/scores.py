@@ -1,0 +1,143 @@
+"""Scores: what is explained, as pure functions ``score(outputs, target) -> scalar`` of one example.
+
+A target is data, so another one compiles nothing; in :func:`gradcam_jax.explain` it has leading axes
+``(n, targets)``. :func:`gradcam_jax.class_score` is the usual one. A score of one's own is a function like these.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradcam_jax.engine.spec import TargetScore, class_score
+
+
+def difference_score(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    """Returns by how much one class's logit exceeds another's: why this rather than that.
+
+    Args:
+        logits: ``(classes,)``.
+        classes: This and that, ``(2,)`` int.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> difference_score(jnp.array([1.0, 5.0, 2.0]), jnp.array([1, 2]))
+        Array(3., dtype=float32)
+    """
+    return logits[classes[0]] - logits[classes[1]]
+
+
+def similarity_score(embedding: jax.Array, concept: jax.Array) -> jax.Array:
+    """Returns the cosine of an embedding and a concept's: of a text's, another image's, a unit vector of one unit.
+
+    Args:
+        embedding: ``(k,)``.
+        concept: ``(k,)``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> similarity_score(jnp.array([0.0, 2.0]), jnp.array([0.0, 3.0]))
+        Array(1., dtype=float32)
+    """
+    return jnp.vdot(_unit(embedding), _unit(concept))
+
+
+def _unit(vector: jax.Array) -> jax.Array:
+    """Scales to length 1, without NaN of a vector of zeros."""
+    squared = jnp.vdot(vector, vector)
+    return vector * jax.lax.rsqrt(jnp.where(squared > 0, squared, jnp.ones_like(squared)))
+
+
+def segmentation_score(logits: jax.Array, target: Mapping[str, jax.Array]) -> jax.Array:
+    """Returns a class's mean logit over a mask.
+
+    Args:
+        logits: ``(H, W, classes)``.
+        target: ``{"label": () int, "mask": (H, W)}``; the mask weighs the pixels.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> logits = jnp.array([[[0.0, 1.0], [0.0, 3.0]]])
+        >>> segmentation_score(logits, {"label": 1, "mask": jnp.array([[0.0, 1.0]])})
+        Array(3., dtype=float32)
+
+    References:
+        Vinogradova et al., Towards Interpretable Semantic Segmentation via Grad-CAM, arXiv:2002.11434.
+    """
+    mask = target["mask"].astype(logits.dtype)
+    return jnp.sum(logits[..., target["label"]] * mask) / jnp.maximum(jnp.sum(mask), jnp.finfo(mask.dtype).tiny)
+
+
+def detection_score(outputs: tuple[jax.Array, jax.Array], target: Mapping[str, jax.Array]) -> jax.Array:
+    """Returns a class's score at the detection that overlaps a box most, by intersection over union.
+
+    Args:
+        outputs: Boxes ``(d, 4)`` as left, top, right, bottom, and their classes' scores ``(d, classes)``.
+        target: ``{"box": (4,), "label": () int}``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> boxes, scores = jnp.array([[0.0, 0, 2, 2], [4, 4, 6, 6]]), jnp.array([[0.9, 0.1], [0.2, 0.7]])
+        >>> detection_score((boxes, scores), {"box": jnp.array([4.0, 4, 6, 7]), "label": 1})
+        Array(0.7, dtype=float32)
+    """
+    boxes, scores = outputs
+    box = target["box"].reshape(1, 4).astype(boxes.dtype)
+    corners = jnp.maximum(boxes[:, :2], box[:, :2]), jnp.minimum(boxes[:, 2:], box[:, 2:])
+    shared = _area(*corners)
+    overlap = shared / (_area(boxes[:, :2], boxes[:, 2:]) + _area(box[:, :2], box[:, 2:]) - shared)
+    return scores[jnp.argmax(overlap), target["label"]]
+
+
+def _area(first: jax.Array, last: jax.Array) -> jax.Array:
+    return jnp.prod(jnp.maximum(last - first, jnp.zeros((), first.dtype)), axis=-1)
+
+
+def token_score(logits: jax.Array, target: Mapping[str, jax.Array]) -> jax.Array:
+    r"""Adds up the log-probabilities of some tokens of a text that a model was given (teacher forcing).
+
+    .. math:: S = \sum_j m_j \log p(w_j \mid x, w_{<j})
+
+    One forward pass has the scores of every token, word and phrase: each is a target with a mask of its own.
+
+    Args:
+        logits: ``(t, vocabulary)``; those at j are for token j, given the tokens before it.
+        target: ``{"tokens": (t,) int, "mask": (t,)}``; the mask is 1 where a token counts.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> target = {"tokens": jnp.array([1, 0]), "mask": jnp.array([1.0, 0.0])}
+        >>> token_score(jnp.zeros((2, 4)), target)  # log(1 / 4)
+        Array(-1.3862944, dtype=float32)
+    """
+    chosen = jnp.take_along_axis(logits, target["tokens"][:, jnp.newaxis], axis=-1)[:, 0]
+    return jnp.sum((chosen - jax.nn.logsumexp(logits, axis=-1)) * target["mask"].astype(logits.dtype))
+
+
+def score_of(part: str | int, score: TargetScore = class_score) -> TargetScore:
+    """Returns a score of one part of the outputs, of a tuple, a dictionary or a dataclass.
+
+    Args:
+        part: The key, the place or the field.
+        score: The score of that part.
+
+    Returns:
+        ``score(outputs, target)``; the same function for the same arguments.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> score_of("logits")({"logits": jnp.array([1.0, 5.0])}, 1)
+        Array(5., dtype=float32)
+    """
+    return _score_of(part, score)
+
+
+@functools.cache
+def _score_of(part: str | int, score: TargetScore) -> Callable[[Any, Any], jax.Array]:
+    def score_part(outputs: Any, target: Any) -> jax.Array:
+        is_field = isinstance(part, str) and hasattr(outputs, part)
+        return score(getattr(outputs, str(part)) if is_field else outputs[part], target)
+
+    return score_part
