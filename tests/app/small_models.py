@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.conversion.rules import variable_shapes
-from gradcam_jax.images.preprocessing import EFFICIENTNET_LITE
+from gradcam_jax.images.preprocessing import ORIGINAL, stretch_bicubic
 from gradcam_jax.models.captioner import Captioner
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA
@@ -25,6 +25,8 @@ from tests.pipeline import small_task
 from tests.pipeline.small_task import SIZE
 
 TASKS = ("classification", "vqa", "captioning")
+# The original's, but for its resize: bytes reach the device as one photo alone has them.
+BYTES = ORIGINAL._replace(resize=stretch_bicubic, in_bytes=True)
 WORDS, ANSWERS = ("what", "animal", "?", "is", "there", "a", "dog", "UNK"), ("yes", "no", "dog", "24/7", "Cat")
 CAPTION_WORDS = (*(f"word{number}" for number in range(small_captioner.WORDS - 4)), "dog", "Dog", "a", "UNK")
 
@@ -45,13 +47,13 @@ def build_captioner(words, input_size=None, **sizes):
 
 ENTRIES = {
     "classification": small_task.ENTRY._replace(name="small_classification", build=build_classifier),
-    "vqa": Entry("small_vqa", "vqa", build_vqa, "cnn/relu2_1", EFFICIENTNET_LITE, SIZE, trained_by="make it"),
+    "vqa": Entry("small_vqa", "vqa", build_vqa, "cnn/relu2_1", BYTES, SIZE, trained_by="make it"),
     "captioning": Entry(
         "small_captioning",
         "captioning",
         build_captioner,
         "cnn/relu2_1",
-        EFFICIENTNET_LITE._replace(size=SIZE),
+        BYTES._replace(size=SIZE),
         SIZE,
         trained_by="make it",
     ),
