@@ -113,7 +113,7 @@ class Options:
     )
     fast_decoding: bool = _option(
         False,
-        "Decode with the libraries of the extra `fast`: three times as fast, bytes off by 1.",
+        "Decode with the libraries of the extra `fast`: 2.5 times as fast, bytes off by 1.",
         photos=_MANY,
     )
     scaled_decoding: bool = _option(

@@ -1,6 +1,6 @@
 """Decoding and resizing by libraries that use the processor's vector instructions (extra ``fast``).
 
-Three times as fast as Pillow. simplejpeg wraps the library that Pillow decodes with: the same pixels.
+2.5 times as fast as Pillow. simplejpeg wraps the library that Pillow decodes with: the same pixels.
 cykooz-resizer computes Pillow's filters with coefficients of 16 bits, rounded elsewhere: every seventh byte is not
 Pillow's, nearly always by 1, and by up to about 10 where a bicubic filter overshoots.
 """
