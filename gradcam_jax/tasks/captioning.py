@@ -108,6 +108,7 @@ def captioning(
 
     method = counterfactual_grad_cam if setting.counterfactual else grad_cam
     spec = Spec(span_score, (("cam", layer, method),), _spans, guided_targets=(0, 1, None))
+    search = {"beam_size": beam_size, "length_exponent": length_exponent}
     return Task(
         name="captioning",
         loaded=loaded,
@@ -115,14 +116,9 @@ def captioning(
         size=size,
         forward=tapped(loaded.model, loaded.variables, layer, method=speaking(beam_size, length_exponent)),
         plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise),
-        settings={
-            "caption": caption,
-            "beam_size": beam_size,
-            "length_exponent": length_exponent,
-            "keep_case": keep_case,
-        },
+        settings={"caption": caption, "keep_case": keep_case, **search},
         encode=encode,
-        predict=lambda results, request: _explained_caption(results, loaded.words, caption_of(request)).text,
+        predict=lambda results, request: _explained(results, loaded.words, caption_of(request)).text,
         describe=describe,
     )
 
@@ -210,7 +206,7 @@ def describe_caption(
     Raises:
         InputError: If the model wrote no word, or a phrase does not stand in the caption.
     """
-    caption = _explained_caption(results, vocabulary, given)
+    caption = _explained(results, vocabulary, given)
     written = [
         {"caption": _caption_of(tokens, int(length), vocabulary).text, "log_prob": float(log_prob)}
         for tokens, length, log_prob in zip(
@@ -287,9 +283,7 @@ def _summarise(parts: Parts) -> dict[str, jax.Array]:
     }
 
 
-def _explained_caption(
-    results: Mapping[str, np.ndarray], vocabulary: Vocabulary, given: Caption | None
-) -> Caption:
+def _explained(results: Mapping[str, np.ndarray], vocabulary: Vocabulary, given: Caption | None) -> Caption:
     """Returns the caption given, else the one that the model wrote; raises InputError if that is empty."""
     caption = given or _caption_of(results["tokens"], int(results["length"]), vocabulary)
     if not caption.words:
