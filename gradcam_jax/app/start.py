@@ -14,8 +14,9 @@ from gradcam_jax.errors import InputError
 _SHORTEST = 0.3  # seconds of compilation that are worth a file
 # On two cores EfficientNet-Lite0's program compiles in 1.2 s instead of 4.8 and runs in 0.19 s instead of 0.04. On
 # an H200 it compiles in 11 s without the search for the fastest kernels, with it in more than 25.
+_OLDER_EMITTERS = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}
 _RUNS_ONCE = {
-    "cpu": {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False},
+    "cpu": {"xla_backend_optimization_level": 0} | _OLDER_EMITTERS,
     "gpu": {"xla_gpu_autotune_level": 0},
 }
 

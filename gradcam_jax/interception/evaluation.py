@@ -172,10 +172,18 @@ def _enter_remat(params: Any, place: Place, edit: Edit, arguments: list[Any], fi
     return remat(arguments)
 
 
+def _scan_counts(params: Any) -> tuple[int, int]:
+    """Returns how many of a scan's inputs are constants, and how many are carried."""
+    if "num_carry" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()  # from JAX 0.11 on
+    return len(constants), len(carry)
+
+
 def _enter_scan(params: Any, place: Place, edit: Edit, arguments: list[Any], first: int) -> Any:
     """Scans over the edits too: the sites of one call of the body are numbered from 0."""
-    program, length, carried = params["jaxpr"], params["length"], params["num_carry"]
-    constants, rest = arguments[: params["num_consts"]], arguments[params["num_consts"] :]
+    program, length, (constant, carried) = params["jaxpr"], params["length"], _scan_counts(params)
+    constants, rest = arguments[:constant], arguments[constant:]
     sites = read_body(program, place).all_sites
     count = len(sites)
 
