@@ -27,7 +27,8 @@ CALLS = {
 def called(equation: JaxprEqn) -> ClosedJaxpr | None:
     """Returns the program that an equation calls once, or None."""
     body = equation.params.get(CALLS.get(equation.primitive.name, ""))
-    return ClosedJaxpr(body, ()) if isinstance(body, Jaxpr) else body
+    # From JAX 0.11 on a Jaxpr holds its constants itself.
+    return ClosedJaxpr(body, getattr(body, "consts", ())) if isinstance(body, Jaxpr) else body
 
 
 def evaluate_on_points(equation: JaxprEqn, inputs: Sequence[np.ndarray], shape: Any) -> list[np.ndarray] | None:
