@@ -27,8 +27,12 @@ CALLS = {
 def called(equation: JaxprEqn) -> ClosedJaxpr | None:
     """Returns the program that an equation calls once, or None."""
     body = equation.params.get(CALLS.get(equation.primitive.name, ""))
-    # From JAX 0.11 on a Jaxpr holds its constants itself.
-    return ClosedJaxpr(body, getattr(body, "consts", ())) if isinstance(body, Jaxpr) else body
+    return None if body is None else with_constants(body)
+
+
+def with_constants(program: Jaxpr | ClosedJaxpr) -> ClosedJaxpr:
+    """Returns a program with its constants, which a ``Jaxpr`` holds itself from JAX 0.11 on."""
+    return ClosedJaxpr(program, getattr(program, "consts", ())) if isinstance(program, Jaxpr) else program
 
 
 def evaluate_on_points(equation: JaxprEqn, inputs: Sequence[np.ndarray], shape: Any) -> list[np.ndarray] | None:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 
 from gradcam_jax.errors import InputError, LayerError
-from gradcam_jax.interception.elementwise import called
+from gradcam_jax.interception.elementwise import called, with_constants
 from gradcam_jax.interception.marks import layer_p
 from gradcam_jax.interception.sites import Place, read_body, rectifiers_inside
 
@@ -167,7 +167,7 @@ def _enter(
 
 
 def _enter_remat(params: Any, place: Place, edit: Edit, arguments: list[Any], first: int) -> Any:
-    inner = functools.partial(evaluate, ClosedJaxpr(params["jaxpr"], ()), place, edit, first=first)
+    inner = functools.partial(evaluate, with_constants(params["jaxpr"]), place, edit, first=first)
     remat = jax.checkpoint(inner, prevent_cse=params["prevent_cse"], policy=params["policy"])
     return remat(arguments)
 

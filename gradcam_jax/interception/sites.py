@@ -14,7 +14,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Var
 
 from gradcam_jax.errors import LayerError
-from gradcam_jax.interception.elementwise import called
+from gradcam_jax.interception.elementwise import called, with_constants
 from gradcam_jax.interception.marks import layer_p
 from gradcam_jax.interception.names import require_layers
 from gradcam_jax.interception.rectifiers import Found, Rectifier, find_rectifiers
@@ -124,7 +124,7 @@ def nested(equation: JaxprEqn) -> Iterator[tuple[ClosedJaxpr, int]]:
     if body is not None:
         yield body, 1
     elif name == "remat2":
-        yield ClosedJaxpr(params["jaxpr"], ()), 1
+        yield with_constants(params["jaxpr"]), 1
     elif name == "scan":
         yield params["jaxpr"], params["length"]
 
@@ -147,8 +147,7 @@ def rectifiers_inside(program: ClosedJaxpr, index: int) -> collections.Counter[s
 def programs_inside(equation: JaxprEqn) -> list[ClosedJaxpr]:
     """Lists the programs inside an equation, whether their layers can be reached or not."""
     values = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda value: isinstance(value, Jaxpr))
-    programs = [ClosedJaxpr(value, ()) if isinstance(value, Jaxpr) else value for value in values]
-    return [program for program in programs if isinstance(program, ClosedJaxpr)]
+    return [with_constants(value) for value in values if isinstance(value, Jaxpr | ClosedJaxpr)]
 
 
 def can_be_repeated(program: ClosedJaxpr) -> bool:

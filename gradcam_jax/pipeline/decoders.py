@@ -110,7 +110,7 @@ class Decoders:
                 process = process or self._start()
                 answer, process = self._ask(process, request)
                 future.set_result(answer)
-            except Exception as error:
+            except Exception as error:  # whoever waits for the answer raises it
                 future.set_exception(error)
         if process is not None:
             _end(process)

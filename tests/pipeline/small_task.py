@@ -66,23 +66,11 @@ def write_photos(folder, count, *, broken=(), size=(40, 36)):
     return folder
 
 
-def run_small(
-    source,
-    folder,
-    *,
-    task=None,
-    computation=Computation(),  # noqa: B008 - a tuple
-    process=0,
-    processes=1,
-    store=None,
-    **options,
-):
+def run_small(source, folder, *, process=0, processes=1, store=None, **options):
     """Explains a source; the task is :func:`small_task`, with one target a photo, unless another is given."""
     items = share_of(read_items(str(source)), process, processes)
     place = {"process": process, "processes": processes}
-    return run_items(
-        items, folder, task=task, computation=computation, store={**place, **(store or {})}, **options
-    )
+    return run_items(items, folder, store={**place, **(store or {})}, **options)
 
 
 def run_items(
