@@ -31,7 +31,8 @@ def summary(progress: Progress, cores: int | None = None) -> list[str]:
     waited = progress.starved_seconds / seconds
     lines += [
         f"busy: {text}; pixels were waited for {waited:.0%} of the time",
-        f"decoding: {progress.processes} processes, {worked:.0%} of it on a core, {files:.0%} reading files",
+        f"decoding in {progress.processes} process{'es' * (progress.processes > 1)}: computing {worked:.0%} of its "
+        f"time, reading files {files:.0%}, else waiting for a core",
     ]
     slowest = max(shares, key=lambda stage: shares[stage])
     if shares[slowest] > _MOSTLY:  # else the run was mostly its own start
