@@ -31,7 +31,7 @@ def summary(progress: Progress, cores: int | None = None) -> list[str]:
     waited = progress.starved_seconds / seconds
     lines += [
         f"busy: {text}; pixels were waited for {waited:.0%} of the time",
-        f"decoding in {progress.processes} process{'es' * (progress.processes > 1)}: computing {worked:.0%} of its "
+        f"decoding, {progress.processes} process{'es' * (progress.processes > 1)}: computing {worked:.0%} of the "
         f"time, reading files {files:.0%}, else waiting for a core",
     ]
     slowest = max(shares, key=lambda stage: shares[stage])
