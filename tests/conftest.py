@@ -12,6 +12,8 @@ import tempfile
 import jax
 import pytest
 
+from tests.turns import turn
+
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")
 if os.environ.get("JAX_PLATFORMS", "cpu") != "cpu":
     jax.config.update("jax_default_matmul_precision", "highest")  # products of float32 are exact, as on a CPU
@@ -35,3 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Makes a warning in a test an error; those of other people's plugins, outside tests, are theirs."""
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """Gives a test that measures time the machine for itself."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    with turn(alone=item.get_closest_marker("timed") is not None):
+        return (yield)

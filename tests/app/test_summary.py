@@ -11,6 +11,8 @@ from gradcam_jax.pipeline import Item, Progress, store
 from tests.pipeline import sources
 from tests.pipeline.small_task import results_of, run_items, small_task, write_photos
 
+pytestmark = pytest.mark.timed
+
 ROWS, PAUSE = 4, 0.08
 TASK = small_task(max_targets=1)
 

@@ -151,6 +151,7 @@ def test_more_processes_than_cores_start_only_where_files_are_slow(tmp_path, mon
     assert run_items(slow, tmp_path / "slow", workers=4).processes == 4
 
 
+@pytest.mark.timed
 def test_two_photos_are_decoded_at_once():
     items = [made(f"{n}", sources.slow, n, 0.05) for n in range(24)]
     seconds = {}
@@ -179,6 +180,7 @@ class NoTime:
         return self.results
 
 
+@pytest.mark.timed
 def test_the_pipeline_moves_what_its_decoders_can_decode(tmp_path):
     task, rows = small_task(max_targets=1), 32
     photos = write_photos(tmp_path / "photos", 40, size=(240, 180))
