@@ -35,7 +35,7 @@ from gradcam_jax.app.layers import list_layers
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options, require_meaning
-from gradcam_jax.app.start import garbage_kept, join_processes, use_compilation_cache
+from gradcam_jax.app.start import garbage_kept, join_processes, profiled, use_compilation_cache
 from gradcam_jax.errors import InputError
 
 _FLAGS = flags.FLAGS
@@ -70,6 +70,7 @@ flags.DEFINE_bool(
 flags.DEFINE_bool("list_layers", False, "Print the model's layers with their shapes and numbers, and stop.")
 flags.DEFINE_string("platform", "", "Where to compute: cpu, cuda or tpu. Default: the best there is.")
 flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
+flags.DEFINE_string("profile", "", "Write a profile, for ui.perfetto.dev or XProf, to this folder.")
 flags.DEFINE_string("proto_file", "", "The original's: the CNN is part of a converted checkpoint.")
 flags.DEFINE_string("model_file", "", "The original's: the CNN is part of a converted checkpoint.")
 
@@ -87,9 +88,11 @@ def main(arguments: Sequence[str]) -> None:
         if _FLAGS.list_layers:
             list_layers(options, print)
         elif options.images:
-            sys.exit(explain_many(options, print))
+            with profiled(_FLAGS.profile):
+                code = explain_many(options, print)
+            sys.exit(code)
         else:
-            with garbage_kept():
+            with garbage_kept(), profiled(_FLAGS.profile):
                 explain_one(options, print)
     except InputError as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")

@@ -53,6 +53,23 @@ def garbage_kept() -> Iterator[None]:
         gc.enable()
 
 
+@contextlib.contextmanager
+def profiled(folder: str) -> Iterator[None]:
+    """Writes a profile of the body to the folder, for Perfetto or XProf; none if the folder has no name.
+
+    A run's threads mark moving a batch to the devices (``move``), waiting for its results (``compute``), bringing
+    them back (``fetch``) and writing them (``write``); XLA adds what the devices did.
+    """
+    if not folder:
+        yield
+        return
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # every Python call would be ten times the file
+    options.host_tracer_level = 1
+    with jax.profiler.trace(folder, profiler_options=options):
+        yield
+
+
 def join_processes(processes: int, process: int, coordinator: str, *, from_cluster: bool = False) -> Place:
     """Joins the processes that share a run and returns this one's place.
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.profiler import TraceAnnotation
 
 from gradcam_jax.engine.devices import DeviceFunction
 from gradcam_jax.errors import InputError
@@ -112,7 +113,8 @@ def _started(batch: Batch, function: DeviceFunction, progress: Progress) -> _Sta
     if not batch.arrays:
         return _Started(batch, None, 0.0)
     begun = time.perf_counter()
-    moved = jax.block_until_ready(function.put(batch.images, batch.arrays))
+    with TraceAnnotation("move"):
+        moved = jax.block_until_ready(function.put(batch.images, batch.arrays))
     progress.transfer_seconds += time.perf_counter() - begun
     known, begun = function.compilations, time.perf_counter()
     results = function(*moved)
@@ -155,12 +157,14 @@ class _Fetching:
         progress, arrays = self._progress, None
         try:
             if started.results is not None:
-                jax.block_until_ready(started.results)
+                with TraceAnnotation("compute"):
+                    jax.block_until_ready(started.results)
                 ready = time.perf_counter()
                 progress.compute_seconds += ready - max(started.begun, self._ready)
                 progress.first_map_seconds = progress.first_map_seconds or ready - self._started
                 self._ready = ready
-                arrays = jax.device_get(started.results)
+                with TraceAnnotation("fetch"):
+                    arrays = jax.device_get(started.results)
                 progress.fetch_seconds += time.perf_counter() - ready
         finally:
             self.release(started)  # not before: on CPUs the images were computed on where they lie
@@ -198,7 +202,8 @@ class _Writing:
             self._progress.draw_seconds += time.perf_counter() - since
         arrays = fetched.arrays or {}
         whole = len(rows) == len(fetched.batch.images)
-        self._store.add(lines, {name: array if whole else array[rows] for name, array in arrays.items()})
+        with TraceAnnotation("write"):
+            self._store.add(lines, {name: array if whole else array[rows] for name, array in arrays.items()})
         self._progress.explained += len(rows)
         self._progress.failed += len(lines) - len(rows)
         now = time.perf_counter()

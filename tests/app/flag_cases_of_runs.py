@@ -1,5 +1,6 @@
 """What each flag about files, runs and the machine does, and those that are no option of a run."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -248,6 +249,16 @@ def shows_compilation_cache(lab, task):
         lab.command("--task", task, *source, "--compilation_cache", patch=patch)
         assert used == [True]
         used.clear()
+
+
+@case("profile", "folder")
+def shows_profile(lab, task):
+    profiles = []
+    patch = {"profiled": lambda folder: profiles.append(folder) or contextlib.nullcontext()}
+    for source in ([], ["--images", "photos"]):
+        lab.command("--task", task, *source, "--profile", "folder", patch=patch)
+        lab.command("--task", task, *source, patch=patch)
+    assert profiles == ["folder", ""] * 2
 
 
 def shows_originals_files(lab, task):

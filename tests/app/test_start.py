@@ -1,6 +1,8 @@
 """What a script sets for its process: quick programs for one photo, the collector, the cache."""
 
+import functools
 import gc
+import gzip
 import json
 
 import jax
@@ -10,9 +12,12 @@ import pytest
 from gradcam_jax.app import one_photo, start
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options, make_task
+from gradcam_jax.pipeline import Item
 from gradcam_jax.tasks import explain_photo
 from tests.app.small_models import add_small_models, write_photo
 from tests.comparison import assert_close
+from tests.pipeline import sources
+from tests.pipeline.small_task import run_items
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +66,16 @@ def test_garbage_is_collected_again_afterwards():
     with pytest.raises(ValueError, match="stop"):
         fail()
     assert gc.isenabled()
+
+
+def test_a_profile_shows_what_a_run_does(tmp_path):
+    items = [Item(f"{n}", f"{n}", pixels=functools.partial(sources.slow, n, 0.0)) for n in range(12)]
+    with start.profiled(""):
+        run_items(items[:4], tmp_path / "not_profiled", batch_size=4)
+    with start.profiled(str(tmp_path / "profile")):
+        run_items(items, tmp_path / "run", batch_size=4)
+    (profile,) = (tmp_path / "profile").rglob("*.trace.json.gz")
+    with gzip.open(profile, "rt") as file:
+        events = [event["name"] for event in json.load(file)["traceEvents"] if event.get("ph") == "X"]
+    for name in ("move", "compute", "fetch", "write"):
+        assert events.count(name) == 3

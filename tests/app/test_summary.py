@@ -111,6 +111,16 @@ def test_a_slow_disk_is_told_from_slow_pictures_and_from_much_to_say(tmp_path, m
     assert disk.disk_seconds > 0.9 * disk.write_seconds
 
 
+def test_the_stages_overlap(tmp_path):
+    times, batches = {"moving": PAUSE, "computing": PAUSE, "coming": PAUSE}, 20
+    progress = run_items(
+        made(batches * ROWS), tmp_path / "run", task=TASK, function=Device(**times), batch_size=ROWS
+    )
+    # One after the other they would take three pauses a batch.
+    assert progress.seconds - progress.first_map_seconds < 1.25 * batches * PAUSE
+    assert progress.transfer_seconds + progress.fetch_seconds == pytest.approx(2 * batches * PAUSE, rel=0.15)
+
+
 def test_nothing_is_advised_where_nothing_was_busy():
     idle = summary(Progress(explained=1, seconds=10), 2)
     assert len(idle) == 3
