@@ -23,7 +23,8 @@ class Line(NamedTuple):
 
     Attributes:
         offset: Where it begins, in bytes.
-        fields: ``id, path, status, error, shard, row, prediction, score, all_negative``.
+        fields: ``id, path, status, error, shard, row``, and what the task's ``record`` says: ``request,
+            prediction, probability, targets`` and more.
     """
 
     offset: int

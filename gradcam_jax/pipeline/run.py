@@ -6,6 +6,7 @@ images.
 """
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -215,14 +216,12 @@ class _Writing:
     def _lines(self, fetched: _Fetched) -> tuple[list[dict[str, Any]], list[int]]:
         """Returns the manifest's lines, and the rows of the images that were explained."""
         lines, rows = [], []
-        scores, negative = _first_target(fetched.arrays)
         for row, (item, decoded) in enumerate(zip(fetched.batch.items, fetched.batch.decoded, strict=True)):
-            fields: dict[str, Any] = {"id": item.id, "path": item.path}
+            fields: dict[str, Any] = {"id": item.id, "path": _whole_path(item), "request": dict(item.request)}
             try:
                 if decoded.error:
                     raise InputError(decoded.error)
-                fields["prediction"] = self._task.predict(_row(fetched, row), item.request)
-                fields |= {"score": scores[row], "all_negative": negative[row]}
+                fields |= self._task.record(_row(fetched, row), item.request)
                 rows.append(row)
             except InputError as error:
                 fields["error"] = str(error)
@@ -235,12 +234,10 @@ class _Writing:
         self._draw(item, fetched.batch.decoded[row], self._task.describe(_row(fetched, row), item.request))
 
 
+def _whole_path(item: Item) -> str:
+    """Returns a file's absolute path: whoever reads the run may stand elsewhere."""
+    return os.path.abspath(item.path) if item.path and item.pixels is None else item.path
+
+
 def _row(fetched: _Fetched, row: int) -> dict[str, np.ndarray]:
     return {name: array[row] for name, array in (fetched.arrays or {}).items()}
-
-
-def _first_target(arrays: dict[str, np.ndarray] | None) -> tuple[list[float], list[bool]]:
-    """Returns the score of each image's first target, and whether no position speaks for it."""
-    if arrays is None:
-        return [], []
-    return arrays["scores"][:, 0].tolist(), (~(arrays["cam"][:, 0].max(axis=(1, 2)) > 0)).tolist()

@@ -28,7 +28,9 @@ from gradcam_jax.pipeline.manifest import FAILED, OK, Done, append_lines, read_d
 
 SETTINGS, SHARDS, IDS, DEVICES = "run.json", "shards", "ids", "devices"
 _SUFFIX = ".safetensors"
-_EMPTY = dict.fromkeys(("id", "path", "status", "error", "shard", "row", "prediction", "score", "all_negative"))
+_EMPTY = dict.fromkeys(
+    ("id", "path", "status", "error", "shard", "row", "request", "prediction", "probability", "targets")
+)
 
 
 class RunStore:
@@ -113,8 +115,8 @@ class RunStore:
         """Takes in some images, explained or failed.
 
         Args:
-            images: Each one's line of the manifest: ``id``, ``path``, and ``error`` if it failed, else
-                ``prediction``, ``score`` and ``all_negative``.
+            images: Each one's line of the manifest: ``id``, ``path``, ``request``, and ``error`` if it failed,
+                else what the task's ``record`` says.
             arrays: The results of those that did not fail, name -> ``(n, ...)``; every call's arrays have the same
                 names, shapes and dtypes. They are kept, not copied.
 

@@ -1,9 +1,8 @@
 """Image captioning: a target is a span of the caption's words, its score the sum of their log-probabilities."""
 
 import functools
-import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,11 +16,10 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 from gradcam_jax.models.decoding import Decoded, State, beam_search
-from gradcam_jax.tasks.indices import blank_note, guided_parts
-from gradcam_jax.tasks.rows import Description, Row
+from gradcam_jax.tasks.caption_records import describe_caption, record_caption, spans_of
+from gradcam_jax.tasks.rows import Description
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
-from gradcam_jax.text.captions import Caption, UnknownWordsWarning, encode_caption, find_phrase
-from gradcam_jax.text.vocabulary import UNKNOWN, Vocabulary
+from gradcam_jax.text.captions import Caption, UnknownWordsWarning, encode_caption
 from gradcam_jax.zoo import Loaded, find_layer
 
 LENGTH_EXPONENT = 0.5
@@ -84,7 +82,7 @@ def captioning(
     read = functools.partial(encode_caption, vocabulary=loaded.words, lower=not keep_case)
     everywhere = read(caption) if caption.strip() else None
     if everywhere:
-        _spans_of(phrases, everywhere.words)  # a phrase that is not in it is an error before anything is computed
+        spans_of(phrases, everywhere.words)  # a phrase that is not in it is an error before anything is computed
 
     def caption_of(request: Request) -> Caption | None:
         own = request.get("caption", "")
@@ -100,6 +98,10 @@ def captioning(
         if given is None:
             return {"tokens": np.full(MAX_WORDS, len(loaded.words), np.int32), "length": np.array(0, np.int32)}
         return {"tokens": given.tokens, "length": np.array(len(given.words), np.int32)}
+
+    def record(results: Mapping[str, np.ndarray], request: Request) -> dict[str, Any]:
+        asked = {"caption": request.get("caption", "").strip() or caption.strip()}
+        return {"request": asked, **record_caption(results, loaded.words, caption_of(request))}
 
     def describe(results: Mapping[str, np.ndarray], request: Request) -> Description:
         wanted = request.get("phrases") or phrases
@@ -118,7 +120,7 @@ def captioning(
         plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise),
         settings={"caption": caption, "keep_case": keep_case, **search},
         encode=encode,
-        predict=lambda results, request: _explained(results, loaded.words, caption_of(request)).text,
+        record=record,
         describe=describe,
     )
 
@@ -186,80 +188,6 @@ def write_captions(
     return beam_search(step, state, width=width, end=model.words, steps=MAX_WORDS, length_exponent=length_exponent)
 
 
-def describe_caption(
-    results: Mapping[str, np.ndarray],
-    vocabulary: Vocabulary,
-    given: Caption | None,
-    *,
-    phrases: str = "",
-    file_name: str = "",
-) -> Description:
-    """Says what was explained of a caption, word by word, and what the model writes itself.
-
-    Args:
-        results: One photo's.
-        vocabulary: The model's words.
-        given: The caption asked about, or None for the one that the model wrote.
-        phrases: Comma-separated phrases of it.
-        file_name: What its files carry; empty: its words.
-
-    Raises:
-        InputError: If the model wrote no word, or a phrase does not stand in the caption.
-    """
-    caption = _explained(results, vocabulary, given)
-    written = [
-        {"caption": _caption_of(tokens, int(length), vocabulary).text, "log_prob": float(log_prob)}
-        for tokens, length, log_prob in zip(
-            results["written"], results["written_lengths"], results["written_log_probs"], strict=True
-        )
-        if length > 0 and math.isfinite(log_prob)
-    ]
-    scores, cams = results["word_scores"], results["word_cams"]
-    words = [
-        _part(word, float(score), np.asarray(cam), {"word": word, "known": known})
-        for word, known, score, cam in zip(caption.words, caption.known, scores, cams, strict=False)
-    ]
-    parts = []
-    for start, stop in _spans_of(phrases, caption.words):
-        text = " ".join(caption.words[start:stop])
-        cam, score = np.sum(cams[start:stop], axis=0), float(np.sum(scores[start:stop]))
-        parts.append(_part(text, score, cam, {"phrase": text, "words": [start, stop]}))
-    whole = Row(
-        caption.text,
-        file_name or caption.text,
-        caption.text,
-        float(results["scores"][0]),
-        np.asarray(results["cam"][0]),
-        {"caption": caption.text},
-        **guided_parts(results, 0),
-    )
-    lines = [] if given else ["No caption provided, using generated caption for Grad-CAM."]
-    lines += [f"Generated caption:\t{one['caption']}  (log-probability {one['log_prob']:.2f})" for one in written]
-    lines += [f"Grad-CAM caption:\t{caption.text}  (log-probability of its words {whole.score:.2f})"]
-    lines += [f"  {word.name:<14}{math.exp(word.score):7.1%}{blank_note(word.cam)}" for word in words]
-    fields = {
-        "caption": caption.text,
-        "log_prob": whole.score,
-        "all_negative": whole.all_negative,
-        "generated": written,
-        "words": [_fields(word) for word in words],
-        "phrases": [_fields(part) for part in parts],
-    }
-    return Description(f"Why '{caption.text}'?", caption.text, [whole], words, parts, lines, fields)
-
-
-def _part(name: str, score: float, cam: np.ndarray, fields: dict[str, Any]) -> Row:
-    return Row(name, name, name, score, cam, fields)
-
-
-def _spans_of(phrases: str, words: Sequence[str]) -> list[tuple[int, int]]:
-    return [find_phrase(part.strip(), words) for part in phrases.split(",") if part.strip()]
-
-
-def _fields(row: Row) -> dict[str, Any]:
-    return {**row.fields, "log_prob": row.score, "all_negative": row.all_negative}
-
-
 def _spans(spoken: Spoken, targets: Any) -> jax.Array:
     """Chooses the whole caption, then each of its words: ``(1 + MAX_WORDS, MAX_WORDS)`` float32."""
     del targets
@@ -281,18 +209,3 @@ def _summarise(parts: Parts) -> dict[str, jax.Array]:
         "written_lengths": spoken.written.length,
         "written_log_probs": spoken.written.log_prob,
     }
-
-
-def _explained(results: Mapping[str, np.ndarray], vocabulary: Vocabulary, given: Caption | None) -> Caption:
-    """Returns the caption given, else the one that the model wrote; raises InputError if that is empty."""
-    caption = given or _caption_of(results["tokens"], int(results["length"]), vocabulary)
-    if not caption.words:
-        raise InputError("The model wrote an empty caption. Give one:  --caption 'a dog and a cat'")
-    return caption
-
-
-def _caption_of(tokens: np.ndarray, length: int, vocabulary: Vocabulary) -> Caption:
-    words = tuple(vocabulary.entries[token] for token in tokens[:length])
-    padded = np.full(MAX_WORDS, len(vocabulary), np.int32)
-    padded[: len(words)] = tokens[: len(words)]
-    return Caption(words, tuple(word != UNKNOWN for word in words), padded)

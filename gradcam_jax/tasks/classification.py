@@ -9,10 +9,12 @@ from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
 from gradcam_jax.engine.spec import Spec, class_score
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.tasks.indices import (
+    PREDICTED,
     blank_note,
     choose_indices,
     encode_targets,
     guided_parts,
+    record_indices,
     require_top_k,
     summarise_indices,
     target_places,
@@ -50,6 +52,7 @@ def classification(
     layer = find_layer(loaded, setting.layer, size)
     require_top_k(label, top_k, len(loaded.labels), what="label")
     classes = classes_named(loaded.labels.entries)
+    names = [class_.name for class_ in classes]
 
     def read(text: str) -> np.ndarray:
         return encode_targets(text, top_k, lambda name: find_class(name, classes).index, places=max_targets)
@@ -59,6 +62,10 @@ def classification(
     def encode(request: Request) -> dict[str, np.ndarray]:
         own = request.get("label", "")
         return {"targets": read(own) if own.strip() else everywhere}
+
+    def record(results: Mapping[str, np.ndarray], request: Request) -> dict[str, Any]:
+        asked = request.get("label", "").strip() or label.strip() or PREDICTED
+        return {"request": {"label": asked}, **record_indices(results, names)}
 
     def describe(results: Mapping[str, np.ndarray], request: Request) -> Description:
         del request
@@ -76,7 +83,7 @@ def classification(
         ),
         settings={"label": label, "top_k": top_k},
         encode=encode,
-        predict=lambda results, _: classes[int(results["prediction"])].name,
+        record=record,
         describe=describe,
     )
 

@@ -4,7 +4,7 @@ On the device a target that is asked for is an index; a prediction that is asked
 without a target is :data:`EMPTY`. What is kept of a photo holds indices alone, and -2 where there is no target.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -138,6 +138,43 @@ def summarise_indices(parts: Parts) -> dict[str, jax.Array]:
 def target_places(results: Mapping[str, np.ndarray]) -> list[int]:
     """Returns the places that hold a target, of one photo's results."""
     return np.flatnonzero(np.asarray(results["targets"]) >= 0).tolist()
+
+
+def record_indices(results: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, Any]:
+    """Returns what a run's manifest says of one photo.
+
+    Args:
+        results: The photo's, as :func:`summarise_indices` keeps them.
+        names: Of the model's entries, by index.
+
+    Returns:
+        ``prediction`` and its ``probability``; ``targets``, each with ``name``, ``index``, ``score``,
+        ``probability``, ``rank`` (1: the highest) and ``all_negative``, and the ``place`` of its map; and
+        ``predictions``, the highest five.
+    """
+    scores, probabilities, ranks = (results[name].tolist() for name in ("scores", "probabilities", "ranks"))
+    highest = np.max(results["cam"], axis=(-2, -1)).tolist()
+    targets = [
+        {
+            "name": names[index],
+            "index": index,
+            "score": scores[place],
+            "probability": probabilities[place],
+            "rank": ranks[place] + 1,
+            "all_negative": not highest[place] > 0,
+            "place": place,
+        }
+        for place, index in enumerate(results["targets"].tolist())
+        if index >= 0
+    ]
+    top = zip(results["top"].tolist(), results["top_probabilities"].tolist(), strict=True)
+    predictions = [{"name": names[index], "probability": probability} for index, probability in top]
+    return {
+        "prediction": predictions[0]["name"],
+        "probability": predictions[0]["probability"],
+        "targets": targets,
+        "predictions": predictions,
+    }
 
 
 def guided_parts(results: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:

@@ -65,8 +65,9 @@ class Task(NamedTuple):
         settings: What the results depend on besides model and layer, as plain JSON values.
         encode: From a request to the arrays that go with the image, by name; what the request leaves out is as the
             task was made. Raises InputError for what cannot be had.
-        predict: From one photo's results and its request to what the model says of it, in words; raises InputError
-            where it says nothing. It is ``describe(...).prediction`` in a hundredth of the time.
+        record: From one photo's results and its request to its line of a run's manifest, plain JSON values: what
+            was asked, what the model says, and each target with its name, score and whether nothing speaks for it.
+            Raises InputError where there is nothing to explain. It takes a fiftieth of ``describe``'s time.
         describe: From one photo's results and its request to what is said of it.
     """
 
@@ -78,7 +79,7 @@ class Task(NamedTuple):
     plan: Plan
     settings: Mapping[str, Any]
     encode: Callable[[Request], Arrays]
-    predict: Callable[[Mapping[str, np.ndarray], Request], str]
+    record: Callable[[Mapping[str, np.ndarray], Request], dict[str, Any]]
     describe: Callable[[Mapping[str, np.ndarray], Request], Description]
 
 

@@ -9,10 +9,12 @@ from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam, grad
 from gradcam_jax.engine.spec import Spec, class_score
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.tasks.indices import (
+    PREDICTED,
     blank_note,
     choose_indices,
     encode_targets,
     guided_parts,
+    record_indices,
     require_top_k,
     summarise_indices,
     target_places,
@@ -76,6 +78,12 @@ def vqa(
             "targets": read(own if own.strip() else answer),
         }
 
+    def record(results: Mapping[str, np.ndarray], request: Request) -> dict[str, Any]:
+        text = request.get("question") or question
+        asked = {"question": text, "answer": request.get("answer", "").strip() or answer.strip() or PREDICTED}
+        tokens = list(encode_question(text, loaded.words).tokens)
+        return {"request": asked, **record_indices(results, loaded.labels.entries), "tokens": tokens}
+
     def describe(results: Mapping[str, np.ndarray], request: Request) -> Description:
         return describe_answers(loaded, results, request.get("question") or question)
 
@@ -90,7 +98,7 @@ def vqa(
         plan=Plan(preprocessing, Spec(class_score, maps, choose_indices), ("ids", "length"), summarise_indices),
         settings={"question": question, "answer": answer, "top_k": top_k},
         encode=encode,
-        predict=lambda results, _: loaded.labels.entries[int(results["prediction"])],
+        record=record,
         describe=describe,
     )
 

@@ -18,6 +18,7 @@ from gradcam_jax.attribution.maps import all_negative
 from gradcam_jax.errors import InputError
 from gradcam_jax.pipeline import open_run
 from gradcam_jax.tasks.task import explain_photos
+from gradcam_jax.text.ilsvrc import imagenet_classes
 from tests.app.small_models import ANSWERS, TASKS, add_small_models
 from tests.pipeline.small_task import SIZE, write_photos
 
@@ -55,8 +56,20 @@ def test_a_folder_of_photos(tmp_path):
             "cam": (2, 16, 16), "targets": (2,), "scores": (2,), "probabilities": (2,), "ranks": (2,),
             "top": (5,), "top_probabilities": (5,), "prediction": (), "probability": (),
         }  # fmt: skip
-        assert record.fields["all_negative"] == bool(all_negative(record.arrays["cam"][0]))
-        assert record.fields["score"] == record.arrays["scores"][0] >= record.arrays["scores"][1]
+        names = [class_.name for class_ in imagenet_classes()]
+        for place, target in enumerate(record.fields["targets"]):
+            index = int(record.arrays["targets"][place])
+            assert target == {
+                "name": names[index],
+                "index": index,
+                "score": record.arrays["scores"][place],
+                "probability": record.arrays["probabilities"][place],
+                "rank": place + 1,
+                "all_negative": bool(all_negative(record.arrays["cam"][place])),
+                "place": place,
+            }
+        assert record.fields["prediction"] == record.fields["targets"][0]["name"]
+        assert record.fields["probability"] == record.arrays["probability"]
     assert any("6 explained, 0 failed" in line for line in lines)
     assert any("busy: decode" in line for line in lines)
     assert (
@@ -98,6 +111,10 @@ def test_questions_of_each_line(tmp_path):
     assert "unicorn" in fields[3]["error"]
     assert results[fields[0]["id"]].arrays["targets"].tolist() == [ANSWERS.index("dog")]
     assert ANSWERS[int(results[fields[1]["id"]].arrays["targets"][0])] == fields[1]["prediction"]
+    assert [target["name"] for target in fields[0]["targets"]] == ["dog"]
+    assert fields[0]["request"] == {"question": "What animal?", "answer": "dog"}
+    assert fields[0]["tokens"] == ["what", "animal", "?"]
+    assert fields[1]["request"] == {"question": "Is there a dog?", "answer": "-1"}
 
 
 def test_captions_given_and_generated(tmp_path):
@@ -106,7 +123,15 @@ def test_captions_given_and_generated(tmp_path):
     given, generated, empty = results.values()
     assert code == many_photos.SOME_FAILED
     assert "letter or digit" in empty.fields["error"]
-    assert given.fields["prediction"] == "a dog"
+    assert [target["name"] for target in given.fields["targets"]] == ["a dog"]
+    assert [word["name"] for word in given.fields["words"]] == ["a", "dog"]
+    assert given.fields["prediction"] == given.fields["predictions"][0]["name"] != "a dog"
+    assert generated.fields["prediction"] == generated.fields["targets"][0]["name"]
+    assert [record.fields["request"] for record in results.values()] == [
+        {"caption": "A dog"},
+        {"caption": ""},
+        {"caption": "?!"},
+    ]
     assert given.arrays["length"] == 2
     assert generated.arrays["length"] > 0
     for record in (given, generated):
@@ -115,7 +140,7 @@ def test_captions_given_and_generated(tmp_path):
         assert (cam.shape, words.shape) == ((1, 16, 16), (16, 16, 16))
         np.testing.assert_allclose(words.sum(axis=0), cam[0], atol=1e-5 * np.abs(words).max() * count)
         assert not words[count:].any()
-        assert record.arrays["word_scores"].sum() == pytest.approx(record.fields["score"], rel=1e-5)
+        assert record.arrays["word_scores"].sum() == pytest.approx(record.fields["targets"][0]["score"], rel=1e-5)
 
 
 @pytest.mark.parametrize("methods", ["grad_cam", "guided_grad_cam"])

@@ -97,11 +97,11 @@ def test_a_slow_disk_is_told_from_slow_pictures_and_from_much_to_say(tmp_path, m
     drawing = run(made(60), tmp_path / "drawing", task=TASK, draw=draw, workers=1)
     assert last_line(drawing) == "Faster with fewer pictures (--save), or more cores."
 
-    def predict(*_):
+    def record(*_):
         time.sleep(PAUSE / 4)
-        return ""
+        return {}
 
-    saying = run(made(60), tmp_path / "saying", task=TASK._replace(predict=predict))
+    saying = run(made(60), tmp_path / "saying", task=TASK._replace(record=record))
     assert last_line(saying) == "Faster with more processes that share the images (--num_processes)."
 
     write = store._write_shard

@@ -120,9 +120,9 @@ def main(source, folder, pause="0"):
 
     def slow(results, request):
         time.sleep(float(pause))
-        return task.predict(results, request)
+        return task.record(results, request)
 
-    run_small(source, folder, task=task._replace(predict=slow), store={"shard_seconds": 0.05})
+    run_small(source, folder, task=task._replace(record=slow), store={"shard_seconds": 0.05})
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_every_image_is_explained_once_in_order_and_every_bad_one_named(tmp_path
     assert "truncated" in bad["photos/0007.png"]
     assert "does not exist" in bad["gone.jpg"]
     good = [line for line in lines if line["status"] == "ok"]
-    assert all(isinstance(line["prediction"], str) and np.isfinite(line["score"]) for line in good)
+    assert all(isinstance(line["prediction"], str) and np.isfinite(line["targets"][0]["score"]) for line in good)
 
 
 def test_results_are_those_of_each_photo_alone(tmp_path):
