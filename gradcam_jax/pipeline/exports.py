@@ -14,10 +14,10 @@ import numpy as np
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.formats.whole_file import replacing
 
-_OF_AN_IMAGE = ("id", "path", "status", "error")
+_OF_AN_IMAGE: tuple[str, ...] = ("id", "path", "status", "error")
 _REQUESTED = ("label", "question", "answer", "caption")
 _OF_A_TARGET = ("place", "name", "index", "score", "probability", "rank", "all_negative")
-COLUMNS = (*_OF_AN_IMAGE, *_REQUESTED, "prediction", "prediction_probability", *_OF_A_TARGET)
+COLUMNS: tuple[str, ...] = (*_OF_AN_IMAGE, *_REQUESTED, "prediction", "prediction_probability", *_OF_A_TARGET)
 """The columns of :func:`write_csv`."""
 
 
@@ -45,7 +45,7 @@ def write_csv(records: Iterable[Any], path: Path) -> Path:
     with replacing(path) as file:
         # File names that are no UTF-8 are written as their bytes.
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
-        table = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+        table: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
         table.writeheader()
         table.writerows(row for record in records for row in _rows(record.fields))
         text.flush()

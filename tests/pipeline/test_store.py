@@ -23,7 +23,7 @@ def rows_of(number):
 
 
 def fields_of(number):
-    return {"id": f"{number}.jpg", "path": f"photos/{number}.jpg", "prediction": "dog", "score": 1.0}
+    return {"id": f"{number}.jpg", "path": f"photos/{number}.jpg", "prediction": "dog", "probability": 1.0}
 
 
 def write(folder, numbers, *, failing=(), device="cpu", **options):
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 def test_every_line_has_every_field(tmp_path):
     write(tmp_path, range(2), failing={1})
-    expected = {"id", "path", "status", "error", "shard", "row", "prediction", "score", "all_negative"}
+    expected = {"id", "path", "status", "error", "shard", "row", "request", "prediction", "probability", "targets"}
     lines = (tmp_path / "manifest.jsonl").read_text().splitlines()
     assert [set(json.loads(line)) for line in lines] == [expected, expected]
 
