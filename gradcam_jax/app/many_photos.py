@@ -12,6 +12,7 @@ import jax
 import tqdm
 
 from gradcam_jax.app.options import Options, make_task
+from gradcam_jax.app.reporting import report_run
 from gradcam_jax.app.summary import summary
 from gradcam_jax.errors import InputError
 from gradcam_jax.images.decoder import Decoded, Decoding
@@ -22,11 +23,13 @@ from gradcam_jax.pipeline import (
     device_function,
     explain_items,
     fitting_batch_size,
+    open_run,
     open_store,
     read_items,
 )
 from gradcam_jax.pipeline.items import Item, share_of
 from gradcam_jax.pipeline.machine import decoding_processes
+from gradcam_jax.pipeline.times import append_times
 from gradcam_jax.tasks.rows import Description
 
 OK, SOME_FAILED, INTERRUPTED = 0, 2, 130
@@ -74,12 +77,15 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
             report=functools.partial(_show, bar),
             stop=stop,
         )
+    append_times(folder, progress, device=devices[0].device_kind, process=place[0], interrupted=stop.is_set())
     for line in summary(progress):
         say(line)
     say(f"results: {folder / 'manifest*.jsonl'}; gradcam_jax.pipeline.open_run({str(folder)!r}) reads them")
     # Of several processes one may have no image, where there are few.
     if options.num_processes == 1 and not progress.explained + progress.failed + progress.skipped:
         raise InputError(f"There is no image in {options.images!r}.")
+    if options.report and not stop.is_set():
+        report_run(open_run(folder), say)
     if stop.is_set():
         say("interrupted; the same command goes on from here")
         return INTERRUPTED

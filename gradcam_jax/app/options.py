@@ -119,6 +119,11 @@ class Options:
     scaled_decoding: bool = _option(
         False, "Decode large JPEGs at 1/2, 1/4 or 1/8 of their size; faster.", photos=_MANY
     )
+    report: bool = _option(
+        False,
+        "Make a report at the end: OUT_PATH/report/index.html, which opens from disk.",
+        photos=_MANY,
+    )
     retry_failed: bool = _option(False, "Try those that failed again.", photos=_MANY)
     process_id: int = _option(0, "Number of this process, from 0.", photos=_MANY)
     num_processes: int = _option(1, "How many processes share them.", photos=_MANY)

@@ -43,6 +43,12 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def append_line(path: str | os.PathLike[str], line: str) -> None:
+    """Appends a line in one write, so that several processes may append to one file."""
+    with open(path, "ab", buffering=0) as file:
+        file.write(f"{line}\n".encode())
+
+
 def _sync_folder(folder: Path) -> None:
     """Waits until a renamed file's new name is on the disk, on systems that sync folders."""
     if os.name == "posix":
