@@ -16,10 +16,9 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.photos import decode_photo
+from gradcam_jax.images.photos import decode_photo, orientation_of
 from gradcam_jax.images.preprocessing import Photo
 
-_ORIENTATION = 0x0112  # the EXIF tag
 _PLAIN = ("YCbCr", "Gray", "RGB")
 _JPEG, _EXIF, _HEADER = b"\xff\xd8", b"Exif\x00\x00", 65536
 _FILTERS = {PIL.Image.Resampling.BILINEAR: "bilinear", PIL.Image.Resampling.BICUBIC: "catmull_rom"}
@@ -95,4 +94,4 @@ def _factor(side: int, at_least: int | None) -> int:
 def _is_upright(content: bytes) -> bool:
     if _EXIF not in content[:_HEADER]:
         return True
-    return PIL.Image.open(io.BytesIO(content)).getexif().get(_ORIENTATION, 1) == 1
+    return orientation_of(PIL.Image.open(io.BytesIO(content))) == 1

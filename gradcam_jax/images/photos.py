@@ -8,9 +8,22 @@ from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 
 from gradcam_jax.errors import InputError
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    1: None,
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+_PNG, _PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_BITS = (8, 10, 12, 14, 16, 24, 32)
 
 
 def read_photo(path: str | Path, *, at_least: int | None = None) -> np.ndarray:
@@ -52,9 +65,9 @@ def read_file(path: str | Path) -> bytes:
 def decode_photo(file: BinaryIO, name: str | Path, *, at_least: int | None = None) -> PIL.Image.Image:
     """Decodes a photo's bytes and turns it upright; the pixels stay Pillow's, 8-bit RGB.
 
-    Grey and palette photos become RGB, transparency is composited on white, 16-bit and CMYK photos become 8-bit
-    RGB, and the EXIF orientation is applied. (The original program ignores the orientation and drops
-    the alpha channel.)
+    Grey and palette photos become RGB, transparency is composited on white, CMYK photos become 8-bit RGB, grey
+    values of more bits and floats are scaled by what the photo holds, and the EXIF orientation is applied where it
+    can be read. (The original program ignores the orientation and drops the alpha channel.)
 
     Args:
         file: The bytes, from their beginning.
@@ -65,34 +78,86 @@ def decode_photo(file: BinaryIO, name: str | Path, *, at_least: int | None = Non
     Raises:
         InputError: If it is not an image, is damaged, or is too large.
     """
+    content = file.read()
     try:
         with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels on and refuses from 179 on; the refusal is enough.
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            image = PIL.Image.open(file)
-            if at_least is not None:
-                image.draft("RGB", (at_least, at_least))  # Only JPEGs have it; others stay as they are.
-            image.load()
-            PIL.ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
+            # Pillow warns from 89 megapixels on and refuses from 179 on; the refusal is enough. It warns of
+            # damaged metadata, too.
+            warnings.simplefilter("ignore")
+            return _decode(content, at_least)
     except PIL.UnidentifiedImageError as error:
         raise InputError(f"{str(name)!r} is not an image that can be read (JPEG, PNG, WebP, TIFF...).") from error
     except PIL.Image.DecompressionBombError as error:
         raise InputError(f"{str(name)!r} is too large to be decoded: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{str(name)!r} cannot be decoded: {error}") from error
+    except InputError as error:
+        raise InputError(f"{str(name)!r} {error}") from error
+    except Exception as error:  # Decoders raise what they like at a damaged file.
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{str(name)!r} cannot be decoded: {reason}") from error
+
+
+def orientation_of(image: PIL.Image.Image) -> int:
+    """Returns a photo's EXIF orientation, 1 to 8; 1 (upright) where its metadata do not say or cannot be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # The metadata are damaged in some way; the pixels are whole.
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def _decode(content: bytes, at_least: int | None) -> PIL.Image.Image:
+    try:
+        image = PIL.Image.open(io.BytesIO(content))
+        if at_least is not None:
+            image.draft("RGB", (at_least, at_least))  # Only JPEGs have it; others stay as they are.
+        image.load()
+    except ValueError:
+        bare = _without_text(content)
+        if bare == content:
+            raise
+        image = PIL.Image.open(io.BytesIO(bare))
+        image.load()
+    turn = _TURNS.get(orientation_of(image))
+    return _to_rgb(image if turn is None else image.transpose(turn))
+
+
+def _without_text(content: bytes) -> bytes:
+    """Takes texts and colour profiles out of a PNG: Pillow refuses the file where these are larger than 1 MB."""
+    if not content.startswith(_PNG):
+        return content
+    kept, place = [_PNG], len(_PNG)
+    while place + 12 <= len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        if content[place + 4 : place + 8] not in _PNG_TEXTS:
+            kept.append(content[place:end])
+        place = end
+    return b"".join(kept)
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":
-        values = np.asarray(image).astype(np.float64)  # 16-bit grey, which convert() clips at 255.
-        image = PIL.Image.fromarray(np.clip(values / 257 + 0.5, 0, 255).astype(np.uint8))
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        scaled = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
-        image = PIL.Image.fromarray((scaled * 255).astype(np.uint8))
+    if image.mode.startswith("I") or image.mode == "F":
+        image = PIL.Image.fromarray(_bytes_of(np.asarray(image)))
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
         layered = image.convert("RGBA")
         white = PIL.Image.new("RGBA", layered.size, "white")
         return PIL.Image.alpha_composite(white, layered).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _bytes_of(values: np.ndarray) -> np.ndarray:
+    """Scales grey values of any type to bytes by what the photo holds.
+
+    Integers from 0 are divided by the largest number of as many bits as the highest has, of 8, 10, 12, 14, 16, 24
+    or 32: a camera's 12 bits in a file of 16 are not dark. Others are stretched from the lowest finite value to
+    the highest.
+    """
+    values = values.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise InputError("holds no finite value.")
+    lowest, highest = float(finite.min()), float(finite.max())
+    if lowest >= 0 and finite.size == values.size and not np.any(values % 1) and highest > 1:
+        lowest = 0.0
+        highest = next(2.0**bits - 1 for bits in _BITS if highest < 2**bits)
+    values = np.clip(np.nan_to_num(values, nan=lowest, posinf=highest, neginf=lowest), lowest, highest)
+    return ((values - lowest) / max(highest - lowest, 1e-12) * 255 + 0.5).astype(np.uint8)

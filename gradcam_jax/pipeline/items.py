@@ -3,26 +3,27 @@
 Nothing is listed into memory: a folder may hold a million files, and a list may be larger than memory.
 """
 
-import csv
-import fnmatch
+import functools
 import hashlib
-import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import PIL.Image
+
 from gradcam_jax.errors import InputError
 from gradcam_jax.images.tfds_source import PREFIX
+from gradcam_jax.pipeline.lists import LISTS, PATHS, Row, read_rows
+from gradcam_jax.pipeline.walk import matches
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"))
-"""What the name of a photo in a folder ends in; a glob and a list name what they like."""
+_NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
+"""Formats that Pillow names, but reads with another program alone."""
 
 REQUESTS = ("label", "question", "answer", "caption")
 """What a line of a list may say about its own image, besides ``id``."""
 
-_PATHS = ("path", "file", "file_name", "image")
-_LISTS = (".txt", ".jsonl", ".csv")
 _MAGIC = frozenset("*?[")
 
 
@@ -44,7 +45,16 @@ class Item(NamedTuple):
     problem: str = ""
 
 
-def read_items(source: str) -> Iterator[Item]:
+@functools.cache
+def photo_suffixes() -> frozenset[str]:
+    """Returns what the name of a photo in a folder ends in: all that Pillow reads; a glob and a list name any."""
+    formats = PIL.Image.registered_extensions()
+    return frozenset(
+        suffix for suffix, name in formats.items() if name in PIL.Image.OPEN and name not in _NO_PHOTOS
+    )
+
+
+def read_items(source: str, passed_over: Counter[str] | None = None) -> Iterator[Item]:
     """Streams what a source names.
 
     Args:
@@ -52,9 +62,11 @@ def read_items(source: str) -> Iterator[Item]:
             line), a ``.jsonl`` or ``.csv`` list (``path``, and if wanted ``id``, ``label``, ``question``,
             ``answer``, ``caption``; other fields are left alone), one photo, or ``"tfds:NAME/SPLIT"``. Paths
             in a list are relative to the list's folder.
+        passed_over: Where files of a folder are counted that are no photos, by what their names end in.
 
     Returns:
-        The images, in the source's order; a folder's in the file system's.
+        The images, in the source's order; a folder's in the file system's. What this program wrote is not among
+        them.
 
     Raises:
         InputError: If there is no such source or it cannot be read. A bad line is an item with a ``problem``.
@@ -63,11 +75,11 @@ def read_items(source: str) -> Iterator[Item]:
         from gradcam_jax.pipeline.tfds_items import read_tfds  # which itself reads items of this kind
 
         return read_tfds(source.removeprefix(PREFIX))
-    path = Path(source)
+    path = Path(source).expanduser()
     if path.is_dir():
-        return (item for item in _of_glob(path, ["**", "*"]) if os.path.splitext(item.path)[1].lower() in SUFFIXES)
+        return _of_folder(path, Counter() if passed_over is None else passed_over)
     if path.is_file():
-        return _of_list(path) if path.suffix.lower() in _LISTS else iter([Item(path.name, str(path))])
+        return _of_list(path) if path.suffix.lower() in LISTS else iter([Item(path.name, str(path))])
     if _MAGIC & set(source):
         return _of_pattern(path)
     raise InputError(
@@ -108,76 +120,43 @@ def _of_pattern(pattern: Path) -> Iterator[Item]:
     return _of_glob(base, list(parts[fixed:]))
 
 
+def _of_folder(folder: Path, passed_over: Counter[str]) -> Iterator[Item]:
+    suffixes = photo_suffixes()
+    for item in _of_glob(folder, ["**", "*"]):
+        suffix = os.path.splitext(item.path)[1].lower()
+        if item.problem or suffix in suffixes:
+            yield item
+        else:
+            passed_over[suffix] += 1
+
+
 def _of_glob(base: Path, parts: Sequence[str]) -> Iterator[Item]:
     folder = str(base)
     start = len(os.path.join(folder, ""))
-    for path in _matches(folder, parts):
-        yield Item(path[start:].replace(os.sep, "/"), path)
-
-
-def _matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
-    """Yields the files under a folder that match a glob's parts; ``**`` stands for any number of folders."""
-    part, *rest = parts
-    if part == "**" and rest:
-        yield from _matches(folder, rest)
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if part == "**":
-                if rest and entry.is_dir() and not entry.name.startswith("."):
-                    yield from _matches(entry.path, parts)
-            elif fnmatch.fnmatchcase(entry.name, part) and not entry.name.startswith("."):
-                if rest and entry.is_dir():
-                    yield from _matches(entry.path, rest)
-                elif not rest and entry.is_file():
-                    yield entry.path
+    for path, problem in matches(folder, parts):
+        yield Item(path[start:].replace(os.sep, "/") or ".", path, problem=problem)
 
 
 def _of_list(path: Path) -> Iterator[Item]:
-    read = {".txt": _text_rows, ".jsonl": _json_rows, ".csv": _table_rows}[path.suffix.lower()]
-    for line, row in read(path):
-        if isinstance(row, str):
-            yield Item(f"line {line}", "", problem=f"line {line} of {path.name}: {row}")
-            continue
-        named = next((row[name] for name in _PATHS if row.get(name)), "")
-        if not named:
-            problem = f"line {line} of {path.name}: expected one of {', '.join(_PATHS)}, got {', '.join(row)}"
-            yield Item(str(row.get("id") or f"line {line}"), "", problem=problem)
-            continue
-        request = {name: str(row[name]) for name in REQUESTS if row.get(name) not in (None, "")}
-        # One photo may stand in many lines, each with its own question: then the line's number tells them apart.
-        own = f"{named}#{line}" if request else str(named)
-        yield Item(str(row.get("id") or own), str(path.parent / str(named)), request)
+    seen: set[int] = set()
+    for line, row in read_rows(path):
+        item = _of_row(line, row, path)
+        if (stands := hash_of(item.id)) in seen:
+            problem = f"line {line} of {path.name}: an image of the id {item.id!r} stands before it; give it an id"
+            item = Item(f"{item.id} (line {line})", item.path, item.request, problem=problem)
+        seen.add(stands)
+        yield item
 
 
-def _text_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield number, {"path": line.rstrip("\r\n")}
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield number, _json_row(line)
-
-
-def _json_row(line: str) -> dict[str, Any] | str:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"expected a JSON object, got {line.strip()[:60]!r} ({error})"
-    return row if isinstance(row, dict) else f"expected a JSON object, got {line.strip()[:60]!r}"
-
-
-def _table_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if not set(_PATHS) & set(rows.fieldnames or ()):
-            raise InputError(
-                f"Expected a column {', '.join(_PATHS[:-1])} or {_PATHS[-1]} in {str(path)!r}, "
-                f"got {', '.join(rows.fieldnames or ('nothing',))}."
-            )
-        for row in rows:
-            yield rows.line_num, row
+def _of_row(line: int, row: Row | str, path: Path) -> Item:
+    if isinstance(row, str):
+        return Item(f"line {line}", "", problem=f"line {line} of {path.name}: {row}")
+    named = next((str(row[name]) for name in PATHS if row.get(name) not in (None, "")), "")
+    identifier = "" if row.get("id") is None else str(row["id"])
+    if not named:
+        problem = f"line {line} of {path.name}: expected one of {', '.join(PATHS)}, got {', '.join(row)}"
+        return Item(identifier or f"line {line}", "", problem=problem)
+    request = {name: str(row[name]) for name in REQUESTS if row.get(name) not in (None, "")}
+    # One photo may stand in many lines, each with its own question: then the line's number tells them apart.
+    own = f"{named}#{line}" if request else named
+    return Item(identifier or own, str(path.parent / Path(named).expanduser()), request)

@@ -37,7 +37,7 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
 
 def test_float_tiff_is_stretched_to_bytes(tmp_path):
     photo = saved(tmp_path, PIL.Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)), "photo.tiff")
-    np.testing.assert_array_equal(photo[0, :, 0], [0, 127, 255])
+    np.testing.assert_array_equal(photo[0, :, 0], [0, 128, 255])
 
 
 def test_palette_becomes_rgb(tmp_path):

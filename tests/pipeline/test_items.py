@@ -44,9 +44,9 @@ def test_a_glob_names_what_matches(tmp_path, pattern, expected):
 
 def test_nothing_is_listed_before_it_is_asked_for(tmp_path):
     lines = tmp_path / "list.jsonl"
-    lines.write_text('{"path": "a.jpg"}\n' * 3 + "{broken\n")
+    lines.write_text("".join(f'{{"path": "{number}.jpg"}}\n' for number in range(3)) + "{broken\n")
     items = read_items(str(lines))
-    assert [item.id for item in itertools.islice(items, 2)] == ["a.jpg", "a.jpg"]
+    assert [item.id for item in itertools.islice(items, 2)] == ["0.jpg", "1.jpg"]
 
 
 def test_a_list_of_paths_is_relative_to_its_own_folder(tmp_path):
