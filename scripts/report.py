@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from gradcam_jax.app.reporting import report_run
+from gradcam_jax.app.start import say, speak_any_language
 from gradcam_jax.errors import InputError
 from gradcam_jax.pipeline import open_run
 
@@ -28,15 +29,16 @@ _CSV = flags.DEFINE_string("csv", "", "A file for the run as a table. Default: n
 
 def main(arguments: Sequence[str]) -> None:
     """Reports on the run that is named."""
+    speak_any_language()
     if len(arguments) != 2:
         raise app.UsageError(f"Expected one folder of a run, got {len(arguments) - 1}. See --help.")
     logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     try:
         run = open_run(Path(arguments[1]).expanduser())
         folder, photos = (Path(flag.value).expanduser() if flag.value else None for flag in (_OUT_PATH, _PHOTOS))
-        report_run(run, print, folder=folder, photos=photos, title=_TITLE.value)
+        report_run(run, say, folder=folder, photos=photos, title=_TITLE.value)
         if _CSV.value:
-            print(f"table: {run.to_csv(Path(_CSV.value).expanduser())}")
+            say(f"table: {run.to_csv(Path(_CSV.value).expanduser())}")
     except InputError as error:
         sys.exit(f"report.py: {error}")
 

@@ -23,6 +23,7 @@ manifest.jsonl, one line an image.
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,14 @@ from gradcam_jax.app.layers import list_layers
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options, require_meaning
-from gradcam_jax.app.start import garbage_kept, join_processes, profiled, use_compilation_cache
+from gradcam_jax.app.start import (
+    garbage_kept,
+    join_processes,
+    profiled,
+    say,
+    speak_any_language,
+    use_compilation_cache,
+)
 from gradcam_jax.errors import InputError
 
 _FLAGS = flags.FLAGS
@@ -86,20 +94,21 @@ def main(arguments: Sequence[str]) -> None:
             use_compilation_cache()
         options = _options()
         if _FLAGS.list_layers:
-            list_layers(options, print)
+            list_layers(options, say)
         elif options.images:
             with profiled(_FLAGS.profile):
-                code = explain_many(options, print)
+                code = explain_many(options, say)
             sys.exit(code)
         else:
             with garbage_kept(), profiled(_FLAGS.profile):
-                explain_one(options, print)
+                explain_one(options, say)
     except InputError as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
 def run() -> None:
     """Runs the command with the arguments of this process."""
+    speak_any_language()
     sys.modules["__main__"].__doc__ = __doc__  # what --help begins with
     for flag in _FLAGS.flags_by_module_dict()[__name__]:
         _FLAGS.register_key_flag_for_module(sys.argv[0], flag)
@@ -118,6 +127,8 @@ def _options() -> Options:
     if size != _AUTO and not (size.isdigit() and int(size)):
         raise InputError(f"Expected --batch_size auto or a number from 1, got {size!r} instead.")
     values["batch_size"] = 0 if size == _AUTO else int(size)
+    for name in ("out_path", "input_image_path", "images", "model"):
+        values[name] = os.path.expanduser(values[name])
     values["save_as_heatmap"] = values["save_as_heatmap"] == 1
     options = Options(**values)
     for name in ("coordinator", "cluster"):

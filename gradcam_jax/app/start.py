@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,14 +30,34 @@ class Place(NamedTuple):
     processes: int
 
 
-def use_compilation_cache(folder: str | Path | None = None) -> Path:
-    """Lets later starts read what this one compiles, from the user's cache folder unless given; returns it."""
+def use_compilation_cache(folder: str | Path | None = None) -> Path | None:
+    """Lets later starts read what this one compiles, from the user's cache folder unless given; returns it.
+
+    A user without a home keeps nothing: None is returned.
+    """
     if folder is None:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        if base.startswith("~"):
+            return None
         folder = Path(base) / "gradcam_jax" / "compiled"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)
     return Path(folder)
+
+
+def say(line: str) -> None:
+    """Prints a line; where nobody reads on, as in ``| head -1``, the work goes on in silence."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
+
+
+def speak_any_language() -> None:
+    """Lets names that a terminal's encoding has no letters for be shown by their numbers."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def options_for_one_call() -> dict[str, Any]:

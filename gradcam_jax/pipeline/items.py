@@ -75,7 +75,7 @@ def read_items(source: str, passed_over: Counter[str] | None = None) -> Iterator
         from gradcam_jax.pipeline.tfds_items import read_tfds  # which itself reads items of this kind
 
         return read_tfds(source.removeprefix(PREFIX))
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.is_dir():
         return _of_folder(path, Counter() if passed_over is None else passed_over)
     if path.is_file():
@@ -159,4 +159,4 @@ def _of_row(line: int, row: Row | str, path: Path) -> Item:
     request = {name: str(row[name]) for name in REQUESTS if row.get(name) not in (None, "")}
     # One photo may stand in many lines, each with its own question: then the line's number tells them apart.
     own = f"{named}#{line}" if request else named
-    return Item(identifier or own, str(path.parent / Path(named).expanduser()), request)
+    return Item(identifier or own, str(path.parent / os.path.expanduser(named)), request)
