@@ -17,6 +17,8 @@ python scripts/train.py --task captioning --data tfds:coco_captions/2014
     the captioner on COCO as TensorFlow Datasets has prepared it (nothing is downloaded here)
 python scripts/train.py --task captioning --data DIR --preset neuraltalk2_finetune --start CHECKPOINT
     goes on with a trained captioner, its CNN included
+
+The checkpoint goes into output/ unless --checkpoint names another file: a bundled one stays as it is.
 """
 
 import dataclasses

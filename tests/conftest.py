@@ -27,7 +27,10 @@ jax.config.update("jax_compilation_cache_dir", _cache)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 # Cases and helpers whose asserts should show their values, as a test's do.
-pytest.register_assert_rewrite("tests.app.flag_lab", "tests.app.flag_cases", "tests.app.flag_cases_of_runs")
+pytest.register_assert_rewrite(
+    *("tests.app.flag_lab", "tests.app.flag_cases", "tests.app.flag_cases_of_runs"),
+    "tests.app.flag_cases_of_the_original",
+)
 
 # Helpers that import torch hold no doctests; without torch they must not be imported to look for some.
 collect_ignore = ["golden/make_torch_golden.py", "models/torch_captioner.py", "models/torch_twins.py"]

@@ -31,7 +31,7 @@ def test_the_first_lines_run():
 
 def test_three_statements_from_a_photo_to_an_overlay(tmp_path, monkeypatch):
     photo = sample_photo()
-    PIL.Image.fromarray(photo).save(tmp_path / "cat_dog.jpg")
+    PIL.Image.fromarray(photo).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     code = blocks(README)[1]
     run_block(code)

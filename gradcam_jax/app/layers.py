@@ -1,4 +1,4 @@
-"""Lists a model's layers, with the numbers by which they may be named."""
+"""Lists a model's layers, with the numbers by which they may be named, and the one that is mapped by default."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,8 @@ from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find, load
 
 def list_layers(options: Options, say: Callable[[str], None]) -> None:
     """Says which layers a model has, in the order of their calls: name, shape, and number where it can be mapped.
+
+    The layer that is mapped unless another is named is marked.
 
     A classifier's weights need not be here.
 
@@ -27,8 +29,9 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
         loaded = load(name, task=options.task)
         model, variables = loaded.model, loaded.variables
         inputs = example_inputs(loaded.entry, options.input_sz or None)
-    number = 0
+    number, own = 0, find(name).layer if name in MODELS else loaded.entry.layer
     for layer, leaf in layer_shapes(tapped(model, variables), *inputs).items():
         mapped = len(leaf.shape) == 3 and (layer.startswith("cnn/") or options.task == "classification")
         number += mapped
-        say(f"{layer:<28}{'x'.join(map(str, leaf.shape)):<14}{number if mapped else ''}".rstrip())
+        note = f"{number}{'  (default)' if layer == own else ''}" if mapped else ""
+        say(f"{layer:<28}{'x'.join(map(str, leaf.shape)):<14}{note}".rstrip())

@@ -2,15 +2,15 @@
 
   gradcam_jax
       explains the bundled model on the sample photo: a cat, and a cup of coffee
-  gradcam_jax --input_image_path dog.jpg
+  gradcam_jax photo.jpg
       explains the class that the model predicts
-  gradcam_jax --input_image_path cat_dog.jpg --label "boxer,tiger cat"
+  gradcam_jax photo.jpg --label "boxer,tiger cat"
       explains two classes from one forward pass; 243, boxer and n02108089 name the same class
-  gradcam_jax --task vqa --input_image_path cat_dog.jpg --question "What animal?" --answer "dog, cat"
+  gradcam_jax photo.jpg --task vqa --question "What animal?" --answer "dog, cat"
       explains answers to a question, and which of its words mattered; without --answer the predicted one
-  gradcam_jax --task captioning --input_image_path cat_dog.jpg --caption "a dog and a cat"
+  gradcam_jax photo.jpg --task captioning --caption "a dog and a cat"
       explains a caption word by word; without --caption the one that the model writes
-  gradcam_jax --images photos/ --out_path run
+  gradcam_jax photos/ --out_path run
       explains every photo in a folder, a glob, a list (.txt, .jsonl, .csv) or tfds:NAME/SPLIT, for any task; the
       same command goes on where it was stopped
 
@@ -25,17 +25,21 @@ manifest.jsonl, one line an image.
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from absl import app, flags, logging
 
+from gradcam_jax.app.answers import list_answers
+from gradcam_jax.app.help import FULL, help_text, wanted_help
 from gradcam_jax.app.layers import list_layers
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options, require_meaning
+from gradcam_jax.app.original_flags import WITHOUT_MEANING, model_of_files, notes
 from gradcam_jax.app.start import (
     garbage_kept,
     join_processes,
@@ -45,20 +49,49 @@ from gradcam_jax.app.start import (
     use_compilation_cache,
 )
 from gradcam_jax.errors import InputError
+from gradcam_jax.pipeline.items import names_many
 
 _FLAGS = flags.FLAGS
 _DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_bool}
 _AUTO = "auto"
+_CURES = {
+    "cpu": "Leave the flag out.",
+    "cuda": "It needs an NVIDIA GPU with its driver, and JAX for it:  pip install 'jax[cuda12]'",
+    "tpu": "It needs a TPU, and JAX for it:  pip install 'jax[tpu]'",
+}
 
 
-def _scopes(field: dataclasses.Field) -> list[str]:
-    """Returns what an option is for, where it is not for everything."""
-    return [scope for scope in (", ".join(field.metadata["tasks"]), field.metadata["photos"]) if scope]
+_GROUPS: dict[str, list[str]] = {
+    "The photo, the model and its map": [],
+    "Classification": [],
+    "Visual question answering (--task vqa)": [],
+    "Captioning (--task captioning)": [],
+    "Many photos": [],
+    "This machine, and what there is": [],
+    "The original program's": [],
+}
+_ANY, _CLASSIFICATION, _VQA, _CAPTIONING, _MANY, _MACHINE, _ORIGINAL = _GROUPS
+_TASKS = {"classification": _CLASSIFICATION, "vqa": _VQA, "captioning": _CAPTIONING}
+"""The groups that --help shows, and the flags in each."""
+
+
+def _groups_of(field: dataclasses.Field) -> list[str]:
+    if field.name == "images" or field.metadata["photos"] == "many photos":
+        return [_MANY]
+    return [_TASKS[task] for task in field.metadata["tasks"]] or [_ANY]
+
+
+def _other(define: Callable[..., Any], group: str, name: str, *arguments: Any) -> None:
+    """Defines a flag that is no option."""
+    _GROUPS[group].append(name)
+    define(name, *arguments)
 
 
 for _field in dataclasses.fields(Options):
+    for _group in _groups_of(_field):
+        _GROUPS[_group].append(_field.name)
     _default: Any = _field.default
-    _help = "".join(f"{scope}: " for scope in _scopes(_field)) + _field.metadata["help"]
+    _help = f"{'one photo: ' * (_field.metadata['photos'] == 'one photo')}{_field.metadata['help']}"
     if _field.name == "batch_size":
         flags.DEFINE_string("batch_size", _AUTO, _help)
     elif _field.name == "save_as_heatmap":
@@ -67,34 +100,63 @@ for _field in dataclasses.fields(Options):
         flags.DEFINE_enum(_field.name, _default, list(_field.metadata["values"]), _help)
     else:
         _DEFINE[type(_default)](_field.name, _default, _help)
-flags.DEFINE_alias("model_path", "model")
-flags.DEFINE_alias("layer", "layer_name")
-flags.DEFINE_string("coordinator", "", "many photos: host:port of process 0, for a TPU pod.")
-flags.DEFINE_bool(
+_other(flags.DEFINE_string, _MANY, "coordinator", "", "Host:port of process 0, for a TPU pod.")
+_other(
+    flags.DEFINE_bool,
+    _MANY,
     "cluster",
     False,
-    "many photos: take --coordinator, --num_processes and --process_id from the cluster's environment.",
+    "Take --coordinator, --num_processes and --process_id from the cluster's environment.",
 )
-flags.DEFINE_bool("list_layers", False, "Print the model's layers with their shapes and numbers, and stop.")
-flags.DEFINE_string("platform", "", "Where to compute: cpu, cuda or tpu. Default: the best there is.")
-flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
-flags.DEFINE_string("profile", "", "Write a profile, for ui.perfetto.dev or XProf, to this folder.")
-flags.DEFINE_string("proto_file", "", "The original's: the CNN is part of a converted checkpoint.")
-flags.DEFINE_string("model_file", "", "The original's: the CNN is part of a converted checkpoint.")
+_other(
+    flags.DEFINE_bool,
+    _MACHINE,
+    "list_layers",
+    False,
+    "Print the model's layers with their shapes and numbers, the default marked, and stop.",
+)
+_other(flags.DEFINE_bool, _MACHINE, "list_answers", False, "Print the answers that a VQA model knows, and stop.")
+_other(
+    flags.DEFINE_string,
+    _MACHINE,
+    "platform",
+    "",
+    "Where to compute: cpu, cuda or tpu. Default: the best there is.",
+)
+_other(
+    flags.DEFINE_bool, _MACHINE, "compilation_cache", True, "Keep compiled programs in the user's cache folder."
+)
+_other(
+    flags.DEFINE_string, _MACHINE, "profile", "", "Write a profile, for ui.perfetto.dev or XProf, to this folder."
+)
+_other(flags.DEFINE_alias, _ORIGINAL, "model_path", "model")
+_other(flags.DEFINE_alias, _ORIGINAL, "layer", "layer_name")
+_other(
+    flags.DEFINE_string,
+    _ORIGINAL,
+    "model_file",
+    "",
+    "The CNN's published Caffe file: it stands for the model made of it.",
+)
+for _name, _why in WITHOUT_MEANING.items():
+    _other(flags.DEFINE_string, _ORIGINAL, _name, None, f"Taken, and changes nothing: {_why}")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Turns flags into options and does what they ask."""
-    if len(arguments) > 1:
-        raise app.UsageError(f"Expected flags only, got {' '.join(arguments[1:])!r}. See --help.")
     logging.set_verbosity(logging.WARNING)  # JAX reports every accelerator that it did not find
     try:
+        photo = _photo_of(arguments[1:])
         _choose_platform(_FLAGS.platform)
         if _FLAGS.compilation_cache:
             use_compilation_cache()
-        options = _options()
+        options = _options(photo)
+        for line in notes([name for name in WITHOUT_MEANING if _FLAGS[name].value is not None]):
+            say(line)
         if _FLAGS.list_layers:
             list_layers(options, say)
+        elif _FLAGS.list_answers:
+            list_answers(options, say)
         elif options.images:
             with profiled(_FLAGS.profile):
                 code = explain_many(options, say)
@@ -109,20 +171,38 @@ def main(arguments: Sequence[str]) -> None:
 def run() -> None:
     """Runs the command with the arguments of this process."""
     speak_any_language()
-    sys.modules["__main__"].__doc__ = __doc__  # what --help begins with
-    for flag in _FLAGS.flags_by_module_dict()[__name__]:
-        _FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    wanted = wanted_help(sys.argv[1:])
+    if wanted:
+        say(help_text(__doc__ or "", _GROUPS, _FLAGS, full=wanted == FULL))
+        return
+    warnings.showwarning = _say_warning
     app.run(main)
 
 
-def _options() -> Options:
-    if _FLAGS.proto_file or _FLAGS.model_file:
+def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Shows a warning as a line, without the line of the source that it comes from."""
+    print(f"note: {message}", file=sys.stderr)
+
+
+def _photo_of(arguments: Sequence[str]) -> str:
+    """Returns the photo, folder, glob or list that stands without a flag, or nothing."""
+    if len(arguments) > 1:
         raise InputError(
-            "--proto_file and --model_file name the CNN's files, which are read once: "
-            "python scripts/convert_checkpoint.py --model vqa_vgg19 CAFFEMODEL lstm.t7 data_prepro.json, then "
-            "--model vqa_vgg19."
+            f"Expected one photo, folder, glob or list, got {len(arguments)}: {' '.join(arguments[:3])!r}"
+            f"{' ...' * (len(arguments) > 3)}. Many photos are a folder, or a glob in quotes:  'photos/*.jpg'"
         )
+    photo = next(iter(arguments), "")
+    for name in ("input_image_path", "images"):
+        if photo and _FLAGS[name].value:
+            raise InputError(f"Expected one source of photos, got {photo!r} and --{name} {_FLAGS[name].value}.")
+    return photo
+
+
+def _options(photo: str) -> Options:
     values: dict[str, Any] = {field.name: _FLAGS[field.name].value for field in dataclasses.fields(Options)}
+    if photo:
+        values["images" if names_many(photo) else "input_image_path"] = photo
+    values["model"] = model_of_files(values["task"], values["model"], _FLAGS.model_file)
     size = values["batch_size"]
     if size != _AUTO and not (size.isdigit() and int(size)):
         raise InputError(f"Expected --batch_size auto or a number from 1, got {size!r} instead.")
@@ -148,5 +228,7 @@ def _choose_platform(name: str) -> None:
     jax.config.update("jax_platforms", name)
     try:
         jax.devices()
-    except RuntimeError as error:
-        raise InputError(f"The platform {name!r} cannot be used here: {error}") from error
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where JAX is not built for it
+        cure = _CURES.get(name, f"Expected --platform {', '.join(_CURES)}.")
+        reason = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        raise InputError(f"The platform {name!r} cannot be used here{reason}. {cure}") from error

@@ -41,7 +41,9 @@ class Options:
 
     task: str = _option("classification", "What the model does.", values=tuple(DEFAULTS))
     model: str = _option("", f"The model: a checkpoint, or {', '.join(MODELS)}. Default: the task's own.")
-    input_image_path: str = _option("", "The file. Default: the sample photo.", photos=_ONE)
+    input_image_path: str = _option(
+        "", "The file; its name alone does too. Default: the sample photo.", photos=_ONE
+    )
     images: str = _option(
         "",
         "Many photos: a folder, a glob, a list (.txt; .jsonl or .csv with path and, if wanted, id, label, "
@@ -94,8 +96,8 @@ class Options:
     )
     dtype: str = _option(
         "float32",
-        "The precision: exact float32, the same on every device; tensorfloat32, which NVIDIA GPUs alone have, and "
-        "are faster in; or a trunk in bfloat16, whose head, gradients and maps are float32.",
+        "The precision. Exact float32 is the same on every device; tensorfloat32, which NVIDIA GPUs alone have, "
+        "and are faster in; or a trunk in bfloat16, whose head, gradients and maps are float32.",
         values=PRECISIONS,
     )
     guided_dtype: str = _option(

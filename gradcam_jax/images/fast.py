@@ -28,7 +28,7 @@ def require_fast() -> None:
     """Raises InputError unless the libraries are installed."""
     missing = [name for name in ("simplejpeg", "cykooz_resizer") if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f"--fast_decoding needs {' and '.join(missing)}: pip install gradcam-jax[fast].")
+        raise InputError(f"--fast_decoding needs {' and '.join(missing)}:  pip install {' '.join(missing)}")
 
 
 def decode_fast(content: bytes, name: str | Path, *, at_least: int | None = None) -> Photo:

@@ -34,7 +34,7 @@ def open_prepared(name: str) -> Any:
         import tensorflow_datasets
     except ImportError as error:
         raise InputError(
-            f"Reading {PREFIX + name!r} needs tensorflow-datasets: pip install gradcam-jax[train]."
+            f"Reading {PREFIX + name!r} needs tensorflow-datasets:  pip install tensorflow-datasets"
         ) from error
     tfds: Any = tensorflow_datasets  # its modules are attributes that a type checker does not see
     folder = Path(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)

@@ -88,6 +88,20 @@ def read_items(source: str, passed_over: Counter[str] | None = None) -> Iterator
     )
 
 
+def names_many(source: str) -> bool:
+    """Tells whether a source may name many images: anything but one photo.
+
+    Example:
+        >>> names_many("photo.jpg"), names_many("list.csv"), names_many("photos/*.jpg"), names_many(".")
+        (False, True, True, True)
+    """
+    path = Path(source)
+    if path.is_file():
+        return path.suffix.lower() in LISTS
+    folder = path.is_dir() or source.endswith(("/", os.sep))
+    return folder or source.startswith(PREFIX) or path.suffix.lower() in LISTS or bool(_MAGIC & set(source))
+
+
 def hash_of(identifier: str) -> int:
     """Returns 64 bits that stand for an image's id: what is done, and who does it, is decided by them.
 

@@ -22,7 +22,7 @@ from gradcam_jax.tasks.indices import (
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.questions import encode_question
-from gradcam_jax.zoo import Loaded, find_layer
+from gradcam_jax.zoo import Loaded, find_answer, find_layer
 
 WORDS_LAYER = "word_embedding"
 """The layer whose activations are the vectors of the question's words."""
@@ -65,7 +65,9 @@ def vqa(
     require_top_k(answer, top_k, len(loaded.labels), what="answer")
 
     def read(text: str) -> np.ndarray:
-        return encode_targets(text, top_k, loaded.labels.find, places=max_targets, what="answers")
+        return encode_targets(
+            text, top_k, lambda name: find_answer(loaded, name), places=max_targets, what="answers"
+        )
 
     read(answer)  # what is wrong with it is wrong for every photo
 

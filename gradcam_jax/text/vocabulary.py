@@ -4,6 +4,7 @@ Indices are 0-based here; the original program's files count from 1.
 """
 
 import collections
+import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from gradcam_jax.formats.json_file import read_json
 
 UNKNOWN = "UNK"
 """The vocabulary entry that stands for every word outside it."""
+
+_ALIKE = 0.6  # difflib's ratio from which an entry is near one that was mistyped
 
 
 class Vocabulary:
@@ -60,8 +63,12 @@ class Vocabulary:
         folded = {entry.casefold(): index for index, entry in reversed(list(enumerate(self.entries)))}
         if entry.casefold() in folded:
             return folded[entry.casefold()]
-        near = ", ".join(nearest(entry, self.entries) or self.entries[:5])
-        raise InputError(f"{text!r} is none of the {len(self)} answers this model knows. Nearest: {near}.")
+        words = entry.casefold()
+        near = [known for known in self.entries if words and f" {words} " in f" {known.casefold()} "]
+        near += [known for known in nearest(entry, self.entries) if _alike(words, known.casefold())]
+        names = ", ".join(dict.fromkeys(near or self.entries[:5]))
+        kind = "Nearest" if near else "Some of them"
+        raise InputError(f"{entry!r} is none of the {len(self)} answers this model knows. {kind}: {names}.")
 
 
 def read_vocabularies(path: str | Path) -> tuple[Vocabulary, Vocabulary]:
@@ -98,6 +105,10 @@ def count_words(texts: Iterable[Sequence[str]], *, min_count: int = 1) -> Vocabu
     counts = collections.Counter(token for tokens in texts for token in tokens if token != UNKNOWN)
     frequent = [token for token, count in counts.items() if count >= min_count]
     return Vocabulary([*sorted(frequent, key=lambda token: (-counts[token], token)), UNKNOWN])
+
+
+def _alike(first: str, second: str) -> bool:
+    return difflib.SequenceMatcher(None, first, second).ratio() > _ALIKE
 
 
 def _entries(table: Any, name: str, path: str) -> list[str]:

@@ -3,6 +3,7 @@
 ``MODELS`` says what is known of each model; ``load`` reads one, by its name or from a checkpoint.
 """
 
+from gradcam_jax.zoo.answers import find_answer as find_answer
 from gradcam_jax.zoo.checkpoint import Card as Card
 from gradcam_jax.zoo.checkpoint import SourceFile as SourceFile
 from gradcam_jax.zoo.checkpoint import count_parameters as count_parameters

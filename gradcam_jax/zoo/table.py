@@ -96,7 +96,9 @@ _ENTRIES = (
         size=320,  # A map of 10x10 points better than the 7x7 of 224; trained at this size too.
         licence="trained on photos under their own terms (COCO: Creative Commons; ImageNet: research)",
         cnn="efficientnet_lite0",
-        trained_by="python scripts/train.py --task vqa --data DIR",
+        trained_by=(
+            "python scripts/train.py --task vqa --data DIR --checkpoint checkpoints/vqa_lite0.safetensors"
+        ),
     ),
     _model("vqa", "vqa_vgg19", vqa_vgg19, "cnn/relu5_4", ORIGINAL)._replace(
         licence=_terms(*_VQA_VGG19_SOURCES),
@@ -108,7 +110,9 @@ _ENTRIES = (
     # relu2_1 is 32x32: the 4-pixel cells of relu3_1 are often highest just outside an outline.
     _model("vqa", "vqa_easy", vqa_small, "cnn/relu2_1", EASY_VQA)._replace(
         licence="BSD-3-Clause; trained on easy-VQA (MIT)",
-        trained_by="python scripts/train.py --task vqa --dataset easy_vqa",
+        trained_by=(
+            "python scripts/train.py --task vqa --dataset easy_vqa --checkpoint checkpoints/vqa_easy.safetensors"
+        ),
     ),
     _model("captioning", "captioner_lite0", captioner_lite0, "cnn/head_relu", EFFICIENTNET_LITE)._replace(
         size=320,  # A map of 10x10 points better than the 7x7 of 224; trained at this size too.
@@ -117,7 +121,10 @@ _ENTRIES = (
             "own terms (Flickr8k: research use; COCO: Creative Commons, by photo; ImageNet samples: research use)"
         ),
         cnn="efficientnet_lite0",
-        trained_by="python scripts/train.py --task captioning --data DIR",
+        trained_by=(
+            "python scripts/train.py --task captioning --data DIR "
+            "--checkpoint checkpoints/captioner_lite0.safetensors"
+        ),
     ),
     # The original program feeds it BGR, though it was last trained on RGB: see preprocessing.NEURALTALK2.
     _model("captioning", "captioner_vgg16", neuraltalk2, "cnn/relu5_3", ORIGINAL)._replace(

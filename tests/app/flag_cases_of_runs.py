@@ -1,13 +1,13 @@
 """What each flag about files, runs and the machine does, and those that are no option of a run."""
 
 import contextlib
-import json
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from gradcam_jax.app import many_photos
+from gradcam_jax.app.answers import list_answers
 from gradcam_jax.app.layers import list_layers
 from gradcam_jax.app.many_photos import OK, SOME_FAILED, explain_many
 from gradcam_jax.app.options import Options
@@ -218,6 +218,10 @@ def shows_list_layers(lab, task):
         assert kind == "layers"
         lines = []
         list_layers(options, lines.append)
+        assert [line.split()[0] for line in lines if line.endswith("(default)")] == [
+            lab.both(task).record["layer"]
+        ]
+        lines = [line.removesuffix("(default)") for line in lines]
         numbered = [line.split() for line in lines if len(line.split()) == 3]
         assert [number for _, _, number in numbered] == ["1", "2", "3", "4", "5", "6"]
         # The number is the layer's name for --layer_name, of one photo and of many.
@@ -261,22 +265,13 @@ def shows_profile(lab, task):
     assert profiles == ["folder", ""] * 2
 
 
-def shows_originals_files(lab, task):
-    for source in ([], ["--images", "photos"]):
-        for flag in ("--proto_file", "--model_file"):
-            with pytest.raises(SystemExit, match="--proto_file and --model_file name the CNN's files"):
-                lab.command("--task", task, *source, flag, "file")
-
-
-case("proto_file", "file")(shows_originals_files)
-case("model_file", "file")(shows_originals_files)
-
-
-@case("model_path", "here")
-@case("layer", "3")
-def shows_alias(lab, task):
-    for source in ([], ["--images", "photos"]):
-        for alias, name in {"model_path": "model", "layer": "layer_name"}.items():
-            options = [lab.command("--task", task, *source, f"--{flag}", "3")[1] for flag in (alias, name)]
-            assert options[0] == options[1]
-            assert json.dumps(getattr(options[0], name)) == '"3"'
+@case("list_answers", True, ["vqa"])
+def shows_list_answers(lab, task):
+    for source in ([], ["--images", str(lab.photos)]):
+        kind, options = lab.command("--list_answers", "--task", task, "--model", f"small_{task}", *source)
+        assert kind == "answers"
+        lines = []
+        list_answers(options, lines.append)
+        assert lines == ["5 answers of small_vqa:", "24/7, Cat, dog, no, yes"]
+    with pytest.raises(SystemExit, match="--list_answers is for --task vqa, not for captioning"):
+        lab.command("--list_answers", "--task", "captioning", patch={"list_answers": list_answers})

@@ -146,6 +146,7 @@ class Lab:
             own.setattr(main, "explain_one", lambda options, _: done.append((ONE, options)))
             own.setattr(main, "explain_many", lambda options, _: done.append((MANY, options)) or 0)
             own.setattr(main, "list_layers", lambda options, _: done.append(("layers", options)))
+            own.setattr(main, "list_answers", lambda options, _: done.append(("answers", options)))
             for name, value in (patch or {}).items():
                 own.setattr(main, name, value)
             with flagsaver.flagsaver():

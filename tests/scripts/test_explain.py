@@ -1,7 +1,6 @@
 """The command as a user types it: help that reads well, errors without a traceback, exit codes."""
 
 import importlib
-import re
 import subprocess
 import sys
 import tomllib
@@ -24,29 +23,15 @@ def explain(*arguments, program=SCRIPT):
 
 def test_help_starts_with_what_it_does():
     result = explain("--help")
-    assert result.stdout.lstrip().startswith("Explains why a model said what it said about a photo.")
-    for flag in (
-        "--input_image_path",
-        "--label",
-        "--layer_name",
-        "--[no]list_layers",
-        "--save_as_heatmap",
-        "--top_k",
-    ):
-        assert flag in result.stdout
+    assert result.returncode == 0
+    assert result.stdout.startswith("Explains why a model said what it said about a photo.")
     assert "1-based numbers (243 = boxer)" in " ".join(result.stdout.split())
 
 
 def test_the_console_command_has_the_scripts_help():
-    names = {flag.name for flag in main._FLAGS.flags_by_module_dict()[main.__name__]}
-    beginnings, helps = [], []
-    for program in (SCRIPT, INSTALLED):
-        beginning, _, flags = explain("--help", program=program).stdout.partition("\nflags:")
-        beginnings.append(beginning.strip())
-        helps.append(re.findall(r"^  --(?:\[no\])?(\w+): (.*?)(?=^  --|^$)", flags, re.MULTILINE | re.DOTALL))
-    assert beginnings == [main.__doc__.strip()] * 2
+    helps = [explain("--helpfull", program=program).stdout for program in (SCRIPT, INSTALLED)]
     assert helps[0] == helps[1]
-    assert names <= {name for name, _ in helps[0]}
+    assert "explanation.npz" in helps[0]
 
 
 def test_the_entry_point_is_the_commands():
@@ -78,10 +63,10 @@ def test_an_error_carries_the_commands_own_name():
     assert result.stderr.splitlines()[-1].startswith("gradcam_jax: ")
 
 
-def test_a_word_that_is_no_flag_is_an_error():
-    result = explain("cat.jpg")
-    assert result.returncode != 0
-    assert "Expected flags only, got 'cat.jpg'" in result.stdout + result.stderr
+def test_a_bare_word_is_a_photo():
+    result = explain("no.jpg")
+    assert result.returncode == 1
+    assert result.stderr.strip() == "explain.py: Expected a photo, but 'no.jpg' does not exist."
 
 
 def test_list_layers_needs_no_weights():

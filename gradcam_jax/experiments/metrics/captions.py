@@ -26,7 +26,7 @@ def caption_scores(candidates: Sequence[str], references: Sequence[Sequence[str]
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.rouge.rouge import Rouge
     except ImportError as error:
-        raise InputError("Scoring captions needs pycocoevalcap: pip install gradcam-jax[train].") from error
+        raise InputError("Scoring captions needs pycocoevalcap:  pip install pycocoevalcap") from error
     people = {index: list(texts) for index, texts in enumerate(references)}
     model = {index: [text] for index, text in enumerate(candidates)}
     bleu, _ = Bleu(4).compute_score(people, model, verbose=0)

@@ -61,7 +61,7 @@ class CaptionerHead(Configuration):
     """
 
     work: str = "output/captioner"
-    checkpoint: str = "checkpoints/captioner_lite0.safetensors"
+    checkpoint: str = "output/captioner_lite0.safetensors"
     snapshots: str = "run"
     every: int = 400
     optimizer: Callable[[int], optax.GradientTransformation]

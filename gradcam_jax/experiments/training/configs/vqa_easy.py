@@ -43,7 +43,7 @@ class EndToEndVqa(Configuration):
     """
 
     work: str = "output/train_easy_vqa"
-    checkpoint: str = "checkpoints/vqa_easy.safetensors"
+    checkpoint: str = "output/vqa_easy.safetensors"
     epochs: int = 14
     validation: int = 400
     batch_size: int = 50

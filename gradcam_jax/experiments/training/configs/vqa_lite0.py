@@ -61,7 +61,7 @@ class VqaHead(Configuration):
     """
 
     work: str = "output/train_vqa"
-    checkpoint: str = "checkpoints/vqa_lite0.safetensors"
+    checkpoint: str = "output/vqa_lite0.safetensors"
     epochs: int = 14
     optimizer: Callable[[float, int, float], optax.GradientTransformation]
     batch_size: int = 512
