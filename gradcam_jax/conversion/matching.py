@@ -122,7 +122,7 @@ def _head_stem(
     """Returns how the names of the last layer begin, or None if it has the table's or cannot be told."""
     if not sources or any(_WEIGHT.fullmatch(name) and name in arrays for name in sources):
         return None
-    if not body <= arrays.keys():
+    if not all(name in arrays for name in body):
         return None  # another network, of which no layer is known to be the last
     others = [name for name in arrays if name not in body and name not in sources and not ignore(name)]
     layers = {stem: arrays[f"{stem}weight"] for name in others if (stem := _stem_of(name, _WEIGHT))}

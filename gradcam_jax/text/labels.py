@@ -83,6 +83,7 @@ def _json_names(path: Path, text: str) -> list[str]:
             )
         content = [content[str(index)] for index in range(len(content))]
     names = [name[-1] if isinstance(name, list) and name else name for name in content]
-    if not all(isinstance(name, str) for name in names):
+    texts = [name for name in names if isinstance(name, str)]
+    if len(texts) < len(names):
         raise InputError(f"Expected names in the labels {str(path)!r}, got {json.dumps(names)[:80]}.")
-    return names
+    return texts

@@ -27,6 +27,7 @@ Progress = Callable[[int, int], object]
 
 _DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
 _FLUSHED_AT_ONCE = 64 << 20  # Bytes: the disk writes while arrays are transposed, not only after the last.
+_READ_AT_ONCE = 1 << 20  # Bytes.
 _ALIGNMENT = 64  # Bytes: JAX on a CPU uses arrays that begin at a multiple without a copy.
 
 
@@ -63,11 +64,18 @@ class Card(NamedTuple):
 
 
 def describe_source(path: str | os.PathLike[str]) -> SourceFile:
-    """Hashes a file that a checkpoint is made from; one that cannot be read is an :class:`InputError`."""
+    """Hashes a file that a checkpoint is made from, or a folder's files in the order of their names.
+
+    One that cannot be read is an :class:`InputError`.
+    """
     try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return SourceFile(Path(path).name, file.tell(), digest)
+        digest, size = hashlib.sha256(), 0
+        for part in _files(Path(path)):
+            with part.open("rb") as file:
+                while content := file.read(_READ_AT_ONCE):
+                    digest.update(content)
+                size += file.tell()
+        return SourceFile(Path(path).name, size, digest.hexdigest())
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
 
@@ -75,9 +83,14 @@ def describe_source(path: str | os.PathLike[str]) -> SourceFile:
 def unhashed_source(path: str | os.PathLike[str]) -> SourceFile:
     """Describes a file as :func:`describe_source` does, with zeros in place of its digest."""
     try:
-        return SourceFile(Path(path).name, os.stat(path).st_size, "0" * 64)
+        size = sum(part.stat().st_size for part in _files(Path(path)))
+        return SourceFile(Path(path).name, size, "0" * 64)
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
 
 
 def count_parameters(variables: Mapping[str, Any]) -> int:
