@@ -8,20 +8,18 @@ import numpy as np
 
 from gradcam_jax.conversion.rules import transformed_views, variable_shapes
 from gradcam_jax.errors import InputError
-from gradcam_jax.formats.safetensors_file import read_safetensors_metadata
-from gradcam_jax.text.ilsvrc import imagenet_classes
-from gradcam_jax.text.labels import Names, names_of_classes
+from gradcam_jax.text.labels import Names
 from gradcam_jax.zoo.checkpoint import (
     Card,
     Progress,
     count_parameters,
     describe_source,
-    read_card,
     unhashed_source,
     write_views,
 )
+from gradcam_jax.zoo.class_names import class_names, published_names
 from gradcam_jax.zoo.loading import build_model, example_inputs
-from gradcam_jax.zoo.originals import Arrays, File, arrays_of, head_of, originals_of, read_file
+from gradcam_jax.zoo.originals import File, arrays_of, originals_of, read_file
 from gradcam_jax.zoo.places import CHECKPOINT_SUFFIX, default_path
 from gradcam_jax.zoo.table import find
 
@@ -69,8 +67,8 @@ def run(
     names = next((file.answers for file in files if file.answers), ())
     target = default_path(entry)
     if entry.task == "classification":
-        names = _class_names(found, files[0], labels, say)
-        if names != _published_names():
+        names = class_names(found, files[0], labels, say)
+        if names != published_names():
             target = _beside(files[0].path)
     target = Path(out) if out is not None else target
     with ThreadPoolExecutor() as pool:
@@ -91,38 +89,11 @@ def run(
     return target
 
 
-def _class_names(found: Arrays, file: File, labels: Names, say: Callable[[str], None]) -> tuple[str, ...]:
-    """Returns the names of a classifier's classes, and says where they are from."""
-    bias = next((rule.source for rule in found.rules if rule.target == head_of(found.rules)[-1]), "")
-    count = found.arrays[bias].size if bias in found.arrays else 0
-    if labels:
-        return names_of_classes(labels, count, file.path.name)
-    own = _own_labels(file)
-    if own:
-        return names_of_classes(own, count, file.path.name)
-    published = _published_names()
-    if count in (0, len(published)) and not found.own_head:
-        say(f"{file.path}: its {len(published):,} classes are taken for ILSVRC's; --labels FILE names others")
-        return published
-    say(f"{file.path}: its {count:,} classes have no names, so they are numbered from 1; --labels FILE names them")
-    return names_of_classes("", count, file.path.name)
-
-
 def _beside(source: Path) -> Path:
     """Returns the checkpoint in the current folder that a file becomes; never the file itself."""
     target = Path.cwd() / f"{source.stem}{CHECKPOINT_SUFFIX}"
     same = target.exists() and source.exists() and target.samefile(source)
     return target.with_stem(f"{target.stem}_converted") if same else target
-
-
-def _own_labels(file: File) -> tuple[str, ...]:
-    """Returns the names of the classes in a checkpoint of this project, empty in any other file."""
-    is_own = file.format == "safetensors" and "card" in read_safetensors_metadata(file.path)
-    return read_card(file.path).labels if is_own else ()
-
-
-def _published_names() -> tuple[str, ...]:
-    return tuple(class_.name for class_ in imagenet_classes())
 
 
 def description(file: File) -> list[str]:

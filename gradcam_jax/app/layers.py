@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from gradcam_jax.app.options import Options
+from gradcam_jax.app.options import Options, load_model
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.tapped import layer_shapes
-from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find, load
+from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find
 
 
 def list_layers(options: Options, say: Callable[[str], None]) -> None:
@@ -19,16 +19,17 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
     """
     options.check()
     name = options.model or DEFAULTS[options.task]
-    if options.task == "classification" and name in MODELS:
+    if options.task == "classification" and name in MODELS and not options.checkpoint:
         entry = find(name)
         model, inputs = entry.build(), example_inputs(entry, options.input_sz or None)
-        variables = variable_shapes(model, *inputs)
+        forward = tapped(model, variable_shapes(model, *inputs))
     else:
-        loaded = load(name, task=options.task)
-        model, variables = loaded.model, loaded.variables
-        inputs = example_inputs(loaded.entry, options.input_sz or None)
+        loaded = load_model(options)
+        forward, inputs = loaded.tapped(), example_inputs(loaded.entry, options.input_sz or None)
+        for note in loaded.notes:
+            say(note)
     number = 0
-    for layer, leaf in layer_shapes(tapped(model, variables), *inputs).items():
+    for layer, leaf in layer_shapes(forward, *inputs).items():
         mapped = len(leaf.shape) == 3 and (layer.startswith("cnn/") or options.task == "classification")
         number += mapped
         say(f"{layer:<28}{'x'.join(map(str, leaf.shape)):<14}{number if mapped else ''}".rstrip())

@@ -158,14 +158,14 @@ def _is_orbax(folder: Path) -> bool:
 
 def _read_orbax(folder: Path) -> dict[str, np.ndarray]:
     import orbax.checkpoint  # it takes a second
+    from etils import epath
 
-    checkpointer = orbax.checkpoint.PyTreeCheckpointer()
+    handler, path = orbax.checkpoint.PyTreeCheckpointHandler(), epath.Path(folder.absolute())
     try:
-        metadata: Any = checkpointer.metadata(folder.absolute()).item_metadata
-        tree = getattr(metadata, "tree", metadata)
+        metadata: Any = handler.metadata(path)
         # As numpy arrays: the devices that they were saved from need not be here.
-        as_numpy = jax.tree.map(lambda _: orbax.checkpoint.RestoreArgs(restore_type=np.ndarray), tree)
-        restored = checkpointer.restore(folder.absolute(), restore_args=as_numpy)
+        as_numpy = jax.tree.map(lambda _: orbax.checkpoint.RestoreArgs(restore_type=np.ndarray), metadata.tree)
+        restored = handler.restore(path, args=orbax.checkpoint.args.PyTreeRestore(restore_args=as_numpy))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder}: cannot be read by Orbax: {error}") from error
     return dict(_leaves(restored))

@@ -19,6 +19,7 @@ import numpy as np
 from gradcam_jax.conversion.row_major import row_major_pieces
 from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.formats.recognise import recognise_format
 from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetensors_metadata
 from gradcam_jax.formats.whole_file import replacing
 
@@ -167,7 +168,8 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     if text is None:
         raise CheckpointError(
             f"{os.fspath(path)}: has no card, so it is not a checkpoint of this project. Make one of it with "
-            f"python scripts/convert_checkpoint.py --model NAME {os.fspath(path)}"
+            f"python scripts/convert_checkpoint.py --model NAME {os.fspath(path)}  or name the function that "
+            f"returns its model:  explain.py --model package.module:function --checkpoint {os.fspath(path)}"
         )
     try:
         fields = json.loads(text)
@@ -176,6 +178,17 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         return Card(sources=sources, labels=labels, words=words, **fields)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{os.fspath(path)}: its card cannot be read: {error}") from error
+
+
+def card_of(path: str | os.PathLike[str]) -> Card | None:
+    """Returns the card of a checkpoint of this project; None for a file of another kind, or a folder.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    if os.path.isdir(path) or recognise_format(path) != "safetensors":
+        return None
+    return read_card(path) if "card" in read_safetensors_metadata(path) else None
 
 
 def _require_unchanged(before: Sequence[SourceFile], after: Sequence[SourceFile]) -> None:
