@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from gradcam_jax.app.options import Options
+from gradcam_jax.app.options import Options, load_model
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.tapped import layer_shapes
-from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find, load
+from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find
 
 
 def list_layers(options: Options, say: Callable[[str], None]) -> None:
@@ -21,17 +21,19 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
     """
     options.check()
     name = options.model or DEFAULTS[options.task]
-    if options.task == "classification" and name in MODELS:
+    if options.task == "classification" and name in MODELS and not options.checkpoint:
         entry = find(name)
         model, inputs = entry.build(), example_inputs(entry, options.input_sz or None)
-        variables = variable_shapes(model, *inputs)
+        forward = tapped(model, variable_shapes(model, *inputs))
     else:
-        loaded = load(name, task=options.task)
-        model, variables = loaded.model, loaded.variables
-        inputs = example_inputs(loaded.entry, options.input_sz or None)
-    number, own = 0, find(name).layer if name in MODELS else loaded.entry.layer
-    for layer, leaf in layer_shapes(tapped(model, variables), *inputs).items():
+        loaded = load_model(options)
+        entry, forward = loaded.entry, loaded.tapped()
+        inputs = example_inputs(entry, options.input_sz or None)
+        for note in loaded.notes:
+            say(note)
+    number = 0
+    for layer, leaf in layer_shapes(forward, *inputs).items():
         mapped = len(leaf.shape) == 3 and (layer.startswith("cnn/") or options.task == "classification")
         number += mapped
-        note = f"{number}{'  (default)' if layer == own else ''}" if mapped else ""
+        note = f"{number}{'  (default)' if layer == entry.layer else ''}" if mapped else ""
         say(f"{layer:<28}{'x'.join(map(str, leaf.shape)):<14}{note}".rstrip())

@@ -64,6 +64,8 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         _count_aside(options, bar)
         what = f"{task.loaded.name} ({task.layer}, {task.size}x{task.size})"
         where = f"{len(devices)} x {devices[0].device_kind}"
+        for note in task.loaded.notes:
+            say(note)
         say(f"explaining {options.images} with {what} on {where}, {batch_size} at once")
         progress = explain_items(
             task,

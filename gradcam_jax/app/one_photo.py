@@ -39,7 +39,7 @@ def explain_one(options: Options, say: Callable[[str], None] = lambda _: None) -
     size = (task.size, task.size)
     source = options.input_image_path or "sample photo"
     say(f"{source} through {task.loaded.name} ({task.layer}, {task.size}x{task.size})")
-    for line in description.lines:
+    for line in (*task.loaded.notes, *description.lines):
         say(line)
     label = "counterfactual" if options.counterfactual else "Grad-CAM"
     view = View(photo, explained.box, size, label)
@@ -92,6 +92,7 @@ def _record(task: Task, options: Options, description: Description) -> dict[str,
     return {
         "task": task.name,
         "model": task.loaded.name,
+        **({"checkpoint": task.loaded.source} if task.loaded.source else {}),
         "layer": task.layer,
         "input_size": task.size,
         "recipe": task.plan.preprocessing.name,

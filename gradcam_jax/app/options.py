@@ -4,6 +4,7 @@ A flag has one meaning, for every task, for one photo and for many. Where it has
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.indices import count_targets
 from gradcam_jax.tasks.task import GRAD_CAM, METHODS, Setting, Task, parse_methods
 from gradcam_jax.tasks.vqa import vqa
-from gradcam_jax.zoo import DEFAULTS, MODELS, load
+from gradcam_jax.zoo import DEFAULTS, MODELS, Loaded, is_function_name, load
 
 QUESTION = "What animal?"
 """Asked where no question is."""
@@ -40,7 +41,22 @@ class Options:
     """What the user asked for; each field's ``metadata["help"]`` says what it is."""
 
     task: str = _option("classification", "What the model does.", values=tuple(DEFAULTS))
-    model: str = _option("", f"The model: a checkpoint, or {', '.join(MODELS)}. Default: the task's own.")
+    model: str = _option(
+        "",
+        f"The model: a checkpoint, {', '.join(MODELS)}, or package.module:function of a function that returns a "
+        "model of your own. Default: the task's own.",
+    )
+    checkpoint: str = _option(
+        "",
+        "The weights of --model, unless it has its own: of a function's model an Orbax folder, safetensors, "
+        "msgpack or npz; of one of the zoo's any file that convert_checkpoint.py takes.",
+        tasks=_CLASSIFICATION,
+    )
+    labels: str = _option(
+        "",
+        "The classes' names by index: a text file with a name a line, or JSON. Default: the checkpoint's.",
+        tasks=_CLASSIFICATION,
+    )
     input_image_path: str = _option(
         "", "The file; its name alone does too. Default: the sample photo.", photos=_ONE
     )
@@ -85,10 +101,16 @@ class Options:
         tasks=_CAPTIONING,
     )
     layer_name: str = _option(
-        "", "The layer to map, by name or 1-based number. Default: the model's last convolution's output."
+        "",
+        "The layer to map, by name or 1-based number. Default: the model's last convolution's output; of a model "
+        "of your own the last layer that has positions.",
     )
     input_sz: int = _option(0, "Side of the network's image, in pixels. Default: the model's own.")
-    recipe: str = _option("", f"The preprocessing: {', '.join(PREPROCESSINGS)}. Default: the model's own.")
+    recipe: str = _option(
+        "",
+        f"The preprocessing: {', '.join(PREPROCESSINGS)}, or package.module:NAME of your own. Default: the "
+        "model's; of a model of your own zero_to_one.",
+    )
     methods: str = _option(
         "",
         f"What is computed, comma-separated, of {', '.join(METHODS)}. Default: everything of one photo, maps of "
@@ -173,9 +195,23 @@ def make_task(options: Options) -> Task:
     Raises:
         InputError: If something that was asked for cannot be had.
     """
-    loaded = load(options.model, task=options.task)
+    loaded = load_model(options)
     setting = Setting(options.layer_name, options.input_sz, options.recipe, options.counterfactual)
     return _MAKE[options.task](loaded, setting, options)
+
+
+def load_model(options: Options) -> Loaded:
+    """Loads the model that the options name; of a model of one's own they choose what the zoo knows of others.
+
+    Raises:
+        InputError: If there is none, or what was asked for cannot be had.
+    """
+    own = {}
+    if is_function_name(options.model):
+        own = {"recipe": options.recipe, "layer": options.layer_name, "size": options.input_sz}
+    checkpoint = os.path.expanduser(options.checkpoint)
+    labels = os.path.expanduser(options.labels)
+    return load(options.model, task=options.task, checkpoint=checkpoint, labels=labels, **own)
 
 
 def _targets(options: Options, text: str) -> dict[str, Any]:
@@ -185,7 +221,9 @@ def _targets(options: Options, text: str) -> dict[str, Any]:
 
 
 def _classification(loaded: Any, setting: Setting, options: Options) -> Task:
-    label = options.label or ("" if options.input_image_path or options.images else _SAMPLE_LABELS)
+    on_sample = not options.input_image_path and not options.images
+    has_both = all(name.strip() in loaded.labels for name in _SAMPLE_LABELS.split(","))
+    label = options.label or (_SAMPLE_LABELS if on_sample and has_both else "")
     return classification(loaded, setting, label=label, **_targets(options, label))
 
 

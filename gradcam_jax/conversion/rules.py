@@ -85,10 +85,13 @@ def unchanged(expected: Mapping[str, Any]) -> list[Rule]:
     return [Rule(path, path, as_is) for path in paths]
 
 
-def variable_shapes(model: Any, *inputs: Any) -> dict[str, Any]:
-    """Returns a Linen module's variables for such inputs, shapes or arrays, as shapes; nothing is computed."""
+def variable_shapes(model: Any, *inputs: Any, **options: Any) -> dict[str, Any]:
+    """Returns a Linen module's variables for such inputs, shapes or arrays, as shapes; nothing is computed.
+
+    ``options`` are the further arguments of the module's call.
+    """
     # The key is made inside: made outside, it would be computed, which compiles a program.
-    return jax.eval_shape(lambda *inputs: model.init(jax.random.key(0), *inputs), *inputs)
+    return jax.eval_shape(lambda *inputs: model.init(jax.random.key(0), *inputs, **options), *inputs)
 
 
 def convert(

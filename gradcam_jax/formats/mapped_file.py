@@ -12,6 +12,7 @@ import struct
 import numpy as np
 
 from gradcam_jax.errors import CheckpointError
+from gradcam_jax.formats.mistaken import describe_mistaken
 
 _MAX_NAME_SHOWN = 80
 
@@ -32,12 +33,18 @@ class MappedFile:
             with open(self.path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size == 0:
-                    raise CheckpointError(f"{self.path}: expected a checkpoint, got an empty file")
+                    raise CheckpointError(
+                        f"{self.path}: expected a checkpoint, got an empty file: a download or a copy that did "
+                        "not finish. Fetch it again"
+                    )
                 self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self.size = size
                 self.data = np.frombuffer(self.map, np.uint8)
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        mistaken = describe_mistaken(self.map[:512])
+        if mistaken:
+            raise CheckpointError(f"{self.path} {mistaken}.")
 
     def error(self, offset: int, problem: str) -> CheckpointError:
         """Returns (does not raise) the error that reports ``problem`` at byte ``offset`` of this file."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from gradcam_jax.errors import CheckpointError
 from gradcam_jax.formats.mapped_file import MappedFile, shown
+from gradcam_jax.formats.mistaken import TORCHSCRIPT, is_torchscript
 from gradcam_jax.formats.restricted_pickle import MAX_STREAM_BYTES, RestrictedPickle
 from gradcam_jax.formats.strided import strided_view, widen_bfloat16
 from gradcam_jax.formats.torch_pickle import find_global, find_storage
@@ -73,6 +74,8 @@ def read_pytorch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 def _read_zip(file: MappedFile) -> tuple[Any, Storages, str]:
     members = zip_members(file)
+    if is_torchscript(list(members)):
+        raise CheckpointError(f"{file.path} {TORCHSCRIPT}.")
     descriptions = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(descriptions) != 1:
         raise file.error(0, f"expected a zip archive with one data.pkl, found {len(descriptions)}")

@@ -197,7 +197,16 @@ that checkpoint BGR, as ``original`` does. (neuraltalk2 itself also cuts off the
 EASY_VQA = Preprocessing("easy_vqa", 64, stretch_bicubic, "RGB", 1.0, (0.95, 0.95, 0.95), (0.2, 0.2, 0.2))
 """easy-VQA's pictures, 64x64: 0 is the mean of their light backgrounds, 0.2 about the pixels' deviation."""
 
-_ALL = (ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP, NEURALTALK2, EASY_VQA)
+ZERO_TO_ONE = Preprocessing("zero_to_one", 224, stretch_bicubic, "RGB", 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""RGB in [0, 1] over the whole photo: for models of one's own."""
+
+MINUS_ONE_TO_ONE = ZERO_TO_ONE._replace(name="minus_one_to_one", mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5))
+"""RGB in [-1, 1] over the whole photo: for models of one's own, and many that TensorFlow's programs trained."""
+
+_ALL = (
+    *(ORIGINAL, CAFFE_ALEXNET, TORCHVISION, EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP, NEURALTALK2, EASY_VQA),
+    *(ZERO_TO_ONE, MINUS_ONE_TO_ONE),
+)
 PREPROCESSINGS = {preprocessing.name: preprocessing for preprocessing in _ALL}
 """Every preprocessing by name."""
 

@@ -102,6 +102,8 @@ def open_store(
     settings = {
         "task": task.name,
         "model": task.loaded.name,
+        # Two checkpoints of one network are two runs.
+        **({"weights_and_labels": task.loaded.digest()} if task.loaded.source else {}),
         "layer": task.layer,
         "map": task.plan.spec.maps[0][2].__name__,
         "places": len(task.encode(_ANY_REQUEST).get("targets", ())),  # every photo of a run has as many

@@ -13,7 +13,6 @@ from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
 from gradcam_jax.engine.core import Parts
 from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import InputError
-from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 from gradcam_jax.models.decoding import Decoded, State, beam_search
 from gradcam_jax.tasks.caption_records import describe_caption, record_caption, spans_of
@@ -116,7 +115,7 @@ def captioning(
         loaded=loaded,
         layer=layer,
         size=size,
-        forward=tapped(loaded.model, loaded.variables, layer, method=speaking(beam_size, length_exponent)),
+        forward=loaded.tapped(layer, method=speaking(beam_size, length_exponent)),
         plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise),
         settings={"caption": caption, "keep_case": keep_case, **search},
         encode=encode,

@@ -7,7 +7,6 @@ import numpy as np
 
 from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
 from gradcam_jax.engine.spec import Spec, class_score
-from gradcam_jax.interception.linen import tapped
 from gradcam_jax.tasks.indices import (
     PREDICTED,
     blank_note,
@@ -77,7 +76,7 @@ def classification(
         loaded=loaded,
         layer=layer,
         size=size,
-        forward=tapped(loaded.model, loaded.variables, layer),
+        forward=loaded.tapped(layer),
         plan=Plan(
             preprocessing, Spec(class_score, (("cam", layer, method),), choose_indices), (), summarise_indices
         ),

@@ -19,10 +19,9 @@ from gradcam_jax.engine.core import Parts, explain_batch
 from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
-from gradcam_jax.images.preprocessing import find_preprocessing
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.tasks.rows import Description
-from gradcam_jax.zoo import Loaded
+from gradcam_jax.zoo import Loaded, named_preprocessing
 
 GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM = "grad_cam", "guided_backprop", "guided_grad_cam"
 
@@ -186,7 +185,7 @@ class Setting(NamedTuple):
     Attributes:
         layer: The layer to map, by name or 1-based number; empty: the model's own.
         size: Side of the model's image, in pixels; 0: the model's own.
-        preprocessing: Name of a preprocessing; empty: the model's own.
+        preprocessing: Name of a preprocessing, or ``package.module:NAME`` of one's own; empty: the model's own.
         counterfactual: Whether the map shows what would have to go for the model to be surer.
     """
 
@@ -210,6 +209,6 @@ def preprocessing_and_size(loaded: Loaded, setting: Setting) -> tuple[Preprocess
         raise InputError(f"Expected --input_sz from 32 to 4096 pixels, got {setting.size} instead.")
     if not setting.preprocessing:
         return loaded.entry.preprocessing, setting.size or loaded.entry.size
-    preprocessing = find_preprocessing(setting.preprocessing)
+    preprocessing = named_preprocessing(setting.preprocessing)
     own = loaded.entry.size != loaded.entry.preprocessing.size
     return preprocessing, setting.size or (loaded.entry.size if own else preprocessing.size)

@@ -7,7 +7,6 @@ import numpy as np
 
 from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam, gradient_times_input
 from gradcam_jax.engine.spec import Spec, class_score
-from gradcam_jax.interception.linen import tapped
 from gradcam_jax.tasks.indices import (
     PREDICTED,
     blank_note,
@@ -96,7 +95,7 @@ def vqa(
         loaded=loaded,
         layer=layer,
         size=size,
-        forward=tapped(loaded.model, loaded.variables, layer),
+        forward=loaded.tapped(layer),
         plan=Plan(preprocessing, Spec(class_score, maps, choose_indices), ("ids", "length"), summarise_indices),
         settings={"question": question, "answer": answer, "top_k": top_k},
         encode=encode,

@@ -16,12 +16,15 @@ from gradcam_jax.zoo.entries import Originals as Originals
 from gradcam_jax.zoo.entries import Package as Package
 from gradcam_jax.zoo.layers import find_layer as find_layer
 from gradcam_jax.zoo.layers import spatial_layers as spatial_layers
-from gradcam_jax.zoo.loading import Loaded as Loaded
+from gradcam_jax.zoo.loaded import Loaded as Loaded
 from gradcam_jax.zoo.loading import build_model as build_model
 from gradcam_jax.zoo.loading import example_inputs as example_inputs
 from gradcam_jax.zoo.loading import load as load
 from gradcam_jax.zoo.loading import random_variables as random_variables
 from gradcam_jax.zoo.loading import with_cnn as with_cnn
+from gradcam_jax.zoo.naming import is_function_name as is_function_name
+from gradcam_jax.zoo.naming import named_preprocessing as named_preprocessing
+from gradcam_jax.zoo.own import own_model as own_model
 from gradcam_jax.zoo.places import CHECKPOINT_SUFFIX as CHECKPOINT_SUFFIX
 from gradcam_jax.zoo.places import CHECKPOINTS_VARIABLE as CHECKPOINTS_VARIABLE
 from gradcam_jax.zoo.places import checkpoint_folders as checkpoint_folders

@@ -19,6 +19,7 @@ import numpy as np
 from gradcam_jax.conversion.row_major import row_major_pieces
 from gradcam_jax.conversion.rules import View
 from gradcam_jax.errors import CheckpointError, InputError
+from gradcam_jax.formats.recognise import recognise_format
 from gradcam_jax.formats.safetensors_file import read_safetensors, read_safetensors_metadata
 from gradcam_jax.formats.whole_file import replacing
 
@@ -27,6 +28,7 @@ Progress = Callable[[int, int], object]
 
 _DTYPES = {"float32": "F32", "float16": "F16"}  # numpy's names and safetensors'
 _FLUSHED_AT_ONCE = 64 << 20  # Bytes: the disk writes while arrays are transposed, not only after the last.
+_READ_AT_ONCE = 1 << 20  # Bytes.
 _ALIGNMENT = 64  # Bytes: JAX on a CPU uses arrays that begin at a multiple without a copy.
 
 
@@ -63,11 +65,18 @@ class Card(NamedTuple):
 
 
 def describe_source(path: str | os.PathLike[str]) -> SourceFile:
-    """Hashes a file that a checkpoint is made from; one that cannot be read is an :class:`InputError`."""
+    """Hashes a file that a checkpoint is made from, or a folder's files in the order of their names.
+
+    One that cannot be read is an :class:`InputError`.
+    """
     try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return SourceFile(Path(path).name, file.tell(), digest)
+        digest, size = hashlib.sha256(), 0
+        for part in _files(Path(path)):
+            with part.open("rb") as file:
+                while content := file.read(_READ_AT_ONCE):
+                    digest.update(content)
+                size += file.tell()
+        return SourceFile(Path(path).name, size, digest.hexdigest())
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
 
@@ -75,9 +84,14 @@ def describe_source(path: str | os.PathLike[str]) -> SourceFile:
 def unhashed_source(path: str | os.PathLike[str]) -> SourceFile:
     """Describes a file as :func:`describe_source` does, with zeros in place of its digest."""
     try:
-        return SourceFile(Path(path).name, os.stat(path).st_size, "0" * 64)
+        size = sum(part.stat().st_size for part in _files(Path(path)))
+        return SourceFile(Path(path).name, size, "0" * 64)
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
 
 
 def count_parameters(variables: Mapping[str, Any]) -> int:
@@ -154,7 +168,8 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     if text is None:
         raise CheckpointError(
             f"{os.fspath(path)}: has no card, so it is not a checkpoint of this project. Make one of it with "
-            f"python scripts/convert_checkpoint.py --model NAME {os.fspath(path)}"
+            f"python scripts/convert_checkpoint.py --model NAME {os.fspath(path)}  or name the function that "
+            f"returns its model:  explain.py --model package.module:function --checkpoint {os.fspath(path)}"
         )
     try:
         fields = json.loads(text)
@@ -163,6 +178,17 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         return Card(sources=sources, labels=labels, words=words, **fields)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{os.fspath(path)}: its card cannot be read: {error}") from error
+
+
+def card_of(path: str | os.PathLike[str]) -> Card | None:
+    """Returns the card of a checkpoint of this project; None for a file of another kind, or a folder.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    if os.path.isdir(path) or recognise_format(path) != "safetensors":
+        return None
+    return read_card(path) if "card" in read_safetensors_metadata(path) else None
 
 
 def _require_unchanged(before: Sequence[SourceFile], after: Sequence[SourceFile]) -> None:

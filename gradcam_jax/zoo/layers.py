@@ -3,10 +3,10 @@
 import jax
 
 from gradcam_jax.errors import InputError, nearest
-from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.names import require_layers
 from gradcam_jax.interception.tapped import layer_shapes
-from gradcam_jax.zoo.loading import Loaded, example_inputs
+from gradcam_jax.zoo.loaded import Loaded
+from gradcam_jax.zoo.loading import example_inputs
 
 
 def spatial_layers(loaded: Loaded, size: int | None = None) -> dict[str, tuple[int, int, int]]:
@@ -55,7 +55,7 @@ def find_layer(loaded: Loaded, name: str, size: int | None = None) -> str:
 
 def _shapes(loaded: Loaded, size: int | None) -> dict[str, tuple[int, ...]]:
     variables = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), loaded.variables)
-    shapes = layer_shapes(tapped(loaded.model, variables), *example_inputs(loaded.entry, size))
+    shapes = layer_shapes(loaded._replace(variables=variables).tapped(), *example_inputs(loaded.entry, size))
     return {name: leaf.shape for name, leaf in shapes.items()}
 
 

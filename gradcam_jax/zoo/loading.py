@@ -1,10 +1,9 @@
 """From a name, a checkpoint or an entry to a model: its inputs, its weights, its words and labels."""
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +13,16 @@ from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
 from gradcam_jax.errors import CheckpointError, InputError, lookup
 from gradcam_jax.formats.recognise import READERS, recognise_format
 from gradcam_jax.models.captioner import MAX_WORDS
-from gradcam_jax.text.ilsvrc import imagenet_classes
+from gradcam_jax.text.labels import Names, names_of_classes
 from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
 from gradcam_jax.text.vocabulary import Vocabulary
-from gradcam_jax.zoo.checkpoint import Card, read_checkpoint
+from gradcam_jax.zoo.checkpoint import Card, card_of, read_checkpoint
+from gradcam_jax.zoo.class_names import class_names, published_names
 from gradcam_jax.zoo.entries import CAFFE, TORCH7, Entry
+from gradcam_jax.zoo.loaded import Loaded, distinct
+from gradcam_jax.zoo.naming import import_named, is_function_name
+from gradcam_jax.zoo.originals import arrays_of, originals_of, read_file
+from gradcam_jax.zoo.own import own_model
 from gradcam_jax.zoo.places import get_command, package_path, weights_path
 from gradcam_jax.zoo.table import DEFAULTS, MODELS, find
 
@@ -46,42 +50,26 @@ _SIZES: Mapping[str, Mapping[str, tuple[str, int]]] = {
 }
 
 
-class Loaded(NamedTuple):
-    """A model with its weights.
-
-    Attributes:
-        entry: What the zoo knows of it.
-        model: The Linen module.
-        variables: Its variables, float32 numpy arrays.
-        labels: Its classes or answers, by index; empty for a captioner. Classes of one name carry their numbers,
-            ``"crane (135)"``.
-        words: The words of its questions or captions, by index; empty for a classifier.
-        card: Its checkpoint's card, or None where a package carries the weights.
-        statistics: What its checkpoint holds beside the variables: ``"mean_features"``, the mean of the CNN's
-            features over the training photos.
-    """
-
-    entry: Entry
-    model: Any
-    variables: dict[str, Any]
-    labels: Vocabulary
-    words: Vocabulary
-    card: Card | None
-    statistics: Mapping[str, np.ndarray]
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.entry.name
-
-
-def load(name_or_path: str | os.PathLike[str] = "", *, task: str = "") -> Loaded:
+def load(
+    model: str | os.PathLike[str] | Callable[..., Any] = "",
+    *,
+    task: str = "",
+    checkpoint: str | os.PathLike[str] = "",
+    labels: Names = "",
+    **own: Any,
+) -> Loaded:
     """Reads a model.
 
     Args:
-        name_or_path: A name of :data:`MODELS`, or a checkpoint of one. Empty: the task's default, that of
-            classification without a task.
+        model: A name of :data:`MODELS`, a checkpoint of one, or a function that returns a model of one's own,
+            itself or as ``"package.module:function"``. Empty: the task's default, that of classification without
+            a task.
         task: The task that the model must be of; empty: any.
+        checkpoint: Weights in place of the model's own, of a classifier: what
+            ``scripts/convert_checkpoint.py`` takes, or those of one's own model.
+        labels: Names of a classifier's classes in place of its own, by index, or a file of them.
+        **own: Of one's own model: ``recipe``, ``layer`` and ``size``, as
+            :func:`gradcam_jax.zoo.own.own_model` has them.
 
     Raises:
         InputError: If there is no such model, it is of another task, or its weights are not here; the message is
@@ -93,17 +81,36 @@ def load(name_or_path: str | os.PathLike[str] = "", *, task: str = "") -> Loaded
         >>> loaded.labels.entries[:3], loaded.entry.layer
         (('circle', 'green', 'red'), 'cnn/relu2_1')
     """
-    name = os.fspath(name_or_path) or lookup(DEFAULTS, task or "classification", "task")
+    if callable(model) or is_function_name(os.fspath(model)):
+        if task not in ("", "classification"):
+            raise InputError(f"A model of one's own is a classifier; {task} needs one of the zoo's.")
+        function, name = (model, "") if callable(model) else (import_named(os.fspath(model)), os.fspath(model))
+        return own_model(function, name=name, checkpoint=checkpoint, labels=labels, **own)
+    if own:
+        raise InputError(f"{', '.join(own)}: only of a model of one's own, and {os.fspath(model)!r} is the zoo's.")
+    loaded = _with_checkpoint(os.fspath(model), task, checkpoint) if checkpoint else _load(os.fspath(model), task)
+    if not labels:
+        return loaded
+    if loaded.entry.task != "classification":
+        raise InputError(f"Labels are for classifiers; {loaded.name} has the answers or words of its checkpoint.")
+    names = names_of_classes(labels, len(loaded.labels), loaded.source or loaded.name)
+    return loaded._replace(labels=Vocabulary(distinct(names)), source=loaded.source or loaded.name)
+
+
+def _load(name: str, task: str) -> Loaded:
+    """Reads a model of the zoo, by its name or from a checkpoint of one."""
+    name = name or lookup(DEFAULTS, task or "classification", "task")
     if name not in MODELS:
         path = _checkpoint(name, task)
         arrays, card = read_checkpoint(path)
         try:
             entry = find(card.model)
         except InputError as error:
-            raise CheckpointError(f"{name!r} has a card that names no model of the zoo. {error}") from error
+            own = f"  --model {card.model} --checkpoint {name}" if is_function_name(card.model) else f" {error}"
+            raise CheckpointError(f"{name!r} has a card that names no model of the zoo.{own}") from error
         if task and entry.task != task:
             raise CheckpointError(f"{name!r} holds {entry.name}, which {_other_task(task)}")
-        return _from_checkpoint(entry, arrays, card)
+        return _from_checkpoint(entry, arrays, card)._replace(source=name)
     entry = MODELS[name]
     if task and entry.task != task:
         raise InputError(f"{name} {_other_task(task)}")
@@ -116,6 +123,25 @@ def load(name_or_path: str | os.PathLike[str] = "", *, task: str = "") -> Loaded
     if card.model != name:
         raise CheckpointError(f"{str(path)!r} holds the weights of {card.model}, not of {name}.")
     return _from_checkpoint(entry, arrays, card)
+
+
+def _with_checkpoint(name: str, task: str, checkpoint: str | os.PathLike[str]) -> Loaded:
+    """Reads a classifier of the zoo with the weights of a file that it can be converted from."""
+    entry = find(name or DEFAULTS["classification"])
+    if entry.task != "classification" or task not in ("", entry.task):
+        raise InputError(f"Weights are read from another checkpoint for classifiers alone; {entry.name} is none.")
+    file = read_file(checkpoint)
+    found = arrays_of(entry, [file])
+    notes = [f"{os.fspath(checkpoint)}: {note}" for note in found.notes]
+    names = class_names(found, file, "", notes.append)
+    model = build_model(entry, names, ())
+    expected = variable_shapes(model, *example_inputs(entry))
+    variables = convert(found.arrays, found.rules, expected, ignore=originals_of(entry).ignore)
+    labels, words = Vocabulary(distinct(names)), Vocabulary(())
+    source = os.fspath(checkpoint)
+    return Loaded(
+        entry, model, variables, labels, words, card_of(checkpoint), {}, source=source, notes=tuple(notes)
+    )
 
 
 def with_cnn(head: Mapping[str, Any], cnn_name: str) -> dict[str, Any]:
@@ -196,11 +222,19 @@ def _checkpoint(name: str, task: str) -> Path:
     """Returns the file of this name, unless it is another program's or there is none."""
     known = {key: entry for key, entry in MODELS.items() if task in ("", entry.task)}
     format = _OTHER_PROGRAMS.get(Path(name).suffix)
+    if os.path.isfile(name):
+        format = recognise_format(name)
+        format = "" if format == "safetensors" else format
     commands = list(_conversions(name, format, known.values())) if format else []
     if commands:
         raise InputError(
             f"{name!r} is another program's file ({format}). Convert it once:  "
             f"python scripts/convert_checkpoint.py {'  or  '.join(commands)}"
+        )
+    if os.path.isdir(name) or format:
+        raise InputError(
+            f"{name!r} holds weights ({format or 'a folder'}) that do not tell which model they are of. Name it "
+            f"too:  --model NAME --checkpoint {name}  (NAME: of the zoo, or package.module:function of your own)"
         )
     if not os.path.isfile(name):
         lookup(known, name, "model or file")
@@ -244,8 +278,5 @@ def _from_checkpoint(entry: Entry, arrays: Mapping[str, np.ndarray], card: Card)
 
 def _labels(entry: Entry, labels: Sequence[str]) -> Vocabulary:
     if entry.task == "classification" and not labels:
-        labels = [class_.name for class_ in imagenet_classes()]
-    counts = Counter(labels)
-    return Vocabulary(
-        label if counts[label] == 1 else f"{label} ({number})" for number, label in enumerate(labels, 1)
-    )
+        labels = published_names()
+    return Vocabulary(distinct(labels))

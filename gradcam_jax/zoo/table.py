@@ -45,7 +45,7 @@ def _vgg(
         licence="Creative Commons Attribution (Visual Geometry Group, Oxford)",
         parameters=parameters,
         sources=(source,),
-        originals=Originals(((CAFFE,),), vgg_from_caffe(convolutions)),
+        originals=Originals(((CAFFE, TORCH7),), vgg_from_caffe(convolutions)),
     )
 
 

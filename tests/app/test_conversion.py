@@ -87,7 +87,7 @@ def test_a_checkpoint_under_another_models_name_is_refused(tmp_path, monkeypatch
         (["--model=vqa_easy", "FILE"], "error: vqa_easy is not made from other programs' files. Get its weights"),
         (["--model=vgg16", "none.caffemodel"], "error: 'none.caffemodel' cannot be read: No such file"),
         (["--model=vgg16", "FILE"], "is not a file of vgg16. What the file holds fits --model vgg19"),
-        (["--model=vgg19", "FILE"], "error: The arrays do not fit the model in 38 places:\n  mis-shaped: "),
+        (["--model=vgg19", "FILE"], "error: The arrays do not fit the model in 37 places:\n  mis-shaped: "),
         (["--model=vgg16", __file__], "expected a checkpoint in one of the formats caffemodel, torch7"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_file_of_another_program_names_its_model(tmp_path):
 def test_caffenet_is_not_taken_for_alexnet():
     arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("alexnet")).rules}
     alexnet = File(Path("net"), CAFFE, arrays, layers=("conv1", "relu1", "norm1", "pool1", "conv2"))
-    assert arrays_of(find("alexnet"), [alexnet]) == arrays
+    assert arrays_of(find("alexnet"), [alexnet]).arrays == arrays
     caffenet = alexnet._replace(layers=("conv1", "relu1", "pool1", "norm1", "conv2"))
     with pytest.raises(CheckpointError, match="expected norm1 to come before pool1"):
         arrays_of(find("alexnet"), [caffenet])
@@ -83,7 +83,7 @@ def test_vqa_is_put_together_from_three_files_in_any_order(tmp_path):
     write_lstm(tmp_path / "lstm", 2)
     (tmp_path / "words").write_text(WORDS_JSON)
     files = [read_file(tmp_path / name) for name in ("words", "cnn", "lstm")]
-    arrays = arrays_of(find("vqa_vgg19"), files)
+    arrays = arrays_of(find("vqa_vgg19"), files).arrays
     originals = originals_of(find("vqa_vgg19"))
     assert {rule.source for rule in originals.rules} == {key for key in arrays if not originals.ignore(key)}
     assert files[0].words == ("what", "UNK")

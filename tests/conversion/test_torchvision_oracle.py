@@ -84,7 +84,7 @@ def test_logits_are_pytorchs(name, build, zipped, size, tmp_path):
     path = tmp_path / "weights"
     torch.save(net.state_dict(), path, _use_new_zipfile_serialization=zipped)
     entry = find(name)
-    arrays = arrays_of(entry, [read_file(path)])
+    arrays = arrays_of(entry, [read_file(path)]).arrays
     variables = convert(arrays, originals_of(entry).rules, load_shapes(name).variables)
     path.unlink()
 

@@ -37,10 +37,8 @@ def test_recognises_a_file_that_is_cut_off(tmp_path, name):
         READERS[format_name](tmp_path / "x")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x89PNG\r\n\x1a\n", b"<html>", b"\n\n\n\n", b"{}", bytes(range(9, 99)), b"\x08\x01"]
-)
+@pytest.mark.parametrize("content", [b"\n\n\n\n", b"{}", bytes(range(9, 99)), b"\x08\x01"])
 def test_lists_the_formats_that_it_knows(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"empty file|caffemodel, torch7, pytorch, safetensors, npz, got"):
+    with pytest.raises(CheckpointError, match=r"caffemodel, torch7, pytorch, safetensors, npz, got"):
         recognise_format(tmp_path / "x")
