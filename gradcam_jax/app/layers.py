@@ -6,7 +6,7 @@ from gradcam_jax.app.options import Options
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.tapped import layer_shapes
-from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find, load
+from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find, load, map_shape
 
 
 def list_layers(options: Options, say: Callable[[str], None]) -> None:
@@ -25,10 +25,11 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
         variables = variable_shapes(model, *inputs)
     else:
         loaded = load(name, task=options.task)
-        model, variables = loaded.model, loaded.variables
-        inputs = example_inputs(loaded.entry, options.input_sz or None)
+        entry, model, variables = loaded.entry, loaded.model, loaded.variables
+        inputs = example_inputs(entry, options.input_sz or None)
     number = 0
     for layer, leaf in layer_shapes(tapped(model, variables), *inputs).items():
-        mapped = len(leaf.shape) == 3 and (layer.startswith("cnn/") or options.task == "classification")
+        in_cnn = layer.startswith("cnn/") or options.task == "classification"
+        mapped = in_cnn and map_shape(entry, leaf.shape) is not None
         number += mapped
         say(f"{layer:<28}{'x'.join(map(str, leaf.shape)):<14}{number if mapped else ''}".rstrip())

@@ -85,7 +85,7 @@ def arrays_of(entry: Entry, files: Sequence[File]) -> dict[str, np.ndarray]:
         raise CheckpointError(f"{files[0].path.name} is not a file of {name}.{hint}")
     for file in files:
         _require_order(file, originals.layer_order)
-    return {key: array for file in files for key, array in file.arrays.items()}
+    return {originals.renamed(key): array for file in files for key, array in file.arrays.items()}
 
 
 def _fits(entry: Entry, file: File) -> bool:
@@ -93,7 +93,8 @@ def _fits(entry: Entry, file: File) -> bool:
     originals = entry.originals
     if originals is None or len(originals.files) != 1 or file.format not in originals.files[0]:
         return False
-    return {rule.source for rule in originals.rules} == {key for key in file.arrays if not originals.ignore(key)}
+    keys = {originals.renamed(key) for key in file.arrays if not originals.ignore(key)}
+    return {rule.source for rule in originals.rules} == keys
 
 
 def _require_order(file: File, order: tuple[str, str] | None) -> None:
