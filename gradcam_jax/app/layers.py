@@ -6,7 +6,7 @@ from gradcam_jax.app.options import Options, load_model
 from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.tapped import layer_shapes
-from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find
+from gradcam_jax.zoo import DEFAULTS, MODELS, example_inputs, find, map_shape
 
 
 def list_layers(options: Options, say: Callable[[str], None]) -> None:
@@ -33,7 +33,8 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
             say(note)
     number = 0
     for layer, leaf in layer_shapes(forward, *inputs).items():
-        mapped = len(leaf.shape) == 3 and (layer.startswith("cnn/") or options.task == "classification")
+        in_cnn = layer.startswith("cnn/") or options.task == "classification"
+        mapped = in_cnn and map_shape(entry, leaf.shape) is not None
         number += mapped
         note = f"{number}{'  (default)' if layer == entry.layer else ''}" if mapped else ""
         say(f"{layer:<28}{'x'.join(map(str, leaf.shape)):<14}{note}".rstrip())

@@ -1,13 +1,7 @@
 """EfficientNet-Lite0 from the PyTorch port's names (``efficientnet-lite0-57934424.pth``)."""
 
-from gradcam_jax.conversion.rules import Rule, as_is, convolution, dense, weight_and_bias
-
-_NORM = {
-    "weight": "params/{}/scale",
-    "bias": "params/{}/bias",
-    "running_mean": "batch_stats/{}/mean",
-    "running_var": "batch_stats/{}/var",
-}
+from gradcam_jax.conversion.batch_norm import batch_norm
+from gradcam_jax.conversion.rules import Rule, convolution, dense, weight_and_bias
 
 
 def efficientnet_lite0_from_pytorch() -> list[Rule]:
@@ -23,12 +17,7 @@ def efficientnet_lite0_from_pytorch() -> list[Rule]:
     return [*rules, *weight_and_bias("_fc.", "classifier", dense)]
 
 
-def is_batch_counter(key: str) -> bool:
-    """Tells whether a PyTorch key is batch normalisation's step counter, which evaluation does not need."""
-    return key.endswith("num_batches_tracked")
-
-
 def _normalised(kernel: str, norm: str, target: str) -> list[Rule]:
     """Returns the rules of a convolution without a bias and of the batch normalisation after it."""
-    norms = [Rule(f"{norm}.{name}", path.format(f"{target}_norm"), as_is) for name, path in _NORM.items()]
-    return [Rule(f"{kernel}.weight", f"params/{target}/kernel", convolution), *norms]
+    own = Rule(f"{kernel}.weight", f"params/{target}/kernel", convolution)
+    return [own, *batch_norm(f"{norm}.", f"{target}_norm")]

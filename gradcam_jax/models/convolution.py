@@ -17,23 +17,25 @@ class SameConv(nn.Module):
         features: Channels of the result.
         size: Side of the kernel, in pixels, odd.
         groups: Groups of channels, each its own convolution: one grouped operation is slow on CPUs.
+        use_bias: Whether it has one.
     """
 
     features: int
     size: int = 3
     groups: int = 1
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``(..., H, W, C)`` to ``(..., H, W, features)``."""
         shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
         kernel = parameter(self, "kernel", nn.initializers.lecun_normal(), shape)
-        bias = parameter(self, "bias", nn.initializers.zeros_init(), (self.features,))
+        bias = parameter(self, "bias", nn.initializers.zeros_init(), (self.features,)) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=None)
         parts = zip(jnp.split(x, self.groups, axis=-1), jnp.split(kernel, self.groups, axis=-1), strict=True)
         results = [self._convolve(image, part, index) for index, (image, part) in enumerate(parts)]
         y = results[0] if self.groups == 1 else jnp.concatenate(results, axis=-1)
-        return y + jax.lax.broadcast_in_dim(bias, y.shape, (y.ndim - 1,))
+        return y if bias is None else y + jax.lax.broadcast_in_dim(bias, y.shape, (y.ndim - 1,))
 
     def _convolve(self, x: jax.Array, kernel: jax.Array, group: int) -> jax.Array:
         if self.size != 3:

@@ -57,6 +57,22 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
     return nn.max_pool(x, (window, window), (stride, stride))
 
 
+def max_pool_padded(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array:
+    """Returns the maximum over windows that may extend past every edge (torch's rule with a padding).
+
+    Args:
+        x: ``(..., H, W, C)``.
+        window: Side of the window, in pixels.
+        stride: Step between windows, in pixels.
+        padding: How far the first and the last window may extend past the edge, in pixels.
+
+    Returns:
+        ``(..., floor((H + 2 * padding - window) / stride) + 1, ..., C)``.
+    """
+    edge = (padding, padding)
+    return _windows_maximum(x, window, stride, [(0, 0)] * (x.ndim - 3) + [edge, edge, (0, 0)])
+
+
 def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
     """Returns the maximum over windows, the last of which may extend past the edge (Caffe's rule).
 
@@ -75,9 +91,13 @@ def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
     if window == stride:
         edges = [(before, after, 0) for before, after in (*padding, (0, 0))]
         return tiled_max_pool(jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges), window)
+    return _windows_maximum(x, window, stride, [*padding, (0, 0)])
+
+
+def _windows_maximum(x: jax.Array, window: int, stride: int, edges: list[tuple[int, int]]) -> jax.Array:
     lead = (1,) * (x.ndim - 3)  # nn.max_pool takes paddings with at most one leading axis
     sizes, steps = (*lead, window, window, 1), (*lead, stride, stride, 1)
-    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, steps, [*padding, (0, 0)])
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, steps, edges)
 
 
 def _overhang(length: int, window: int, stride: int) -> int:

@@ -21,7 +21,7 @@ from gradcam_jax.tasks.indices import (
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.ilsvrc import ImageNetClass, classes_named, find_class
-from gradcam_jax.zoo import Loaded, find_layer
+from gradcam_jax.zoo import Loaded, find_layer, find_layout
 
 
 def classification(
@@ -71,15 +71,15 @@ def classification(
         return describe_classes(classes, results)
 
     method = counterfactual_grad_cam if setting.counterfactual else grad_cam
+    layout = find_layout(loaded, layer, size)
+    spec = Spec(class_score, (("cam", layer, method),), choose_indices, layout=layout)
     return Task(
         name="classification",
         loaded=loaded,
         layer=layer,
         size=size,
         forward=loaded.tapped(layer),
-        plan=Plan(
-            preprocessing, Spec(class_score, (("cam", layer, method),), choose_indices), (), summarise_indices
-        ),
+        plan=Plan(preprocessing, spec, (), summarise_indices),
         settings={"label": label, "top_k": top_k},
         encode=encode,
         record=record,

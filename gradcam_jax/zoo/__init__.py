@@ -15,6 +15,8 @@ from gradcam_jax.zoo.entries import Entry as Entry
 from gradcam_jax.zoo.entries import Originals as Originals
 from gradcam_jax.zoo.entries import Package as Package
 from gradcam_jax.zoo.layers import find_layer as find_layer
+from gradcam_jax.zoo.layers import find_layout as find_layout
+from gradcam_jax.zoo.layers import map_shape as map_shape
 from gradcam_jax.zoo.layers import spatial_layers as spatial_layers
 from gradcam_jax.zoo.loaded import Loaded as Loaded
 from gradcam_jax.zoo.loading import build_model as build_model

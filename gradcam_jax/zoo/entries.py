@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from gradcam_jax.attribution.layouts import Layout, channels_last
 from gradcam_jax.conversion.rules import Rule
 from gradcam_jax.downloads.sources import Source
 from gradcam_jax.images.preprocessing import Preprocessing
@@ -30,12 +31,14 @@ class Originals(NamedTuple):
         rules: The table from their arrays to the model's variables.
         ignore: Whether a key of theirs is known and not needed.
         layer_order: Two layers of the Caffe net, of which the first must come first.
+        renamed: From a key to what the table calls it, for keys that another version of the program writes.
     """
 
     files: tuple[tuple[str, ...], ...]
     rules: Sequence[Rule]
     ignore: Callable[[str], bool] = lambda _: False
     layer_order: tuple[str, str] | None = None
+    renamed: Callable[[str], str] = str
 
 
 class Entry(NamedTuple):
@@ -56,6 +59,7 @@ class Entry(NamedTuple):
         sources: The published files that it is made from.
         originals: How other programs' files become it, or None.
         trained_by: The command that trains it, or empty.
+        layout: How the axes of its layers are arranged that have no height and width of their own.
     """
 
     name: str
@@ -71,3 +75,4 @@ class Entry(NamedTuple):
     sources: tuple[Source, ...] = ()
     originals: Originals | None = None
     trained_by: str = ""
+    layout: Layout = channels_last

@@ -1,10 +1,13 @@
 """A model's layers that can be mapped, by name or by number."""
 
 import jax
+import jax.numpy as jnp
 
+from gradcam_jax.attribution.layouts import Layout, channels_last
 from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.interception.names import require_layers
 from gradcam_jax.interception.tapped import layer_shapes
+from gradcam_jax.zoo.entries import Entry
 from gradcam_jax.zoo.loaded import Loaded
 from gradcam_jax.zoo.loading import example_inputs
 
@@ -53,6 +56,42 @@ def find_layer(loaded: Loaded, name: str, size: int | None = None) -> str:
     return layer
 
 
+def find_layout(loaded: Loaded, layer: str, size: int | None = None) -> Layout:
+    """Returns how a layer's axes are arranged that can be mapped.
+
+    Args:
+        loaded: The model.
+        layer: The layer's name, as :func:`find_layer` returns it.
+        size: Side of the image, in pixels; None: the entry's.
+    """
+    entry = loaded.entry
+    if layer == entry.layer or entry.layout is channels_last:
+        return entry.layout
+    return channels_last if len(_shapes(loaded, size)[layer]) == 3 else entry.layout
+
+
+def map_shape(entry: Entry, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Returns the rows, columns and channels of a layer of this shape, or None if it has no spatial extent.
+
+    Args:
+        entry: The model's.
+        shape: What the layer returns for one example.
+
+    Example:
+        >>> from gradcam_jax.zoo import find
+        >>> map_shape(find("vgg16"), (14, 14, 512)), map_shape(find("vgg16"), (4096,))
+        ((14, 14, 512), None)
+        >>> map_shape(find("vit_b_16_torchvision"), (197, 768))
+        (14, 14, 768)
+    """
+    if len(shape) != 3:
+        try:
+            shape = jax.eval_shape(entry.layout, jax.ShapeDtypeStruct(shape, jnp.float32)).shape
+        except ValueError:  # other than one token for each position and those before them
+            return None
+    return (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
+
+
 def _shapes(loaded: Loaded, size: int | None) -> dict[str, tuple[int, ...]]:
     variables = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), loaded.variables)
     shapes = layer_shapes(loaded._replace(variables=variables).tapped(), *example_inputs(loaded.entry, size))
@@ -61,7 +100,8 @@ def _shapes(loaded: Loaded, size: int | None) -> dict[str, tuple[int, ...]]:
 
 def _spatial(loaded: Loaded, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:
     prefix = _prefix(loaded)
-    return {name: (s[0], s[1], s[2]) for name, s in shapes.items() if len(s) == 3 and name.startswith(prefix)}
+    mapped = {name: map_shape(loaded.entry, shape) for name, shape in shapes.items() if name.startswith(prefix)}
+    return {name: shape for name, shape in mapped.items() if shape is not None}
 
 
 def _prefix(loaded: Loaded) -> str:

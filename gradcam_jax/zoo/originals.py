@@ -113,7 +113,7 @@ def arrays_of(entry: Entry, files: Sequence[File]) -> Arrays:
         raise InputError(f"{name} is made from {expected}, got {got}.{_hint(files)}")
     for file in files:
         _require_order(file, originals.layer_order)
-    arrays = {key: array for file in files for key, array in file.arrays.items()}
+    arrays = {originals.renamed(key): array for file in files for key, array in file.arrays.items()}
     if entry.task != "classification":
         return Arrays(arrays, originals.rules)
     if files[0].format == TORCH7:
@@ -158,7 +158,7 @@ def _fits(entry: Entry, file: File) -> bool:
     originals = entry.originals
     if originals is None or not _are_of(entry, [file]):
         return False
-    arrays = file.arrays
+    arrays = {originals.renamed(key): array for key, array in file.arrays.items()}
     if entry.task == "classification":
         try:
             arrays = match_names(arrays, originals.rules, head_of(originals.rules), ignore=originals.ignore).arrays

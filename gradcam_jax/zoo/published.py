@@ -66,6 +66,12 @@ VGG19_TORCHVISION = _torchvision(
 ALEXNET_TORCHVISION = _torchvision(
     "alexnet-owt-7be5be79.pth", 244_408_911, "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
 )
+RESNET50_TORCHVISION = _torchvision(
+    "resnet50-0676ba61.pth", 102_530_333, "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a"
+)
+VIT_B_16_TORCHVISION = _torchvision(
+    "vit_b_16-c867db91.pth", 346_328_529, "c867db91d3e12c6cbadabb610d73c24a546bf82d8c03a9fea34f43a712ddb0e9"
+)
 
 # Despite its name this is the model trained on the training set alone (VQA_LSTM_CNN's readme).
 VQA_LSTM = _archive(_VIRGINIA_TECH, "pretrained_lstm_train_val.t7.zip", _VQA_TERMS, "*.t7")

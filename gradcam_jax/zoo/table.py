@@ -3,11 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gradcam_jax.attribution.layouts import token_grid
 from gradcam_jax.conversion.alexnet import alexnet_from_caffe, alexnet_from_torchvision
+from gradcam_jax.conversion.batch_norm import is_batch_counter
 from gradcam_jax.conversion.captioner import captioner_from_torch7
-from gradcam_jax.conversion.efficientnet_lite import efficientnet_lite0_from_pytorch, is_batch_counter
+from gradcam_jax.conversion.efficientnet_lite import efficientnet_lite0_from_pytorch
+from gradcam_jax.conversion.resnet import RESNET50, resnet_from_torchvision
 from gradcam_jax.conversion.rules import Rule
 from gradcam_jax.conversion.vgg import VGG16, VGG19, vgg_from_caffe, vgg_from_torchvision
+from gradcam_jax.conversion.vision_transformer import of_this_version, vit_from_torchvision
 from gradcam_jax.conversion.vqa import is_not_needed, vqa_from_originals
 from gradcam_jax.downloads.sources import Source
 from gradcam_jax.errors import lookup
@@ -22,7 +26,9 @@ from gradcam_jax.images.preprocessing import (
 from gradcam_jax.models.alexnet import alexnet, alexnet_torchvision
 from gradcam_jax.models.captioner import captioner_lite0, neuraltalk2
 from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
+from gradcam_jax.models.resnet import resnet50_torchvision
 from gradcam_jax.models.vgg import vgg16, vgg16_torchvision, vgg19, vgg19_torchvision
+from gradcam_jax.models.vision_transformer import vit_b_16_torchvision
 from gradcam_jax.models.vqa import vqa_lite0, vqa_small, vqa_vgg19
 from gradcam_jax.zoo import published
 from gradcam_jax.zoo.entries import CAFFE, NAMED, TORCH7, VOCABULARY, Entry, Originals, Package
@@ -50,14 +56,14 @@ def _vgg(
 
 
 def _torchvision(
-    build: Callable[..., Any], layer: str, parameters: int, source: Source, rules: Sequence[Rule]
+    build: Callable[..., Any], layer: str, parameters: int, source: Source, rules: Sequence[Rule], **options: Any
 ) -> Entry:
     """Returns the entry of a classifier as torchvision publishes it, named as the function that builds it."""
     return _model("classification", build.__name__, build, layer, TORCHVISION)._replace(
         licence="BSD-3-Clause (torchvision)",
         parameters=parameters,
         sources=(source,),
-        originals=Originals((NAMED,), rules),
+        originals=Originals((NAMED,), rules, **options),
     )
 
 
@@ -92,6 +98,22 @@ _ENTRIES = (
     _torchvision(
         alexnet_torchvision, "relu5", 61_100_840, published.ALEXNET_TORCHVISION, alexnet_from_torchvision()
     ),
+    _torchvision(
+        resnet50_torchvision,
+        "layer4_2",
+        25_557_032,
+        published.RESNET50_TORCHVISION,
+        resnet_from_torchvision(RESNET50),
+        ignore=is_batch_counter,
+    ),
+    _torchvision(
+        vit_b_16_torchvision,
+        "encoder_layer_11/ln_1",
+        86_567_656,
+        published.VIT_B_16_TORCHVISION,
+        vit_from_torchvision(12),
+        renamed=of_this_version,
+    )._replace(layout=token_grid()),
     _model("vqa", "vqa_lite0", vqa_lite0, "cnn/head_relu", EFFICIENTNET_LITE)._replace(
         size=320,  # A map of 10x10 points better than the 7x7 of 224; trained at this size too.
         licence="trained on photos under their own terms (COCO: Creative Commons; ImageNet: research)",

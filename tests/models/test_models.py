@@ -15,8 +15,8 @@ from tests.comparison import assert_close, kaiming_variables, random_images
 from tests.models.small_vgg import small_vgg
 from tests.zoo.from_shapes import load_shapes
 
-# Name -> parameters, mapped layer, its shape at the entry's size. The counts of VGG and AlexNet are those that
-# torchvision and the Caffe model zoo publish; EfficientNet-Lite0's is its authors' 4.7 M.
+# Name -> parameters, mapped layer, its shape at the entry's size. The counts of VGG, AlexNet, ResNet and ViT are
+# those that torchvision and the Caffe model zoo publish; EfficientNet-Lite0's is its authors' 4.7 M.
 TABLE = {
     "vgg16": (138_357_544, "relu5_3", (14, 14, 512)),
     "vgg19": (143_667_240, "relu5_4", (14, 14, 512)),
@@ -25,6 +25,8 @@ TABLE = {
     "alexnet": (60_965_224, "relu5", (13, 13, 256)),
     "alexnet_torchvision": (61_100_840, "relu5", (13, 13, 256)),
     "efficientnet_lite0": (4_652_008, "head_relu", (7, 7, 1280)),
+    "resnet50_torchvision": (25_557_032, "layer4_2", (7, 7, 2048)),
+    "vit_b_16_torchvision": (86_567_656, "encoder_layer_11/ln_1", (197, 768)),
 }
 CLASSIFIERS = {name: entry for name, entry in MODELS.items() if entry.task == "classification"}
 
@@ -81,15 +83,17 @@ def test_a_layer_number_out_of_range(number):
         find_layer(load_shapes("vgg16"), number)
 
 
-@pytest.mark.parametrize(("name", "size"), [("vgg16", 225), ("vgg19", 320), ("alexnet", 224)])
-def test_caffes_nets_take_their_own_size_only_and_say_so(name, size):
+@pytest.mark.parametrize(
+    ("name", "size"), [("vgg16", 225), ("vgg19", 320), ("alexnet", 224), ("vit_b_16_torchvision", 256)]
+)
+def test_caffes_nets_and_vit_take_their_own_size_only_and_say_so(name, size):
     entry = CLASSIFIERS[name]
     image = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
     with pytest.raises(InputError, match=rf"only, got {size}x{size} instead"):
         variable_shapes(entry.build(), image)
 
 
-@pytest.mark.parametrize("name", ["vgg16_torchvision", "alexnet_torchvision"])
+@pytest.mark.parametrize("name", ["vgg16_torchvision", "alexnet_torchvision", "resnet50_torchvision"])
 def test_torchvisions_nets_take_other_sizes(name):
     entry = CLASSIFIERS[name]
     own = shapes_of(entry)

@@ -1,7 +1,6 @@
 """VGG and AlexNet at full size against torch, captum and pytorch-grad-cam, with the same random weights."""
 
 import functools
-import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,6 @@ from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.pixels import input_grad
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.conversion.rules import variable_shapes
-from gradcam_jax.experiments.benchmark.peers import import_pytorch_grad_cam
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.alexnet import alexnet, alexnet_torchvision
 from gradcam_jax.models.vgg import vgg16, vgg16_torchvision, vgg19, vgg19_torchvision
@@ -92,7 +90,7 @@ def test_grad_cam(case):
     inputs, target_layer = torch_twins.channels_first(images), getattr(twin, layer)
     theirs = captum_attr.LayerGradCam(twin, target_layer).attribute(inputs, target=LABELS)
     assert_close(cams, theirs[:, 0].detach().numpy())
-    assert_close(cams, pytorch_grad_cam_map(twin, target_layer, inputs))
+    assert_close(cams, torch_twins.pytorch_grad_cam_map(twin, target_layer, inputs, LABELS))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -122,19 +120,6 @@ def torch_twin(build_twin, variables, grid):
     with torch.device("meta"):  # no time is spent on weights that are replaced
         twin = build_twin()
     return torch_twins.filled(twin, variables, grid)
-
-
-def pytorch_grad_cam_map(twin, target_layer, inputs):
-    """The raw map of pytorch-grad-cam, before it rectifies and scales."""
-    if importlib.util.find_spec("pytorch_grad_cam") is None:
-        pytest.skip("compares with pytorch-grad-cam: install the extra `oracle`")
-    library = import_pytorch_grad_cam()
-    targets = [library.utils.model_targets.ClassifierOutputTarget(label) for label in LABELS]
-    with library.GradCAM(model=twin, target_layers=[target_layer]) as method:
-        method(input_tensor=inputs, targets=targets)
-        store = method.activations_and_grads
-        activations, gradients = (values[0].cpu().numpy() for values in (store.activations, store.gradients))
-        return method.get_cam_image(inputs, target_layer, targets, activations, gradients, False)
 
 
 def test_the_weights_keep_activations_at_scale():

@@ -1,21 +1,28 @@
 """The nets in torch that the benchmark times, and torchvision's, filled from this project's variables."""
 
+import importlib.util
+import sys
+import types
 from collections import OrderedDict
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from gradcam_jax.experiments.benchmark.peers import import_pytorch_grad_cam
 from gradcam_jax.experiments.benchmark.torch_nets import torch_alexnet_caffe, torch_vgg, with_classifier
 
 __all__ = [
     "channels_first",
     "channels_last",
     "filled",
+    "pytorch_grad_cam_map",
     "torch_alexnet_caffe",
     "torch_alexnet_torchvision",
     "torch_vgg",
     "torch_vgg_torchvision",
+    "torchvision_net",
 ]
 
 
@@ -67,3 +74,47 @@ def channels_first(images):
 def channels_last(tensor):
     """Turns a torch tensor ``(n, C, H, W)`` into ``(n, H, W, C)`` numpy."""
     return np.moveaxis(tensor.detach().numpy(), 1, -1)
+
+
+def torchvision_net(name):
+    """Returns a classifier of torchvision's own, with random weights at which activations keep their scale."""
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("compares with torchvision: install the extra `oracle`")
+    # It declares operators that classifiers do not need, and fails where they were built for another torch.
+    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
+    import torchvision.models
+
+    with torch.device("meta"):  # no time is spent on weights that are replaced
+        net = getattr(torchvision.models, name)(weights=None)
+    net = net.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for key, tensor in net.state_dict().items():
+            if key.endswith("num_batches_tracked"):
+                tensor.fill_(7)
+            elif key.endswith("running_var"):
+                tensor.uniform_(0.8, 1.2, generator=generator)
+            elif tensor.ndim < 2 and key.endswith("weight"):  # of a normalisation; blocks add their results up
+                tensor.uniform_(*((0.2, 0.4) if "bn3" in key else (0.6, 1.2)), generator=generator)
+            elif tensor.ndim < 2 or "embedding" in key or "class_token" in key:
+                tensor.normal_(0, 0.1, generator=generator)
+            else:
+                gain = 2 if tensor.ndim == 4 and name.startswith("resnet") else 1
+                tensor.normal_(0, (gain / tensor[0].numel()) ** 0.5, generator=generator)
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False  # captum's hooks do not take views that change
+    return net.eval()
+
+
+def pytorch_grad_cam_map(net, layer, inputs, labels, **options):
+    """The raw map of pytorch-grad-cam, before it rectifies and scales."""
+    if importlib.util.find_spec("pytorch_grad_cam") is None:
+        pytest.skip("compares with pytorch-grad-cam: install the extra `oracle`")
+    library = import_pytorch_grad_cam()
+    targets = [library.utils.model_targets.ClassifierOutputTarget(label) for label in labels]
+    with library.GradCAM(model=net, target_layers=[layer], **options) as method:
+        method(input_tensor=inputs, targets=targets)
+        store = method.activations_and_grads
+        activations, gradients = (values[0].cpu().numpy() for values in (store.activations, store.gradients))
+        return method.get_cam_image(inputs, layer, targets, activations, gradients, False)

@@ -33,6 +33,8 @@ PARAMETERS = {
     "vgg16_torchvision": 138_357_544,
     "vgg19_torchvision": 143_667_240,
     "alexnet_torchvision": 61_100_840,
+    "resnet50_torchvision": 25_557_032,
+    "vit_b_16_torchvision": 86_567_656,
     "vqa_lite0": None,
     "vqa_vgg19": 152_972_864,  # 12,602 words and 1,000 answers
     "vqa_easy": None,
@@ -149,7 +151,7 @@ def test_a_copy_is_listed_only_where_the_digest_distinguishes_it(source):
     assert len(source.addresses) == 1 or source.digest is not None
 
 
-@pytest.mark.parametrize("name", ["vgg16_torchvision", "vgg19_torchvision", "alexnet_torchvision"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name.endswith("_torchvision")])
 def test_torchvision_digests_begin_as_the_file_name_says(name):
     (source,) = MODELS[name].sources
     published = re.search(r"-([0-9a-f]{8})\.pth$", source.file_name)
