@@ -18,6 +18,7 @@ from gradcam_jax.interception.linen import tapped
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 from gradcam_jax.models.decoding import Decoded, State, beam_search
 from gradcam_jax.tasks.indices import blank_note, guided_parts
+from gradcam_jax.tasks.methods import other_maps
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.captions import Caption, UnknownWordsWarning, encode_caption, find_phrase
@@ -216,8 +217,12 @@ def describe_caption(
     ]
     scores, cams = results["word_scores"], results["word_cams"]
     words = [
-        _part(word, float(score), np.asarray(cam), {"word": word, "known": known})
-        for word, known, score, cam in zip(caption.words, caption.known, scores, cams, strict=False)
+        _part(word, float(score), np.asarray(cam), {"word": word, "known": known})._replace(
+            maps=other_maps(results, place, "word_")
+        )
+        for place, (word, known, score, cam) in enumerate(
+            zip(caption.words, caption.known, scores, cams, strict=False)
+        )
     ]
     parts = []
     for start, stop in _spans_of(phrases, caption.words):
@@ -232,6 +237,7 @@ def describe_caption(
         np.asarray(results["cam"][0]),
         {"caption": caption.text},
         **guided_parts(results, 0),
+        maps=other_maps(results, 0),
     )
     lines = [] if given else ["No caption provided, using generated caption for Grad-CAM."]
     lines += [f"Generated caption:\t{one['caption']}  (log-probability {one['log_prob']:.2f})" for one in written]
@@ -241,6 +247,7 @@ def describe_caption(
         "caption": caption.text,
         "log_prob": whole.score,
         "all_negative": whole.all_negative,
+        **whole.map_fields,
         "generated": written,
         "words": [_fields(word) for word in words],
         "phrases": [_fields(part) for part in parts],
@@ -257,7 +264,7 @@ def _spans_of(phrases: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    return {**row.fields, "log_prob": row.score, "all_negative": row.all_negative}
+    return {**row.fields, "log_prob": row.score, "all_negative": row.all_negative, **row.map_fields}
 
 
 def _spans(spoken: Spoken, targets: Any) -> jax.Array:
@@ -270,9 +277,12 @@ def _spans(spoken: Spoken, targets: Any) -> jax.Array:
 def _summarise(parts: Parts) -> dict[str, jax.Array]:
     """Returns what is kept of a batch: the caption's map and its words', scores, tokens, what the model wrote."""
     spoken: Spoken = parts.outputs
+    others = {name: maps for name, maps in parts.maps.items() if name != "cam"}
     return {
         "cam": parts.maps["cam"][:, :1],
         "word_cams": parts.maps["cam"][:, 1:],
+        **{name: maps[:, :1] for name, maps in others.items()},
+        **{f"word_{name}": maps[:, 1:] for name, maps in others.items()},
         "tokens": spoken.tokens,
         "length": spoken.length,
         "scores": parts.scores[:, :1],

@@ -17,17 +17,13 @@ from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.engine.core import Parts, explain_batch
 from gradcam_jax.engine.spec import Spec
-from gradcam_jax.errors import InputError, lookup
+from gradcam_jax.errors import InputError
 from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
 from gradcam_jax.images.preprocessing import find_preprocessing
 from gradcam_jax.interception.tapped import Tapped
+from gradcam_jax.tasks.methods import DEFAULT_METHODS, GUIDED_BACKPROP, GUIDED_GRAD_CAM, with_gradient_maps
 from gradcam_jax.tasks.rows import Description
 from gradcam_jax.zoo import Loaded
-
-GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM = "grad_cam", "guided_backprop", "guided_grad_cam"
-
-METHODS = (GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
-"""What can be computed of a photo; the map always is."""
 
 Request = Mapping[str, str]
 """What is asked about a photo, by the command line's names: ``label``, ``question``, ``answer``, ``caption``."""
@@ -100,7 +96,7 @@ def explain_photo(
     task: Task,
     photo: str | Path | np.ndarray,
     *,
-    methods: tuple[str, ...] = METHODS,
+    methods: tuple[str, ...] = DEFAULT_METHODS,
     compiler_options: Mapping[str, Any] | None = None,
     **request: str,
 ) -> ExplainedPhoto:
@@ -109,7 +105,7 @@ def explain_photo(
     Args:
         task: The task.
         photo: A file, or uint8 RGB ``(H, W, 3)``.
-        methods: What is computed, of :data:`METHODS`.
+        methods: What is computed, of :data:`gradcam_jax.tasks.METHODS`.
         compiler_options: XLA's, as ``jax.jit`` takes them, for a program that is worth less or more compilation.
         **request: What is asked, by the command line's names: ``label="boxer, tiger cat"``.
 
@@ -139,17 +135,17 @@ def explain_photos(
         images: RGB, ``(n, H, W, 3)``: float32 in [0, 1], or uint8 or uint16.
         arrays: What the task's ``encode`` gave, each with a leading axis n.
         plan: The task's.
-        methods: What is computed, of :data:`METHODS`.
+        methods: What is computed, of :data:`gradcam_jax.tasks.METHODS`.
 
     Returns:
-        Name -> ``(n, ...)``: what the task keeps, and if they are among the methods ``guided_backprop`` and
-        ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32, RGB.
+        Name -> ``(n, ...)``: what the task keeps; the other methods' maps, ``(n, targets, h, w)``, by their names;
+        and if they are asked for ``guided_backprop`` and ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32, RGB.
     """
     network = to_network(images, plan.preprocessing)
     wanted = [name for name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM) if name in methods]
     inputs = tuple(arrays[name] for name in plan.inputs)
     guided_forward = forward.with_relu_rule(guided) if wanted else None
-    spec = plan.spec._replace(guided=bool(wanted))
+    spec = with_gradient_maps(plan.spec._replace(guided=bool(wanted)), methods)
     parts = explain_batch(forward, guided_forward, network, arrays.get("targets"), inputs, spec)
     results = plan.summarise(parts)
     if parts.guided_backprop is None:
@@ -164,19 +160,6 @@ def explain_photos(
 def _compiled(compiler_options: tuple[tuple[str, Any], ...]) -> Callable[..., Results]:
     options = dict(compiler_options) or None
     return jax.jit(explain_photos, static_argnames=("plan", "methods"), compiler_options=options)
-
-
-def parse_methods(text: str) -> tuple[str, ...]:
-    """Reads a comma-separated list of methods; maps are always computed.
-
-    Example:
-        >>> parse_methods("guided_grad_cam")
-        ('grad_cam', 'guided_grad_cam')
-    """
-    named = [part.strip() for part in text.split(",") if part.strip()]
-    for name in named:
-        lookup(dict.fromkeys(METHODS), name, "method")
-    return tuple(method for method in METHODS if method in (GRAD_CAM, *named))
 
 
 class Setting(NamedTuple):
