@@ -15,7 +15,7 @@ from gradcam_jax.pipeline import Computation
 from gradcam_jax.tasks.captioning import BEAM_SIZE, LENGTH_EXPONENT, captioning
 from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.indices import count_targets
-from gradcam_jax.tasks.methods import DEFAULT_METHODS, GRAD_CAM, METHODS, TITLES, parse_methods
+from gradcam_jax.tasks.methods import DEFAULT_METHODS, GRAD_CAM, METHODS, OF_CLASSES, TITLES, parse_methods
 from gradcam_jax.tasks.task import Setting, Task
 from gradcam_jax.tasks.vqa import vqa
 from gradcam_jax.zoo import DEFAULTS, MODELS, load
@@ -138,6 +138,9 @@ class Options:
                 raise InputError(f"Expected --{name} of 0 or more, got {getattr(self, name)} instead.")
         require_precision(self.dtype)
         others = [name for name in parse_methods(self.methods) if name in TITLES]
+        for name in others:
+            if name in OF_CLASSES and self.task == "captioning":
+                raise InputError(f"--methods {name} is for --task classification or vqa, not for captioning.")
         if self.counterfactual and others:
             raise InputError(f"--counterfactual is for grad_cam alone, not for {', '.join(others)}.")
         if not 0 <= self.process_id < self.num_processes:

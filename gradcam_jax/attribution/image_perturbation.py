@@ -1,8 +1,8 @@
 """Maps by what the scores do when parts of the image are hidden: occlusion and RISE.
 
-Both take the model as a function ``scores_of(images)`` from variants of one image, ``(m, H, W, 3)``, to the scores of
-all targets, ``(m, targets)``, and return maps ``(targets, H, W)`` at the image's resolution. They need no layer and
-no gradient. Images have their channels last, and any number of other axes.
+Both take the model as a function ``scores_of(images)`` from variants of one image, ``(m, H, W, 3)``, to the scores
+of all targets, ``(m, targets)``, and return maps ``(targets, H, W)`` at the image's resolution. They need no layer
+and no gradient. Images have their channels last, and any number of other axes.
 """
 
 import math
@@ -55,8 +55,8 @@ def occlusion_map(
     extent = image.shape[:-1]
     if not len(window) == len(stride) == len(extent) or min((*window, *stride)) < 1:
         raise ValueError(
-            f"Expected a window and a stride with a length of 1 or more for each of the image's axes {extent}, got "
-            f"{tuple(window)} and {tuple(stride)} instead."
+            f"Expected a window and a stride with a length of 1 or more for each of the image's axes {extent}, "
+            f"got {tuple(window)} and {tuple(stride)} instead."
         )
     hidden = [_windows(*lengths) for lengths in zip(extent, window, stride, strict=True)]
     counts = [len(rows) for rows in hidden]

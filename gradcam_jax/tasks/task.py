@@ -21,7 +21,13 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
 from gradcam_jax.images.preprocessing import find_preprocessing
 from gradcam_jax.interception.tapped import Tapped
-from gradcam_jax.tasks.methods import DEFAULT_METHODS, GUIDED_BACKPROP, GUIDED_GRAD_CAM, with_gradient_maps
+from gradcam_jax.tasks.methods import (
+    DEFAULT_METHODS,
+    GUIDED_BACKPROP,
+    GUIDED_GRAD_CAM,
+    evaluated_maps,
+    with_gradient_maps,
+)
 from gradcam_jax.tasks.rows import Description
 from gradcam_jax.zoo import Loaded
 
@@ -32,6 +38,15 @@ Arrays = Mapping[str, np.ndarray]
 Results = dict[str, jax.Array]
 
 
+Again = Callable[[Tapped, Any, tuple[Any, ...]], tuple[Tapped, tuple[Any, ...]]]
+
+
+def as_asked(forward: Tapped, outputs: Any, inputs: tuple[Any, ...]) -> tuple[Tapped, tuple[Any, ...]]:
+    """Asks the same of the model again, whatever it said."""
+    del outputs
+    return forward, inputs
+
+
 class Plan(NamedTuple):
     """What is computed for a photo; hashable, so that a compiled program is found by it.
 
@@ -40,12 +55,15 @@ class Plan(NamedTuple):
         spec: Score, maps and targets, without guided gradients.
         inputs: Names of the model's inputs besides the image, in its order.
         summarise: From a batch's parts to the arrays that are kept, ``cam`` (n, targets, h, w) among them.
+        again: From the forward, its outputs and its inputs to the forward and the inputs by which the same targets
+            of other images are scored: the same, unless what the model is asked follows from its own outputs.
     """
 
     preprocessing: Preprocessing
     spec: Spec
     inputs: tuple[str, ...]
     summarise: Callable[[Parts], Results]
+    again: Again = as_asked
 
 
 class Task(NamedTuple):
@@ -139,7 +157,7 @@ def explain_photos(
 
     Returns:
         Name -> ``(n, ...)``: what the task keeps; the other methods' maps, ``(n, targets, h, w)``, by their names;
-        and if they are asked for ``guided_backprop`` and ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32, RGB.
+        and, if they are asked for, ``guided_backprop`` and ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32.
     """
     network = to_network(images, plan.preprocessing)
     wanted = [name for name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM) if name in methods]
@@ -147,6 +165,9 @@ def explain_photos(
     guided_forward = forward.with_relu_rule(guided) if wanted else None
     spec = with_gradient_maps(plan.spec._replace(guided=bool(wanted)), methods)
     parts = explain_batch(forward, guided_forward, network, arrays.get("targets"), inputs, spec)
+    forward, inputs = plan.again(forward, parts.outputs, inputs)
+    own = evaluated_maps(forward, network, parts.targets, inputs, spec.score, methods)
+    parts = parts._replace(maps=parts.maps | own)
     results = plan.summarise(parts)
     if parts.guided_backprop is None:
         return results

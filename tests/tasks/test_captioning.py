@@ -9,8 +9,8 @@ import pytest
 
 import gradcam_jax as gc
 from gradcam_jax.models.captioner import captioner_lite0, neuraltalk2
-from gradcam_jax.tasks.captioning import speaking, write_captions
 from gradcam_jax.tasks.methods import DEFAULT_METHODS
+from gradcam_jax.tasks.spoken import speaking, write_captions
 from gradcam_jax.tasks.task import explain_photo
 from tests.comparison import assert_close, plain_convolutions
 from tests.models.small_captioner import (
