@@ -16,7 +16,7 @@ from .engine.scores import score_of as score_of
 from .engine.scores import segmentation_score as segmentation_score
 from .engine.scores import similarity_score as similarity_score
 from .engine.scores import token_score as token_score
-from .tasks.captioning import span_score as span_score
+from .tasks.spoken import span_score as span_score
 
 # Ways into a model.
 from .interception.functions import tapped_functions as tapped_functions

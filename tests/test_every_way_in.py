@@ -18,7 +18,7 @@ from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.engine.spec import class_score
 from gradcam_jax.experiments.benchmark.own import PROGRAMS
 from gradcam_jax.images import read_photo, to_network, to_rgb
-from gradcam_jax.tasks.captioning import span_score
+from gradcam_jax.tasks.spoken import span_score
 from gradcam_jax.tasks.task import explain_photo
 from gradcam_jax.zoo import MODELS, write_checkpoint
 from tests.models.small_captioner import word_masks

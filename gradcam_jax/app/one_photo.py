@@ -80,10 +80,12 @@ def _arrays(description: Description, size: tuple[int, int]) -> dict[str, np.nda
     for name in ("guided_backprop", "guided_grad_cam"):
         if getattr(rows[0], name) is not None:
             arrays[name] = [getattr(row, name) for row in rows]
+    arrays |= {name: [row.maps[name] for row in rows] for name in rows[0].maps}
     if rows[0].tokens:
         arrays["word_importances"] = [[importance for _, importance in row.tokens] for row in rows]
     if words:
         arrays["word_cams"] = [word.cam for word in words]
+        arrays |= {f"word_{name}": [word.maps[name] for word in words] for name in words[0].maps}
         arrays["phrase_cams"] = np.reshape([part.cam for part in description.phrases], (-1, *rows[0].cam.shape))
     return {name: np.asarray(values, np.float32) for name, values in arrays.items()}
 

@@ -16,7 +16,8 @@ from gradcam_jax.pipeline import Computation
 from gradcam_jax.tasks.captioning import BEAM_SIZE, LENGTH_EXPONENT, captioning
 from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.indices import count_targets
-from gradcam_jax.tasks.task import GRAD_CAM, METHODS, Setting, Task, parse_methods
+from gradcam_jax.tasks.methods import DEFAULT_METHODS, GRAD_CAM, METHODS, OF_CLASSES, TITLES, parse_methods
+from gradcam_jax.tasks.task import Setting, Task
 from gradcam_jax.tasks.vqa import vqa
 from gradcam_jax.zoo import DEFAULTS, MODELS, Loaded, is_function_name, load
 
@@ -113,8 +114,8 @@ class Options:
     )
     methods: str = _option(
         "",
-        f"What is computed, comma-separated, of {', '.join(METHODS)}. Default: everything of one photo, maps of "
-        "many.",
+        f"What is computed, comma-separated, of {', '.join(METHODS)}. Default: {', '.join(DEFAULT_METHODS)} of "
+        "one photo, grad_cam, which always is, of many.",
     )
     dtype: str = _option(
         "float32",
@@ -165,7 +166,12 @@ class Options:
             if getattr(self, name) < 0:
                 raise InputError(f"Expected --{name} of 0 or more, got {getattr(self, name)} instead.")
         require_precision(self.dtype)
-        parse_methods(self.methods)
+        others = [name for name in parse_methods(self.methods) if name in TITLES]
+        for name in others:
+            if name in OF_CLASSES and self.task == "captioning":
+                raise InputError(f"--methods {name} is for --task classification or vqa, not for captioning.")
+        if self.counterfactual and others:
+            raise InputError(f"--counterfactual is for grad_cam alone, not for {', '.join(others)}.")
         if not 0 <= self.process_id < self.num_processes:
             raise InputError(
                 f"Expected --process_id from 0 to {self.num_processes - 1} (--num_processes "
@@ -175,7 +181,7 @@ class Options:
     @property
     def computation(self) -> Computation:
         """What is computed of each photo."""
-        everything = METHODS if not self.images else (GRAD_CAM,)
+        everything = DEFAULT_METHODS if not self.images else (GRAD_CAM,)
         methods = parse_methods(self.methods) if self.methods else everything
         return Computation(methods, self.dtype, self.guided_dtype)
 

@@ -26,7 +26,7 @@ def channel_weights(gradients: jax.Array) -> jax.Array:
     References:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, Eq. 1.
     """
-    _require_map_shape(gradients)
+    require_map_shape(gradients)
     return jnp.mean(gradients.astype(jnp.float32), axis=(-3, -2))
 
 
@@ -59,10 +59,28 @@ def grad_cam(activations: jax.Array, gradients: jax.Array, *, rectify: bool = Tr
     References:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, Eq. 2.
     """
-    _require_same_shape(activations, gradients)
-    weights = channel_weights(gradients)
+    require_same_shape(activations, gradients)
+    return weighted_sum(activations, channel_weights(gradients), rectify=rectify)
+
+
+def weighted_sum(activations: jax.Array, weights: jax.Array, *, rectify: bool = True) -> jax.Array:
+    r"""Adds up a layer's channels, each times its weight: the map of every method that weighs channels.
+
+    .. math:: L_{ij} = \mathrm{ReLU}\Big(\sum_k w_k A_{ij}^k\Big)
+
+    Args:
+        activations: The layer's activations, ``(..., h, w, k)``.
+        weights: Each channel's, ``(..., k)``, with leading axes that broadcast.
+        rectify: As for :func:`grad_cam`.
+
+    Returns:
+        The map, ``(..., h, w)`` float32.
+    """
     signed = jnp.einsum(
-        "...hwk,...k->...hw", activations.astype(jnp.float32), weights, precision=jax.lax.Precision.HIGHEST
+        "...hwk,...k->...hw",
+        activations.astype(jnp.float32),
+        weights.astype(jnp.float32),
+        precision=jax.lax.Precision.HIGHEST,
     )
     return jax.nn.relu(signed) if rectify else signed
 
@@ -128,7 +146,8 @@ def all_negative(cam: jax.Array) -> jax.Array:
     return jnp.max(cam, axis=(-2, -1)) <= 0
 
 
-def _require_map_shape(values: jax.Array) -> None:
+def require_map_shape(values: jax.Array) -> None:
+    """Raises ValueError unless values are a layer's with positions, ``(..., h, w, k)``."""
     if values.ndim < 3:
         raise ValueError(
             f"Expected a layer with spatial extent, (..., h, w, k), got shape {values.shape} instead. "
@@ -136,8 +155,9 @@ def _require_map_shape(values: jax.Array) -> None:
         )
 
 
-def _require_same_shape(activations: jax.Array, gradients: jax.Array) -> None:
-    _require_map_shape(activations)
+def require_same_shape(activations: jax.Array, gradients: jax.Array) -> None:
+    """Raises ValueError unless activations and gradients are of one layer, ``(..., h, w, k)``."""
+    require_map_shape(activations)
     if activations.shape != gradients.shape:
         raise ValueError(
             "Expected activations and gradients of one layer, of one shape, got "

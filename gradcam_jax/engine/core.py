@@ -70,13 +70,13 @@ def explain_batch(
         images = images.astype(jnp.bfloat16) if forward.precision == "bfloat16" else images
         layer = _first_layer(forward, images, inputs)
         trunk = (guided_forward or forward).at(layer)
-        run_trunk = functools.partial(_run_trunk, trunk, layer, inputs)
+        run = functools.partial(run_trunk, trunk, layer, inputs)
         if not spec.guided:
-            activations = run_trunk(images)
+            activations = run(images)
             if can_be_summed(forward, layer, spec):
                 return Parts(*explain_classes(forward, layer, spec, activations, images, targets), None)
             return Parts(*_maps(forward, layer, spec, activations, images, targets, inputs), None)
-        activations, trunk_vjp = jax.vjp(run_trunk, images)
+        activations, trunk_vjp = jax.vjp(run, images)
         outputs, scores, targets, maps = _maps(forward, layer, spec, activations, images, targets, inputs)
         assert guided_forward is not None
         pixels = _guided_gradients(guided_forward, layer, spec, activations, trunk_vjp, images, targets, inputs)
@@ -95,7 +95,7 @@ def _maps(
     """Returns outputs, scores, targets and maps of a batch whose trunk has been run."""
     others = tuple(dict.fromkeys(name for _, name, _ in spec.maps if name != layer))
     head = forward.at((layer, *others)).resumed(layer)
-    _require_dependence(head, spec, (layer, *others), _of_one((activations, images, targets, *inputs)))
+    require_dependence(head, spec, (layer, *others), of_one((activations, images, targets, *inputs)))
 
     def explain_example(activation: jax.Array, image: jax.Array, targets: Any, *inputs: Any) -> Any:
         def run(activation: jax.Array, taps: Any) -> Any:
@@ -122,7 +122,7 @@ def _maps(
     return batched(explain_example, activations, images, targets, *inputs)
 
 
-def _require_dependence(head: Forward, spec: Spec, layers: tuple[str, ...], example: tuple[Any, ...]) -> None:
+def require_dependence(head: Forward, spec: Spec, layers: tuple[str, ...], example: tuple[Any, ...]) -> None:
     """Raises LayerError if the targets' scores cannot depend on a mapped layer: its map would be zero."""
     first, *others = layers
     activation, image, targets, *inputs = example
@@ -179,7 +179,7 @@ def _guided_gradients(
     def scores_of_whole(image: jax.Array, targets: Any, *inputs: Any) -> jax.Array:
         return scores_of(whole({}, image, *inputs)[0], targets)
 
-    traced = Traced(scores_of_head, *_of_one((activations, images, targets, *inputs)))
+    traced = Traced(scores_of_head, *of_one((activations, images, targets, *inputs)))
     if traced.depends_on(1):
         # What passes the layer by meets what went through it again below, and guided rectifiers gate their sum.
         return over_examples(jax.jacrev(scores_of_whole), images, targets, *inputs)
@@ -189,7 +189,9 @@ def _guided_gradients(
     return jnp.moveaxis(over_targets(lambda gradient: trunk_vjp(gradient)[0], gradients), 0, 1)
 
 
-def _run_trunk(trunk: Tapped, layer: str, inputs: tuple[Any, ...], images: jax.Array) -> jax.Array:
+def run_trunk(trunk: Tapped, layer: str, inputs: tuple[Any, ...], images: jax.Array) -> jax.Array:
+    """Runs a batch up to the mapped layer as the platform likes it; returns what the layer holds, ``(n, ...)``."""
+
     def run(*example: Any) -> jax.Array:
         activation = trunk({}, *example)[1][layer]
         # Head, gradients and maps are float32, whatever the trunk is.
@@ -202,7 +204,7 @@ def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) ->
     """Returns the mapped layer that is called first: the model is cut there, and the others lie behind."""
     if len(forward.layers) == 1:
         return forward.layers[0]
-    order = list(layer_shapes(forward, *_of_one((images, *inputs))))
+    order = list(layer_shapes(forward, *of_one((images, *inputs))))
 
     def place(name: str) -> int:
         name = name if name in order else name.removesuffix(":0")  # of a module that is called once
@@ -211,5 +213,6 @@ def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) ->
     return min(forward.layers, key=place)
 
 
-def _of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+def of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns the shapes of one example of a batch."""
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)

@@ -13,7 +13,7 @@ from gradcam_jax.attribution.layouts import Layout, channels_last
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.relu_rules import guided as guided_rule
 from gradcam_jax.engine.core import explain_batch
-from gradcam_jax.engine.spec import MapMethod, Spec, TargetScore, as_given, class_score, from_outputs
+from gradcam_jax.engine.spec import Choice, MapMethod, Spec, TargetScore, as_given, class_score, from_outputs
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.tapped import Tapped
 
@@ -97,28 +97,15 @@ def explain(
     References:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3; Springenberg et al., arXiv:1412.6806.
     """
-    images = jnp.asarray(images)
-    _require_images(images, layout)
-    if not forward.layers:
-        raise InputError(
-            "Expected a model tapped at the layer to map, as tapped(model, variables, layer) makes it."
-        )
+    require_layer(forward)
+    images, targets, choose = read_arguments(images, targets, score, layout)
     guided_forward = forward.with_relu_rule(guided_rule) if guided is True else guided or None
-    if callable(targets):
-        choose, targets = from_outputs(targets), None
-    else:
-        choose = as_given
-        targets = jnp.asarray(targets) if score is class_score else jax.tree.map(jnp.asarray, targets)
-        _require_targets(targets, images)
-        if score is class_score and not jnp.issubdtype(targets.dtype, jnp.integer):
-            raise InputError(f"Expected class indices, integers, got {targets.dtype} instead.")
     methods = dict(method) if isinstance(method, Mapping) else {"": method}
     maps = tuple((f"{name}@{layer}", layer, make) for layer in forward.layers for name, make in methods.items())
     chosen = guided_targets.start, guided_targets.stop, guided_targets.step
     spec = Spec(score, maps, choose, guided_forward is not None, chosen, layout or channels_last)
     parts = _compiled(forward, guided_forward, images, targets, inputs, spec)
-    if score is class_score and choose is as_given:
-        _require_classes(targets, parts.outputs)
+    require_classes(targets, parts.outputs, score)
     by_layer = {layer: {name: parts.maps[f"{name}@{layer}"] for name in methods} for layer in forward.layers}
     cams = by_layer if isinstance(method, Mapping) else {layer: cams[""] for layer, cams in by_layer.items()}
     cam = cams if len(cams) > 1 else next(iter(cams.values()))
@@ -126,6 +113,32 @@ def explain(
 
 
 _compiled = functools.partial(jax.jit, static_argnames="spec", inline=True)(explain_batch)
+
+
+def require_layer(forward: Tapped) -> None:
+    """Raises InputError if a model is tapped at no layer."""
+    if not forward.layers:
+        raise InputError(
+            "Expected a model tapped at the layer to map, as tapped(model, variables, layer) makes it."
+        )
+
+
+def read_arguments(
+    images: Any, targets: Any, score: TargetScore, layout: Layout | None
+) -> tuple[jax.Array, Any, Choice]:
+    """Returns images and targets as arrays, and how targets are chosen, or raises InputError: as ``explain`` does.
+
+    Where the targets are chosen from the outputs they are None.
+    """
+    images = jnp.asarray(images)
+    _require_images(images, layout)
+    if callable(targets):
+        return images, None, from_outputs(targets)
+    targets = jnp.asarray(targets) if score is class_score else jax.tree.map(jnp.asarray, targets)
+    _require_targets(targets, images)
+    if score is class_score and not jnp.issubdtype(targets.dtype, jnp.integer):
+        raise InputError(f"Expected class indices, integers, got {targets.dtype} instead.")
+    return images, targets, as_given
 
 
 def _require_images(images: jax.Array, layout: Layout | None) -> None:
@@ -151,8 +164,10 @@ def _require_targets(targets: Any, images: jax.Array) -> None:
             )
 
 
-def _require_classes(targets: Any, outputs: Any) -> None:
+def require_classes(targets: Any, outputs: Any, score: TargetScore) -> None:
     """Checks class indices where they are numbers on the host; under the caller's ``jax.jit`` they are not."""
+    if score is not class_score or targets is None:
+        return
     if isinstance(targets, jax.core.Tracer) or not hasattr(outputs, "shape"):
         return
     highest, classes = int(np.max(np.asarray(targets), initial=0)), outputs.shape[-1]

@@ -29,6 +29,54 @@ def difference_score(logits: jax.Array, classes: jax.Array) -> jax.Array:
     return logits[classes[0]] - logits[classes[1]]
 
 
+def probability_score(logits: jax.Array, class_index: jax.Array) -> jax.Array:
+    """Returns the probability of one class, after the softmax.
+
+    Args:
+        logits: ``(classes,)``.
+        class_index: A scalar int; a negative one stands for no target, whose score is 0.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> probability_score(jnp.array([0.0, 0.0]), 1)
+        Array(0.5, dtype=float32)
+    """
+    return class_score(jax.nn.softmax(logits), class_index)
+
+
+def finer_score(logits: jax.Array, class_index: jax.Array, *, rivals: int = 3, strength: float = 1.0) -> jax.Array:
+    r"""Returns by how much a class's logit exceeds those nearest to it: what Finer-CAM explains.
+
+    .. math:: S = \frac{\sum_d p_d\, (y^c - \gamma\, y^d)}{\sum_d p_d}
+
+    over the d whose logits are nearest to the class's, with their probabilities p. The gradient passes the
+    probabilities, as in the published program. With any method of maps: ``explain(..., score=finer_score)`` is
+    Finer-CAM of Grad-CAM; other settings by ``functools.partial``, made once.
+
+    Args:
+        logits: ``(classes,)``.
+        class_index: A scalar int; a negative one stands for no target, whose score is 0.
+        rivals: How many other classes; all, where there are fewer.
+        strength: The factor :math:`\gamma`; 0 is the class's own logit.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> finer_score(jnp.array([1.0, 5.0, 4.0, -9.0]), 1, rivals=1)
+        Array(1., dtype=float32)
+
+    References:
+        Zhang et al., Finer-CAM, arXiv:2501.11309; ``FinerWeightedTarget`` of pytorch-grad-cam.
+    """
+    at = jnp.maximum(class_index, 0)
+    own = logits[at]
+    distances = jnp.abs(logits - own).at[at].set(jnp.inf)
+    nearest = jax.lax.top_k(-distances, min(rivals, logits.shape[0] - 1))[1]
+    shares = jax.nn.softmax(logits)[nearest]
+    shares = shares / (jnp.sum(shares) + 1e-9)
+    score = jnp.sum(shares * (own - strength * logits[nearest]))
+    return jnp.where(class_index >= 0, score, jnp.zeros_like(score))
+
+
 def similarity_score(embedding: jax.Array, concept: jax.Array) -> jax.Array:
     """Returns the cosine of an embedding and a concept's: of a text's, another image's, a unit vector of one unit.
 

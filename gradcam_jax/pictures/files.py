@@ -65,7 +65,9 @@ def save_photo_pictures(
 
     A row's are ``PREFIX_gcam_hm_NAME.png`` (``PREFIX_gcam_NAME.png`` in grey), ``PREFIX_gb_NAME.png`` and
     ``PREFIX_gb_gcam_NAME.png`` where they were computed, ``PREFIX_overlay_NAME.png`` and
-    ``PREFIX_panel_NAME.png``. Several rows have ``PREFIX_panel.png``, a caption ``PREFIX_words_NAME.gif``.
+    ``PREFIX_panel_NAME.png``. A map by another method is ``PREFIX_METHOD_hm_NAME.png`` and
+    ``PREFIX_METHOD_overlay_NAME.png``. Several rows have ``PREFIX_panel.png``, a caption
+    ``PREFIX_words_NAME.gif``.
 
     Args:
         folder: Where they go.
@@ -82,13 +84,16 @@ def save_photo_pictures(
     for one in drawn:
         row, name = one.row, safe_name(one.row.file_name)
         own_panel = panel_of(description, view, [one], heading=own_heading(description, row))
+        colored, draw = ("_hm", heat_map) if in_color else ("", grey_map)
         pictures = {
-            "gcam_hm" if in_color else "gcam": heat_map(one.heatmap) if in_color else grey_map(one.heatmap),
+            f"gcam{colored}": draw(one.heatmap),
             "gb": None if row.guided_backprop is None else gradient_picture(row.guided_backprop),
             "gb_gcam": None if row.guided_grad_cam is None else gradient_picture(row.guided_grad_cam),
             "overlay": one.overlay,
             "panel": own_panel,
         }
+        for method, (heatmap, laid_on) in one.others.items():
+            pictures |= {f"{method}{colored}": draw(heatmap), f"{method}_overlay": laid_on}
         files += [
             save(picture, folder / f"{prefix}_{kind}_{name}.png")
             for kind, picture in pictures.items()
@@ -113,6 +118,8 @@ def save_run_pictures(
 ) -> list[Path]:
     """Writes the pictures of one photo of a run: ``overlays/ID_TARGET.png`` a row, ``panels/ID.png`` a photo.
 
+    The overlay of a map by another method is ``overlays/ID_TARGET_METHOD.png``.
+
     Args:
         folder: The run's folder.
         identifier: The photo's id, with ``/`` between folders.
@@ -128,8 +135,10 @@ def save_run_pictures(
     drawn = [draw_row(row, view) for row in description.rows]
     if "overlays" in kinds:
         for one in drawn:
-            name = safe_name(f"{stem.name}_{one.row.name}")
-            files.append(save(one.overlay, folder / "overlays" / stem.parent / f"{name}.png"))
+            overlays = {"": one.overlay, **{f"_{method}": picture for method, (_, picture) in one.others.items()}}
+            for method, picture in overlays.items():
+                name = safe_name(f"{stem.name}_{one.row.name}") + method
+                files.append(save(picture, folder / "overlays" / stem.parent / f"{name}.png"))
     if "panels" in kinds and drawn:
         heading = (description.heading if heading is None else heading)[:LONGEST_QUESTION]
         path = folder / "panels" / stem.parent / f"{safe_name(stem.name)}.png"

@@ -1,11 +1,11 @@
 """Panels of an explained photo, from its rows: whatever the task, whether one photo, one of many, or a page's.
 
-What a description holds decides what is drawn. Rows stand under each other as photo, map, guided backprop and
-Guided Grad-CAM, those that were computed. A row with a question's words is a panel of its own, with the question
-in colours under it. A caption's words and phrases follow as tiles.
+What a description holds decides what is drawn. Rows stand under each other as photo, map, maps by other methods,
+guided backprop and Guided Grad-CAM, those that were computed. A row with a question's words is a panel of its own,
+with the question in colours under it. A caption's words and phrases follow as tiles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.pictures.maps import Box, centred_gradient_picture, heatmap_of, overlay
 from gradcam_jax.pictures.panels import Strip, panel, stacked, stretch_to
 from gradcam_jax.pictures.words import WordMap, sentence, word_frames, word_strips
+from gradcam_jax.tasks.methods import TITLES
 from gradcam_jax.tasks.rows import Description, Row
 
 LONGEST_QUESTION = 100
@@ -49,12 +50,14 @@ class DrawnRow(NamedTuple):
         row: The row.
         heatmap: Its map, rectified, at the view's size.
         overlay: The map on the photo, uint8 RGB of the photo's shape.
+        others: Maps by other methods, by the method's name: rectified, at the view's size, and on the photo.
         tiles: Captions and pictures, uint8 RGB: the photo, the map on it, and the gradients that were computed.
     """
 
     row: Row
     heatmap: np.ndarray
     overlay: np.ndarray
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]]
     tiles: Sequence[tuple[str, np.ndarray]]
 
 
@@ -62,19 +65,22 @@ def draw_row(row: Row, view: View) -> DrawnRow:
     """Draws the pictures of one row."""
     heatmap = heatmap_of(row.cam, view.size)
     laid_on = overlay(view.photo, heatmap, view.box)
+    heatmaps = {name: heatmap_of(cam, view.size) for name, cam in row.maps.items()}
+    others = {name: (heat, overlay(view.photo, heat, view.box)) for name, heat in heatmaps.items()}
     left, top, right, bottom = view.box
     shape = max(round(bottom - top), 1), max(round(right - left), 1)
     gradients = [("guided backprop", row.guided_backprop), ("Guided Grad-CAM", row.guided_grad_cam)]
     tiles = [
         ("photo", view.photo),
         (view.map_label, laid_on),
+        *((TITLES[name], picture) for name, (_, picture) in others.items()),
         *(
             (caption, stretch_to(centred_gradient_picture(gradient), shape))
             for caption, gradient in gradients
             if gradient is not None
         ),
     ]
-    return DrawnRow(row, heatmap, laid_on, tiles)
+    return DrawnRow(row, heatmap, laid_on, others, tiles)
 
 
 def panel_of(

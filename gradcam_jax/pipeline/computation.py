@@ -18,15 +18,8 @@ from gradcam_jax.images.decoder import EXACT, Decoding
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.pipeline.store import RunStore
 from gradcam_jax.tasks.indices import SCALE
-from gradcam_jax.tasks.task import (
-    GRAD_CAM,
-    GUIDED_BACKPROP,
-    GUIDED_GRAD_CAM,
-    Plan,
-    Results,
-    Task,
-    explain_photos,
-)
+from gradcam_jax.tasks.methods import GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM
+from gradcam_jax.tasks.task import Plan, Results, Task, explain_photos
 
 _ANY_REQUEST = {"question": "What is this?"}  # its arrays have the shapes of every image's
 _MANY = 4  # classes of a photo, from which a head summed beforehand pays

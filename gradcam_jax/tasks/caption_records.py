@@ -9,6 +9,7 @@ import numpy as np
 from gradcam_jax.errors import InputError
 from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.tasks.indices import blank_note, guided_parts
+from gradcam_jax.tasks.methods import other_maps
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.text.captions import Caption, find_phrase
 from gradcam_jax.text.vocabulary import UNKNOWN, Vocabulary
@@ -38,8 +39,12 @@ def describe_caption(
     written = _written(results, vocabulary)
     scores, cams = results["word_scores"], results["word_cams"]
     words = [
-        _part(word, float(score), np.asarray(cam), {"word": word, "known": known})
-        for word, known, score, cam in zip(caption.words, caption.known, scores, cams, strict=False)
+        _part(word, float(score), np.asarray(cam), {"word": word, "known": known})._replace(
+            maps=other_maps(results, place, "word_")
+        )
+        for place, (word, known, score, cam) in enumerate(
+            zip(caption.words, caption.known, scores, cams, strict=False)
+        )
     ]
     parts = []
     for start, stop in spans_of(phrases, caption.words):
@@ -54,6 +59,7 @@ def describe_caption(
         np.asarray(results["cam"][0]),
         {"caption": caption.text},
         **guided_parts(results, 0),
+        maps=other_maps(results, 0),
     )
     lines = [] if given else ["No caption provided, using generated caption for Grad-CAM."]
     lines += [f"Generated caption:\t{one['caption']}  (log-probability {one['log_prob']:.2f})" for one in written]
@@ -63,6 +69,7 @@ def describe_caption(
         "caption": caption.text,
         "log_prob": whole.score,
         "all_negative": whole.all_negative,
+        **whole.map_fields,
         "generated": written,
         "words": [_fields(word) for word in words],
         "phrases": [_fields(part) for part in parts],
@@ -134,7 +141,7 @@ def spans_of(phrases: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    return {**row.fields, "log_prob": row.score, "all_negative": row.all_negative}
+    return {**row.fields, "log_prob": row.score, "all_negative": row.all_negative, **row.map_fields}
 
 
 def _explained(results: Mapping[str, np.ndarray], vocabulary: Vocabulary, given: Caption | None) -> Caption:

@@ -2,8 +2,8 @@
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,10 @@ from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
 from gradcam_jax.engine.core import Parts
 from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import InputError
-from gradcam_jax.models.captioner import MAX_WORDS, Captioner
-from gradcam_jax.models.decoding import Decoded, State, beam_search
+from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.tasks.caption_records import describe_caption, record_caption, spans_of
 from gradcam_jax.tasks.rows import Description
+from gradcam_jax.tasks.spoken import Spoken, read_again, span_score, speaking
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.captions import Caption, UnknownWordsWarning, encode_caption
 from gradcam_jax.zoo import Loaded, find_layer
@@ -25,22 +25,6 @@ LENGTH_EXPONENT = 0.5
 """Chosen by CIDEr and BLEU-4 on validation photos: neuraltalk2's plain sum favours captions that stop early."""
 
 BEAM_SIZE = 3
-
-
-class Spoken(NamedTuple):
-    """What a captioner says of one photo.
-
-    Attributes:
-        tokens: The caption explained: the one given, else the best one written, ``(MAX_WORDS,)`` int32.
-        length: Its number of words, () int32.
-        word_scores: Log-probability of each word after those before it, ``(MAX_WORDS,)``.
-        written: The captions that the model writes itself, best first.
-    """
-
-    tokens: jax.Array
-    length: jax.Array
-    word_scores: jax.Array
-    written: Decoded
 
 
 def captioning(
@@ -116,75 +100,12 @@ def captioning(
         layer=layer,
         size=size,
         forward=loaded.tapped(layer, method=speaking(beam_size, length_exponent)),
-        plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise),
+        plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise, read_again),
         settings={"caption": caption, "keep_case": keep_case, **search},
         encode=encode,
         record=record,
         describe=describe,
     )
-
-
-def span_score(spoken: Spoken, mask: jax.Array) -> jax.Array:
-    r"""Adds up the log-probabilities of the marked words.
-
-    .. math:: S = \sum_j m_j \log p(w_j \mid x, w_{<j})
-
-    With every word marked this is the original program's score: no term for END, no division by the length.
-
-    Args:
-        spoken: What the captioner says.
-        mask: 1 where a word counts, 0 elsewhere, ``(MAX_WORDS,)``.
-    """
-    return jnp.sum(spoken.word_scores * mask)
-
-
-@functools.cache
-def speaking(beam_size: int, length_exponent: float) -> Callable[..., Spoken]:
-    """Returns the captioner's method ``(image, tokens, length) -> Spoken``, for :func:`gradcam_jax.tapped`.
-
-    Where the length is 0 no caption is given, and the best one that the model writes is read: writing and reading
-    share the image's forward pass. No gradient passes the choice of words.
-
-    Args:
-        beam_size: Beams kept while captions are written.
-        length_exponent: See :func:`gradcam_jax.models.decoding.beam_search`.
-    """
-
-    def speak(model: Captioner, image: jax.Array, tokens: jax.Array, length: jax.Array) -> Spoken:
-        vector = model.image_vector(image)
-        # A copy of its own: a bound module cannot run inside the search's loop.
-        writer, variables = model.clone(parent=None), {"params": model.variables["params"]}
-
-        def write(vector: jax.Array) -> Decoded:
-            return write_captions(writer, variables, vector, width=beam_size, length_exponent=length_exponent)
-
-        written = jax.vmap(write)(jax.lax.stop_gradient(vector))
-        tokens = jnp.where((length > 0)[:, jnp.newaxis], tokens, written.tokens[:, 0])
-        return Spoken(
-            tokens, jnp.where(length > 0, length, written.length[:, 0]), model.read_words(vector, tokens), written
-        )
-
-    return speak
-
-
-def write_captions(
-    model: Captioner, variables: Any, vector: Any, *, width: int = 1, length_exponent: float = 0.0
-) -> Decoded:
-    """Writes the most probable captions of one image from its vector, by beam search; needs no CNN.
-
-    Args:
-        model: A captioner.
-        variables: Its variables, the CNN's left out or not.
-        vector: The image's, ``(embedding_size,)``.
-        width: Number of beams kept, and of captions returned; 1 is the original program's greedy choice.
-        length_exponent: See :func:`gradcam_jax.models.decoding.beam_search`.
-
-    Returns:
-        ``width`` captions, best first.
-    """
-    state: State = model.apply(variables, vector, method="begin")
-    step: Any = functools.partial(model.apply, variables, method="advance")
-    return beam_search(step, state, width=width, end=model.words, steps=MAX_WORDS, length_exponent=length_exponent)
 
 
 def _spans(spoken: Spoken, targets: Any) -> jax.Array:
@@ -197,9 +118,13 @@ def _spans(spoken: Spoken, targets: Any) -> jax.Array:
 def _summarise(parts: Parts) -> dict[str, jax.Array]:
     """Returns what is kept of a batch: the caption's map and its words', scores, tokens, what the model wrote."""
     spoken: Spoken = parts.outputs
+    assert spoken.written is not None
+    others = {name: maps for name, maps in parts.maps.items() if name != "cam"}
     return {
         "cam": parts.maps["cam"][:, :1],
         "word_cams": parts.maps["cam"][:, 1:],
+        **{name: maps[:, :1] for name, maps in others.items()},
+        **{f"word_{name}": maps[:, 1:] for name, maps in others.items()},
         "tokens": spoken.tokens,
         "length": spoken.length,
         "scores": parts.scores[:, :1],

@@ -18,6 +18,7 @@ from gradcam_jax.tasks.indices import (
     summarise_indices,
     target_places,
 )
+from gradcam_jax.tasks.methods import other_maps
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.ilsvrc import ImageNetClass, classes_named, find_class
@@ -106,7 +107,9 @@ def describe_classes(classes: Sequence[ImageNetClass], results: Mapping[str, np.
         for row in rows
     ]
     fields = {
-        "targets": [{**row.fields, "score": row.score, "all_negative": row.all_negative} for row in rows],
+        "targets": [
+            {**row.fields, "score": row.score, "all_negative": row.all_negative, **row.map_fields} for row in rows
+        ],
         "predictions": [
             {"class_index": class_.index, "name": class_.name, "probability": p} for class_, p in predictions
         ],
@@ -133,4 +136,5 @@ def _row(class_: ImageNetClass, place: int, results: Mapping[str, np.ndarray]) -
         cam,
         fields,
         **guided_parts(results, place),
+        maps=other_maps(results, place),
     )

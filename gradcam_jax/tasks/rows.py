@@ -18,6 +18,7 @@ class Row(NamedTuple):
         fields: What else is known of it, as plain JSON values.
         guided_backprop: Guided gradient at the pixels, ``(H, W, 3)`` RGB, or None if it was not computed.
         guided_grad_cam: Its product with the map, ``(H, W, 3)`` RGB, or None.
+        maps: Maps by other methods than Grad-CAM, by the method's name: signed, each at its own resolution.
         tokens: The question's words with what each has to do with this target, signed; empty without a question.
     """
 
@@ -29,12 +30,19 @@ class Row(NamedTuple):
     fields: Mapping[str, Any] = {}
     guided_backprop: np.ndarray | None = None
     guided_grad_cam: np.ndarray | None = None
+    maps: Mapping[str, np.ndarray] = {}
     tokens: Sequence[tuple[str, float]] = ()
 
     @property
     def all_negative(self) -> bool:
         """Whether no position speaks for the target: its picture is blank."""
         return not self.cam.max() > 0
+
+    @property
+    def map_fields(self) -> dict[str, Any]:
+        """What is known of the maps by other methods, as plain JSON values; nothing where there are none."""
+        maps = {name: {"all_negative": not cam.max() > 0} for name, cam in self.maps.items()}
+        return {"maps": maps} if maps else {}
 
 
 class Description(NamedTuple):

@@ -17,22 +17,33 @@ from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.engine.core import Parts, explain_batch
 from gradcam_jax.engine.spec import Spec
-from gradcam_jax.errors import InputError, lookup
+from gradcam_jax.errors import InputError
 from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
 from gradcam_jax.interception.tapped import Tapped
+from gradcam_jax.tasks.methods import (
+    DEFAULT_METHODS,
+    GUIDED_BACKPROP,
+    GUIDED_GRAD_CAM,
+    evaluated_maps,
+    with_gradient_maps,
+)
 from gradcam_jax.tasks.rows import Description
 from gradcam_jax.zoo import Loaded, named_preprocessing
-
-GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM = "grad_cam", "guided_backprop", "guided_grad_cam"
-
-METHODS = (GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
-"""What can be computed of a photo; the map always is."""
 
 Request = Mapping[str, str]
 """What is asked about a photo, by the command line's names: ``label``, ``question``, ``answer``, ``caption``."""
 
 Arrays = Mapping[str, np.ndarray]
 Results = dict[str, jax.Array]
+
+
+Again = Callable[[Tapped, Any, tuple[Any, ...]], tuple[Tapped, tuple[Any, ...]]]
+
+
+def as_asked(forward: Tapped, outputs: Any, inputs: tuple[Any, ...]) -> tuple[Tapped, tuple[Any, ...]]:
+    """Asks the same of the model again, whatever it said."""
+    del outputs
+    return forward, inputs
 
 
 class Plan(NamedTuple):
@@ -43,12 +54,15 @@ class Plan(NamedTuple):
         spec: Score, maps and targets, without guided gradients.
         inputs: Names of the model's inputs besides the image, in its order.
         summarise: From a batch's parts to the arrays that are kept, ``cam`` (n, targets, h, w) among them.
+        again: From the forward, its outputs and its inputs to the forward and the inputs by which the same targets
+            of other images are scored: the same, unless what the model is asked follows from its own outputs.
     """
 
     preprocessing: Preprocessing
     spec: Spec
     inputs: tuple[str, ...]
     summarise: Callable[[Parts], Results]
+    again: Again = as_asked
 
 
 class Task(NamedTuple):
@@ -100,7 +114,7 @@ def explain_photo(
     task: Task,
     photo: str | Path | np.ndarray,
     *,
-    methods: tuple[str, ...] = METHODS,
+    methods: tuple[str, ...] = DEFAULT_METHODS,
     compiler_options: Mapping[str, Any] | None = None,
     **request: str,
 ) -> ExplainedPhoto:
@@ -109,7 +123,7 @@ def explain_photo(
     Args:
         task: The task.
         photo: A file, or uint8 RGB ``(H, W, 3)``.
-        methods: What is computed, of :data:`METHODS`.
+        methods: What is computed, of :data:`gradcam_jax.tasks.METHODS`.
         compiler_options: XLA's, as ``jax.jit`` takes them, for a program that is worth less or more compilation.
         **request: What is asked, by the command line's names: ``label="boxer, tiger cat"``.
 
@@ -139,18 +153,21 @@ def explain_photos(
         images: RGB, ``(n, H, W, 3)``: float32 in [0, 1], or uint8 or uint16.
         arrays: What the task's ``encode`` gave, each with a leading axis n.
         plan: The task's.
-        methods: What is computed, of :data:`METHODS`.
+        methods: What is computed, of :data:`gradcam_jax.tasks.METHODS`.
 
     Returns:
-        Name -> ``(n, ...)``: what the task keeps, and if they are among the methods ``guided_backprop`` and
-        ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32, RGB.
+        Name -> ``(n, ...)``: what the task keeps; the other methods' maps, ``(n, targets, h, w)``, by their names;
+        and, if they are asked for, ``guided_backprop`` and ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32.
     """
     network = to_network(images, plan.preprocessing)
     wanted = [name for name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM) if name in methods]
     inputs = tuple(arrays[name] for name in plan.inputs)
     guided_forward = forward.with_relu_rule(guided) if wanted else None
-    spec = plan.spec._replace(guided=bool(wanted))
+    spec = with_gradient_maps(plan.spec._replace(guided=bool(wanted)), methods)
     parts = explain_batch(forward, guided_forward, network, arrays.get("targets"), inputs, spec)
+    forward, inputs = plan.again(forward, parts.outputs, inputs)
+    own = evaluated_maps(forward, network, parts.targets, inputs, spec.score, methods)
+    parts = parts._replace(maps=parts.maps | own)
     results = plan.summarise(parts)
     if parts.guided_backprop is None:
         return results
@@ -164,19 +181,6 @@ def explain_photos(
 def _compiled(compiler_options: tuple[tuple[str, Any], ...]) -> Callable[..., Results]:
     options = dict(compiler_options) or None
     return jax.jit(explain_photos, static_argnames=("plan", "methods"), compiler_options=options)
-
-
-def parse_methods(text: str) -> tuple[str, ...]:
-    """Reads a comma-separated list of methods; maps are always computed.
-
-    Example:
-        >>> parse_methods("guided_grad_cam")
-        ('grad_cam', 'guided_grad_cam')
-    """
-    named = [part.strip() for part in text.split(",") if part.strip()]
-    for name in named:
-        lookup(dict.fromkeys(METHODS), name, "method")
-    return tuple(method for method in METHODS if method in (GRAD_CAM, *named))
 
 
 class Setting(NamedTuple):

@@ -18,6 +18,7 @@ from gradcam_jax.tasks.indices import (
     summarise_indices,
     target_places,
 )
+from gradcam_jax.tasks.methods import other_maps
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.questions import encode_question
@@ -128,6 +129,7 @@ def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: st
                 cam,
                 {"answer": name},
                 **guided_parts(results, place),
+                maps=other_maps(results, place),
                 tokens=tuple(zip(question.tokens, importances, strict=True)),
             )
         )
@@ -159,6 +161,7 @@ def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: st
                 "score": row.score,
                 "all_negative": row.all_negative,
                 "word_importances": [importance for _, importance in row.tokens],
+                **row.map_fields,
             }
             for row in rows
         ],

@@ -5,6 +5,7 @@ import pytest
 
 from gradcam_jax.app import many_photos, one_photo
 from gradcam_jax.errors import InputError
+from gradcam_jax.tasks.methods import GRADIENT_MAPS
 from gradcam_jax.text.captions import caption_words
 from tests.app.flag_lab import MANY, ONE, case
 from tests.app.small_models import TASKS
@@ -210,7 +211,29 @@ def shows_methods(lab, task):
     # By default everything of one photo, maps of many.
     assert lab.one(task, methods="").files == everything.files
     assert lab.many(task, methods="").others.keys() == maps.others.keys()
-    lab.refuses(task, "There is no method 'hirescam'", methods="hirescam")
+    shows_maps_of_other_methods(lab, task)
+    lab.refuses(task, "There is no method 'hirescam'. Nearest: hires_cam", methods="hirescam")
+
+
+def shows_maps_of_other_methods(lab, task):
+    maps, said = lab.both(task, methods="grad_cam"), lab.both(task, methods=",".join(GRADIENT_MAPS))
+    assert set(GRADIENT_MAPS) == said.others.keys() - maps.others.keys() - {f"word_{m}" for m in GRADIENT_MAPS}
+    assert_close(said.cams, maps.cams, 1e-5)
+    (overlay,) = [file for file in maps.files if "_overlay_" in file]
+    prefix, name = overlay.split("_overlay_")
+    for method in GRADIENT_MAPS:
+        assert said.others[method].shape == said.cams.shape
+        assert {f"{prefix}_{method}_hm_{name}", f"{prefix}_{method}_overlay_{name}"} <= said.files
+        if task == "captioning":
+            assert said.others[f"word_{method}"].shape == said.others["word_cams"].shape
+    fields = said.record if task == "captioning" else said.record["targets"][0]
+    assert list(fields["maps"]) == list(GRADIENT_MAPS)
+    drawn = lab.many(task, methods="layer_cam", save="all")
+    assert sum(file.endswith("_layer_cam.png") for file in drawn.files) == 2
+    with pytest.raises(InputError, match=r"other settings \(methods: .*'layer_cam'\], now \['grad_cam'\]\)"):
+        many_photos.explain_many(lab.options(task, MANY, out_path=str(drawn.folder)))
+    message = "--counterfactual is for grad_cam alone, not for hires_cam, layer_cam"
+    lab.refuses(task, message, methods="layer_cam,hires_cam", counterfactual=True)
 
 
 @case("dtype", "bfloat16")

@@ -16,6 +16,7 @@ from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options
 from gradcam_jax.pipeline import open_run
 from gradcam_jax.tasks.indices import guided_parts
+from gradcam_jax.tasks.methods import TITLES
 from gradcam_jax.text.ilsvrc import imagenet_classes
 from tests.app.small_models import ANSWERS, CAPTION_WORDS, TASKS, write_photo
 from tests.comparison import assert_close
@@ -193,7 +194,8 @@ class Lab:
             assert not arrays["word_cams"][count:].any()
             written = arrays["written_log_probs"][arrays["written_lengths"] > 0]
             written = written[np.isfinite(written)]
-            others = {name: arrays[name][:count] for name in ("word_cams", "word_scores")} | {"written": written}
+            words = ("word_cams", "word_scores", *(f"word_{name}" for name in TITLES if name in arrays))
+            others = {name: arrays[name][:count] for name in words} | {"written": written}
         else:
             targets = arrays["targets"]
             places = np.flatnonzero(targets >= 0)
@@ -204,6 +206,7 @@ class Lab:
                 words = len((question or settings["question"]).replace("?", " ?").split())
                 assert not arrays["word_importances"][:, words:].any()
                 others["word_importances"] = arrays["word_importances"][places, :words]
+        others |= {name: arrays[name][places] for name in TITLES if name in arrays}
         guided = [guided_parts(arrays, place) for place in places]
         others |= {name: np.stack([parts[name] for parts in guided]) for name in guided[0]}
         return Said(names, arrays["scores"][places], arrays["cam"][places], others, settings, files, folder)

@@ -12,7 +12,8 @@ import pytest
 import gradcam_jax as gc
 from gradcam_jax.engine import precision
 from gradcam_jax.engine.precision import PRECISIONS, with_precision
-from gradcam_jax.tasks.task import METHODS, explain_photos
+from gradcam_jax.tasks.methods import DEFAULT_METHODS
+from gradcam_jax.tasks.task import explain_photos
 from tests.comparison import random_images
 from tests.engine.test_many_classes import build
 from tests.models.small_vgg import small_vgg
@@ -59,7 +60,7 @@ def product(line):
 def test_every_product_of_a_float32_explanation_is_exact_on_every_device(task, platform):
     made = TASKS[task]()
     inputs = {name: np.asarray(array)[np.newaxis] for name, array in made.encode({}).items()}
-    function = functools.partial(explain_photos, plan=made.plan, methods=METHODS)
+    function = functools.partial(explain_photos, plan=made.plan, methods=DEFAULT_METHODS)
     images = jax.ShapeDtypeStruct((1, made.size, made.size, 3), jnp.uint8)
     forward = with_precision(made.forward, "float32")
     assert set(products(function, forward, images, inputs, platform=platform)) == {("f32", EXACT)}

@@ -24,7 +24,8 @@ from gradcam_jax.models.efficientnet_lite import EfficientNetLite, Stage
 from gradcam_jax.pipeline import Computation, device_function, fitting_batch_size
 from gradcam_jax.pipeline.computation import image_dtype
 from gradcam_jax.tasks.indices import NOTHING, guided_parts
-from gradcam_jax.tasks.task import explain_photos, parse_methods
+from gradcam_jax.tasks.methods import parse_methods
+from gradcam_jax.tasks.task import explain_photos
 from gradcam_jax.zoo import example_inputs
 from tests.comparison import assert_close, kaiming_variables
 from tests.pipeline.small_task import ENTRY, LAYER, SIZE, build, small_task

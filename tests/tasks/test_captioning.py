@@ -9,8 +9,9 @@ import pytest
 
 import gradcam_jax as gc
 from gradcam_jax.models.captioner import captioner_lite0, neuraltalk2
-from gradcam_jax.tasks.captioning import speaking, write_captions
-from gradcam_jax.tasks.task import METHODS, explain_photo
+from gradcam_jax.tasks.methods import DEFAULT_METHODS
+from gradcam_jax.tasks.spoken import speaking, write_captions
+from gradcam_jax.tasks.task import explain_photo
 from tests.comparison import assert_close, plain_convolutions
 from tests.models.small_captioner import (
     LAYER,
@@ -226,13 +227,13 @@ def test_what_is_said_of_a_caption():
 
 
 def test_without_a_caption_the_one_that_is_written_is_explained():
-    description = explain_photo(task(caption=""), photo(), methods=METHODS).description
+    description = explain_photo(task(caption=""), photo(), methods=DEFAULT_METHODS).description
     words = description.fields["generated"][0]["caption"].split()
     assert words
     assert set(words) <= set(CAPTION_WORDS)
     assert [word.name for word in description.words] == words
     assert description.lines[0].startswith("No caption provided")
-    given = explain_photo(task(caption=""), photo(), methods=METHODS, caption=" ".join(words)).description
+    given = explain_photo(task(caption=""), photo(), methods=DEFAULT_METHODS, caption=" ".join(words)).description
     assert_close(given.rows[0].cam, description.rows[0].cam, 2e-6)
     assert_close(given.rows[0].guided_backprop, description.rows[0].guided_backprop, 2e-6)
 

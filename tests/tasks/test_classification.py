@@ -9,7 +9,8 @@ import pytest
 
 import gradcam_jax as gc
 from gradcam_jax.tasks.indices import EMPTY, NOTHING, choose_indices, count_targets, encode_targets
-from gradcam_jax.tasks.task import METHODS, Setting, explain_photo, explain_photos, parse_methods
+from gradcam_jax.tasks.methods import DEFAULT_METHODS, parse_methods
+from gradcam_jax.tasks.task import Setting, explain_photo, explain_photos
 from tests.comparison import assert_close
 from tests.tasks.small_tasks import photo, small_classifier
 
@@ -86,7 +87,7 @@ def test_a_new_class_or_photo_compiles_nothing():
     def counted(*arguments):
         nonlocal traces
         traces += 1
-        return explain_photos(*arguments, plan=one.plan, methods=METHODS)
+        return explain_photos(*arguments, plan=one.plan, methods=DEFAULT_METHODS)
 
     run = jax.jit(counted)
     images = jnp.asarray(np.stack([photo(seed=seed, size=(32, 32)) for seed in (1, 2)]))
@@ -101,7 +102,9 @@ def test_empty_places_have_no_map_and_are_not_described():
     encoded = one.encode({})["targets"]
     assert encoded.tolist() == [242, EMPTY, EMPTY]
     images = jnp.asarray(photo(size=(32, 32)))[jnp.newaxis]
-    results = explain_photos(one.forward, images, {"targets": encoded[np.newaxis]}, plan=one.plan, methods=METHODS)
+    results = explain_photos(
+        one.forward, images, {"targets": encoded[np.newaxis]}, plan=one.plan, methods=DEFAULT_METHODS
+    )
     assert results["targets"].tolist() == [[242, NOTHING, NOTHING]]
     for name in ("cam", "scores", "guided_backprop", "guided_grad_cam"):
         assert float(jnp.abs(results[name][0, 1:]).max()) == 0
@@ -115,7 +118,7 @@ def test_float_images_and_bytes_are_the_same_photo():
     pixels = photo(size=(32, 32))[np.newaxis]
     arrays = {"targets": one.encode({})["targets"][np.newaxis]}
     bytes_, floats = (
-        explain_photos(one.forward, jnp.asarray(images), arrays, plan=one.plan, methods=METHODS)
+        explain_photos(one.forward, jnp.asarray(images), arrays, plan=one.plan, methods=DEFAULT_METHODS)
         for images in (pixels, pixels.astype(np.float32) / 255)
     )
     for name, leaf in bytes_.items():
@@ -167,6 +170,6 @@ def test_what_cannot_be_had_is_said_at_once(options, message):
 
 def test_methods_are_read_from_text():
     assert parse_methods("") == ("grad_cam",)
-    assert parse_methods("guided_grad_cam, guided_backprop") == METHODS
+    assert parse_methods("guided_grad_cam, guided_backprop") == DEFAULT_METHODS
     with pytest.raises(gc.InputError, match="no method 'guided'"):
         parse_methods("guided")

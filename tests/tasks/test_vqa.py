@@ -15,7 +15,8 @@ from gradcam_jax.engine.core import explain_batch
 from gradcam_jax.engine.spec import Spec, as_given, class_score
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA, l2_normalize, vqa_lite0
-from gradcam_jax.tasks.task import METHODS, Setting, explain_photo
+from gradcam_jax.tasks.methods import DEFAULT_METHODS
+from gradcam_jax.tasks.task import Setting, explain_photo
 from gradcam_jax.tasks.vqa import WORDS_LAYER
 from tests.comparison import assert_close
 from tests.models.guided import guided_gradient
@@ -222,7 +223,7 @@ def explained_photo(methods=("grad_cam",), **options):
 
 
 def test_what_is_said_of_an_answer():
-    description = explained_photo(METHODS)
+    description = explained_photo(DEFAULT_METHODS)
     assert description.heading == QUESTION
     assert [row.name for row in description.rows] == ["dog", "a cup"]
     tokens, importances = zip(*description.rows[1].tokens, strict=True)
@@ -237,7 +238,7 @@ def test_what_is_said_of_an_answer():
 
 def test_the_rows_are_what_explain_gives():
     one = task()
-    rows = explained_photo(METHODS)
+    rows = explained_photo(DEFAULT_METHODS)
     preprocessing = one.plan.preprocessing
     image = gc.images.to_network(preprocessing.resize(photo(), one.size).image, preprocessing)
     arrays = one.encode({})

@@ -7,7 +7,8 @@ import numpy as np
 
 from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.reporting import silent
-from gradcam_jax.tasks.task import GRAD_CAM, Request, Task, explain_photos
+from gradcam_jax.tasks.methods import GRAD_CAM
+from gradcam_jax.tasks.task import Request, Task, explain_photos
 from gradcam_jax.text.captions import caption_words, find_phrase
 
 ImageAt = Callable[[int], np.ndarray]
