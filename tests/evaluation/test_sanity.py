@@ -1,4 +1,4 @@
-"""The sanity check: maps that explain the model change with its weights, others do not; and confidence intervals."""
+"""The sanity check: maps that explain the model change with its weights, others do not. Confidence intervals."""
 
 import flax.linen as nn
 import jax
@@ -48,9 +48,8 @@ def test_modules_are_randomised_from_the_output_to_the_input(forward):
         changed = [module for module in expected if not np.array_equal(*kernels(trained, params, module))]
         assert changed == [module for module in expected[:count] if module != "b_norm"]  # all ones and zeros
         for module in changed:
-            np.testing.assert_array_equal(
-                *(np.sort(kernel, axis=None) for kernel in kernels(trained, params, module))
-            )
+            before, after = (np.sort(kernel, axis=None) for kernel in kernels(trained, params, module))
+            np.testing.assert_array_equal(before, after)
 
 
 def kernels(trained, params, module):
