@@ -54,7 +54,8 @@ from .errors import CheckpointError as CheckpointError
 from .errors import InputError as InputError
 from .errors import LayerError as LayerError
 
-# Rooms: models, photos, known checkpoints, tasks, pictures, runs over many photos.
+# Rooms: models, photos, known checkpoints, tasks, pictures, runs over many photos, tests of maps.
+from . import evaluation as evaluation
 from . import images as images
 from . import models as models
 from . import pictures as pictures

@@ -1,4 +1,4 @@
-"""Does a map lie on what it is about: its highest point (the pointing game), and its evidence as a whole."""
+"""Does a map lie on what it is about: its highest point (three pointing games), and its evidence as a whole."""
 
 from collections.abc import Iterable, Sequence
 
@@ -46,6 +46,112 @@ def points_at(cam: np.ndarray, boxes: Iterable[Box]) -> bool:
         its tolerance of 15 pixels); Selvaraju et al., arXiv:1610.02391.
     """
     return bool(np.max(cam) > 0) and lies_in(highest_point(cam), boxes)
+
+
+def points_within(heatmap: np.ndarray, mask: np.ndarray, *, tolerance: float = 15) -> bool:
+    r"""Tells whether a map's highest pixel lies on an object or less than a tolerance away: TorchRay's rule.
+
+    .. math:: \exists\, p \in M: \lVert p - \arg\max L \rVert^2 < \tau^2
+
+    Args:
+        heatmap: Map at the photo's own size, ``(H, W)``; of several highest pixels the first counts.
+        mask: The object's pixels, ``(H, W)`` bool.
+        tolerance: In pixels; 15 is Zhang et al.'s.
+
+    Returns:
+        Whether it is a hit; a map without evidence never is.
+
+    Raises:
+        InputError: If the shapes differ, or the tolerance is not positive.
+
+    Example:
+        >>> heatmap = np.array([[0.0, 0.0, 0.0, 3.0]])
+        >>> mask = np.array([[True, True, False, False]])
+        >>> points_within(heatmap, mask, tolerance=2), points_within(heatmap, mask, tolerance=2.1)
+        (False, True)
+
+    References:
+        Zhang et al., Top-down Neural Attention by Excitation Backprop, arXiv:1608.00507, section 4.1;
+        facebookresearch/TorchRay, ``benchmark/pointing_game.py``.
+    """
+    heatmap, mask = np.asarray(heatmap), np.asarray(mask, bool)
+    if heatmap.shape != mask.shape:
+        raise InputError(f"Expected a map and a mask of one shape, got {heatmap.shape} and {mask.shape} instead.")
+    if not tolerance > 0:
+        raise InputError(f"Expected a tolerance over 0 pixels, got {tolerance} instead.")
+    if not heatmap.max() > 0:
+        return False
+    row, column = divmod(int(np.argmax(heatmap)), heatmap.shape[1])
+    rows, columns = np.nonzero(mask)
+    return bool(((rows - row) ** 2 + (columns - column) ** 2 < tolerance**2).any())
+
+
+def rejection_hits(maxima: np.ndarray, inside: np.ndarray, present: np.ndarray, threshold: float) -> np.ndarray:
+    """Tells which maps are hits in the paper's pointing game, which also tests what should not be found.
+
+    The maps are those of a photo's five most probable classes. That of a class on the photo is a hit if it is not
+    rejected and highest inside the class's annotation; that of a class that is not there if it is rejected: its
+    maximum is below a threshold.
+
+    Args:
+        maxima: Each map's largest value, any shape.
+        inside: Whether it is highest inside an annotation of its class.
+        present: Whether its class is on the photo.
+        threshold: Below which a map is rejected.
+
+    Returns:
+        bool, of the same shape; its mean is the accuracy.
+
+    Example:
+        >>> present = np.array([True, True, False, False])
+        >>> rejection_hits(np.array([5.0, 1.0, 5.0, 1.0]), present, present, 2.0).tolist()
+        [True, False, False, True]
+
+    References:
+        Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 4.3.
+    """
+    rejected = np.asarray(maxima) < threshold
+    return np.where(present, ~rejected & np.asarray(inside, bool), rejected)
+
+
+def rejection_threshold(maxima: np.ndarray, inside: np.ndarray, present: np.ndarray) -> float:
+    """Returns the threshold of :func:`rejection_hits` with the most hits, the lowest of several.
+
+    The paper does not say how its threshold was chosen; choose it on other photos than those it is used on.
+
+    Args:
+        maxima: Each map's largest value, any shape.
+        inside: Whether it is highest inside an annotation of its class.
+        present: Whether its class is on the photo.
+    """
+    maxima, inside, present = (np.ravel(values) for values in (maxima, inside, present))
+    candidates = np.unique(np.append(maxima, np.inf))
+    gains = np.where(present, np.where(inside, -1, 0), 1)  # of hits, where the map is rejected
+    order = np.argsort(maxima, kind="stable")
+    totals = np.append(0, np.cumsum(gains[order]))
+    return float(candidates[np.argmax(totals[np.searchsorted(maxima[order], candidates, side="left")])])
+
+
+def energy_inside(heatmap: np.ndarray, mask: np.ndarray) -> float:
+    """Returns the share of a map's evidence that lies on the object: the energy-based pointing game.
+
+    Args:
+        heatmap: Map, ``(H, W)``; what is negative counts as 0.
+        mask: The object's pixels, ``(H, W)`` bool.
+
+    Returns:
+        From 0 to 1; the object's share of the picture for a uniform map, 0 for one without evidence.
+
+    Example:
+        >>> energy_inside(np.array([[3.0, 1.0, -5.0]]), np.array([[True, False, True]]))
+        0.75
+
+    References:
+        Wang et al., Score-CAM, arXiv:1910.01279, section 4.3.
+    """
+    positive = np.maximum(np.asarray(heatmap, np.float64), 0)
+    total = positive.sum()
+    return float(positive[np.asarray(mask, bool)].sum() / total) if total > 0 else 0.0
 
 
 def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> np.ndarray:

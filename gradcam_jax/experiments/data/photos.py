@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.words import word_of_coco, word_of_ilsvrc
+from gradcam_jax.experiments.data.words import word_of_category, word_of_ilsvrc
 from gradcam_jax.formats.json_file import read_json
 
 
@@ -31,10 +31,17 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 class LabelledBox(NamedTuple):
-    """An object on a picture: its word and where it is."""
+    """An object on a picture: its word and where it is.
+
+    Attributes:
+        difficult: Whether Pascal VOC leaves it out of its tests.
+        polygons: Its outlines, if they are known: ``(x, y, x, y, ...)`` in fractions of the picture.
+    """
 
     word: str
     box: Box
+    difficult: bool = False
+    polygons: tuple[tuple[float, ...], ...] = ()
 
 
 class Photo(NamedTuple):
@@ -77,19 +84,30 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
 
 
 def read_coco(folder: str | Path) -> list[Photo]:
-    """Reads COCO photos and boxes: ``instances.json`` and the photos in ``images``; a crowd is one object."""
-    folder = Path(folder)
-    content = read_json(folder / "instances.json", "images", "annotations", "categories")
-    words = {category["id"]: word_of_coco(category["name"]) for category in content["categories"]}
+    """Reads COCO photos and boxes: ``instances.json`` and the photos in ``images``."""
+    return read_coco_file(Path(folder) / "instances.json", Path(folder) / "images")
+
+
+def read_coco_file(file: Path, images: Path) -> list[Photo]:
+    """Reads a COCO file of instances, and where its photos lie; a crowd is one object, known by its box."""
+    content = read_json(file, "images", "annotations", "categories")
+    words = {category["id"]: word_of_category(category["name"]) for category in content["categories"]}
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
     objects: dict[int, list[LabelledBox]] = {image_id: [] for image_id in sizes}
     for annotation in content["annotations"]:
         width, height = sizes[annotation["image_id"]]
         left, top, wide, high = annotation["bbox"]
         box = Box(left / width, top / height, (left + wide) / width, (top + high) / height)
-        objects[annotation["image_id"]].append(LabelledBox(words[annotation["category_id"]], box))
+        outlines = annotation.get("segmentation", ())
+        polygons = (
+            tuple(tuple((np.reshape(outline, (-1, 2)) / (width, height)).ravel().tolist()) for outline in outlines)
+            if isinstance(outlines, list)
+            else ()
+        )
+        found = LabelledBox(words[annotation["category_id"]], box, polygons=polygons)
+        objects[annotation["image_id"]].append(found)
     return [
-        Photo(f"coco/{image['id']}", folder / "images" / image["file_name"], tuple(objects[image["id"]]), True)
+        Photo(f"coco/{image['id']}", images / image["file_name"], tuple(objects[image["id"]]), True)
         for image in content["images"]
     ]
 

@@ -1,14 +1,17 @@
-"""The everyday words that template questions ask for, and what ILSVRC and COCO call the same objects.
+"""The everyday words that template questions ask for, and what ILSVRC, COCO and Pascal VOC call the same objects.
 
-``words.csv`` is the table. ILSVRC's classes are finer than everyday words ("boxer", "tabby") and are grouped; a
-class whose group would have fewer than three members is left out, since a word seen on one photo cannot be learnt.
-COCO's names are used as they are, apart from a few that nobody says ("dining table").
+``words.csv`` is the table. ILSVRC's classes are finer than everyday words ("boxer", "tabby") and are grouped; they
+stand as WordNet ids, a range of them for all between in ILSVRC's order. A class whose group would have fewer than
+three members is left out, since a word seen on one photo cannot be learnt. COCO's and VOC's names are used as
+they are, apart from those that nobody says ("dining table", "tvmonitor").
 """
 
 import csv
 import functools
 import importlib.resources
 from typing import NamedTuple
+
+from gradcam_jax.text.ilsvrc import imagenet_classes
 
 ANIMAL, VEHICLE, FOOD, FURNITURE, OTHER = "animal", "vehicle", "food", "furniture", "other"
 
@@ -17,12 +20,13 @@ CATEGORIES = (ANIMAL, VEHICLE, FOOD, FURNITURE)
 
 
 class Word(NamedTuple):
-    """A row of the table: a word in the singular, its 0-based ILSVRC classes, COCO's name or an empty one."""
+    """A row of the table: a word in the singular, its 0-based ILSVRC classes, COCO's and VOC's name or empty."""
 
     word: str
     category: str
     classes: tuple[int, ...]
     coco: str
+    voc: str
 
 
 _PLURALS = {"fish": "fish", "sheep": "sheep", "person": "people", "couch": "couches", "bench": "benches"} | {
@@ -35,7 +39,10 @@ def all_words() -> tuple[Word, ...]:
     """Reads the table, in a fixed order."""
     table = importlib.resources.files("gradcam_jax.experiments.data") / "words.csv"
     rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
-    return tuple(Word(row["word"], row["category"], _classes(row["ilsvrc_classes"]), row["coco"]) for row in rows)
+    return tuple(
+        Word(row["word"], row["category"], _classes(row["ilsvrc_classes"]), row["coco"], row["voc"])
+        for row in rows
+    )
 
 
 def word_of_ilsvrc(index: int) -> str | None:
@@ -53,9 +60,24 @@ def is_animal_class(index: int) -> bool:
     return index < 398
 
 
-def word_of_coco(name: str) -> str:
-    """Returns the everyday word for one of COCO's category names."""
-    return next((row.word for row in all_words() if row.coco == name), name)
+def word_of_category(name: str) -> str:
+    """Returns the everyday word for a category of COCO's or of Pascal VOC's, else its name.
+
+    Example:
+        >>> word_of_category("tvmonitor"), word_of_category("dining table"), word_of_category("axolotl")
+        ('tv', 'table', 'axolotl')
+    """
+    return next((row.word for row in all_words() if name in (row.coco, row.voc)), name)
+
+
+def classes_of(word: str) -> tuple[int, ...]:
+    """Returns the 0-based ILSVRC classes of a word; none if it has none.
+
+    Example:
+        >>> classes_of("cat"), classes_of("person")
+        ((281, 282, 283, 284, 285), ())
+    """
+    return next((row.classes for row in all_words() if row.word == word), ())
 
 
 @functools.cache
@@ -102,6 +124,7 @@ def _by_class() -> dict[int, str]:
 
 
 def _classes(ranges: str) -> tuple[int, ...]:
-    """Reads closed ranges: ``"0-1 389"`` is 0, 1 and 389."""
-    ends = [[int(end) for end in part.split("-")] for part in ranges.split()]
+    """Reads closed ranges of WordNet ids: ``"n01440764-n01443537 n02514041"`` is 0, 1 and 389."""
+    places = {class_.wnid: class_.index for class_ in imagenet_classes()}
+    ends = [[places[end] for end in part.split("-")] for part in ranges.split()]
     return tuple(index for pair in ends for index in range(pair[0], pair[-1] + 1))

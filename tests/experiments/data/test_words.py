@@ -7,7 +7,8 @@ from gradcam_jax.experiments.data.words import (
     OTHER,
     all_words,
     category_of,
-    word_of_coco,
+    classes_of,
+    word_of_category,
     word_of_ilsvrc,
 )
 
@@ -22,7 +23,18 @@ def test_ilsvrcs_classes_have_the_words_that_the_bundled_models_learnt():
 def test_cocos_80_names_have_a_word_each():
     rows = [row for row in all_words() if row.coco]
     assert len({row.word for row in rows}) == len({row.coco for row in rows}) == 80
-    assert (word_of_coco("dining table"), word_of_coco("dog"), word_of_coco("yak")) == ("table", "dog", "yak")
+    assert (word_of_category("dining table"), word_of_category("dog"), word_of_category("yak")) == (
+        "table",
+        "dog",
+        "yak",
+    )
+
+
+def test_vocs_20_names_have_a_word_each():
+    rows = [row for row in all_words() if row.voc]
+    assert len({row.word for row in rows}) == len({row.voc for row in rows}) == 20
+    assert (word_of_category("sofa"), word_of_category("dog")) == ("couch", "dog")
+    assert [row.word for row in rows if not classes_of(row.word)] == ["person", "plant"]
 
 
 def test_every_word_has_one_category():
