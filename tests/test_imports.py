@@ -19,7 +19,7 @@ ALLOWED["__init__"] = set(ROOMS)
 LIBRARIES = {
     "attribution": {"jax", "numpy"},
     "images": {"numpy", "PIL", "tensorflow_datasets", "simplejpeg", "cykooz_resizer"},
-    "formats": {"numpy", "safetensors"},
+    "formats": {"numpy", "safetensors", "upath"},
     "errors": set(),
     "__init__": {"lazy_loader"},
 }

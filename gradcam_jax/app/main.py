@@ -36,6 +36,7 @@ from absl import app, flags, logging
 from gradcam_jax.app.answers import list_answers
 from gradcam_jax.app.help import FULL, help_text, wanted_help
 from gradcam_jax.app.layers import list_layers
+from gradcam_jax.app.many_machines import explain_on_cluster
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options, require_meaning
@@ -159,7 +160,7 @@ def main(arguments: Sequence[str]) -> None:
             list_answers(options, say)
         elif options.images:
             with profiled(_FLAGS.profile):
-                code = explain_many(options, say)
+                code = (explain_on_cluster if options.ray else explain_many)(options, say)
             sys.exit(code)
         else:
             with garbage_kept(), profiled(_FLAGS.profile):

@@ -54,13 +54,10 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         )
     workers = options.workers or decoding_processes()
     folder, place = Path(options.out_path), (options.process_id, options.num_processes)
-    kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
-    label = "counterfactual" if options.counterfactual else "Grad-CAM"
-    draw = functools.partial(_draw, folder, kinds, label) if kinds else None
     decoding = Decoding(options.fast_decoding, options.scaled_decoding)
     numbers = {"process": place[0], "processes": place[1], "retry_failed": options.retry_failed}
     store = open_store(task, folder, computation, decoding=decoding, **numbers)
-    with store, _stopped_by_signals() as stop, tqdm.tqdm(unit=" images", smoothing=0.05) as bar:
+    with store, stopped_by_signals() as stop, tqdm.tqdm(unit=" images", smoothing=0.05) as bar:
         _count_aside(options, bar)
         what = f"{task.loaded.name} ({task.layer}, {task.size}x{task.size})"
         where = f"{len(devices)} x {devices[0].device_kind}"
@@ -75,7 +72,7 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
             batch_size=batch_size,
             workers=workers,
             decoding=decoding,
-            draw=draw,
+            draw=drawing(options),
             report=functools.partial(_show, bar),
             stop=stop,
         )
@@ -93,6 +90,13 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         return INTERRUPTED
     failed_before = store.done.failed and not options.retry_failed
     return SOME_FAILED if progress.failed or failed_before else OK
+
+
+def drawing(options: Options) -> Callable[[Item, Decoded, Description], None] | None:
+    """Returns what draws the pictures of one photo, or None if none are wanted."""
+    kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
+    label = "counterfactual" if options.counterfactual else "Grad-CAM"
+    return functools.partial(_draw, Path(options.out_path), kinds, label) if kinds else None
 
 
 def _draw(
@@ -124,7 +128,7 @@ def _count_aside(options: Options, bar: tqdm.tqdm) -> None:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
+def stopped_by_signals() -> Iterator[threading.Event]:
     """Lets the first interrupt finish what was begun; the second is an ordinary one."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

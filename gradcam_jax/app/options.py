@@ -150,6 +150,12 @@ class Options:
         photos=_MANY,
     )
     retry_failed: bool = _option(False, "Try those that failed again.", photos=_MANY)
+    ray: str = _option(
+        "",
+        "Share them among the machines of a Ray cluster: its address, auto, or local for one on this machine.",
+        photos=_MANY,
+    )
+    part_size: int = _option(2000, "Photos that a machine takes at a time, with --ray.", photos=_MANY)
     process_id: int = _option(0, "Number of this process, from 0.", photos=_MANY)
     num_processes: int = _option(1, "How many processes share them.", photos=_MANY)
 

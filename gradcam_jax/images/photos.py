@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.formats.storage import is_remote, path_of
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNS = {
@@ -48,6 +49,8 @@ def read_file(path: str | Path) -> bytes:
     Raises:
         InputError: If there is no such file, or it cannot be read.
     """
+    if is_remote(path):
+        return _read_remote(str(path))
     path = Path(path)
     try:
         mode = path.stat().st_mode
@@ -60,6 +63,17 @@ def read_file(path: str | Path) -> bytes:
         kind = "a folder" if stat.S_ISDIR(mode) else "not a file"
         raise InputError(f"Expected a photo, but {str(path)!r} is {kind}.")
     return content
+
+
+def _read_remote(name: str) -> bytes:
+    try:
+        return path_of(name).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"Expected a photo, but {name!r} does not exist.") from error
+    except InputError:
+        raise
+    except Exception as error:  # each object store has its own
+        raise InputError(f"{name!r} cannot be read: {error}.") from error
 
 
 def decode_photo(file: BinaryIO, name: str | Path, *, at_least: int | None = None) -> PIL.Image.Image:

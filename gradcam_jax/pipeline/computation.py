@@ -92,7 +92,15 @@ def open_store(
         decoding: How photos are decoded.
         **options: Those of :class:`gradcam_jax.pipeline.store.RunStore`.
     """
-    settings = {
+    settings = run_settings(task, computation, decoding)
+    return RunStore(folder, settings, jax.local_devices()[0].device_kind, **options)
+
+
+def run_settings(
+    task: Task, computation: Computation = DEFAULT_COMPUTATION, decoding: Decoding = EXACT
+) -> dict[str, Any]:
+    """Returns what a run's results depend on, as plain JSON values: what ``run.json`` holds."""
+    return {
         "task": task.name,
         "model": task.loaded.name,
         # Two checkpoints of one network are two runs.
@@ -108,7 +116,6 @@ def open_store(
         **{f"{name}_decoding": chosen for name, chosen in decoding._asdict().items()},
         **task.settings,
     }
-    return RunStore(folder, settings, jax.local_devices()[0].device_kind, **options)
 
 
 def _function_and_forward(task: Task, computation: Computation) -> tuple[Callable[..., Any], Tapped]:

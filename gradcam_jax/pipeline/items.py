@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import PIL.Image
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.formats.storage import is_remote, path_of
 from gradcam_jax.images.tfds_source import PREFIX
 from gradcam_jax.pipeline.lists import LISTS, PATHS, Row, read_rows
+from gradcam_jax.pipeline.seen import Seen
 from gradcam_jax.pipeline.walk import matches
 
 _NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
@@ -64,6 +66,8 @@ def read_items(source: str, passed_over: Counter[str] | None = None) -> Iterator
             in a list are relative to the list's folder.
         passed_over: Where files of a folder are counted that are no photos, by what their names end in.
 
+        Folders, lists and photos may lie in an object store (``s3://bucket/photos``); its listing is in memory.
+
     Returns:
         The images, in the source's order; a folder's in the file system's. What this program wrote is not among
         them.
@@ -75,7 +79,9 @@ def read_items(source: str, passed_over: Counter[str] | None = None) -> Iterator
         from gradcam_jax.pipeline.tfds_items import read_tfds  # which itself reads items of this kind
 
         return read_tfds(source.removeprefix(PREFIX))
-    path = Path(os.path.expanduser(source))
+    path = path_of(source if is_remote(source) else os.path.expanduser(source))
+    if is_remote(source) and (path.is_dir() or _MAGIC & set(source)):
+        return _of_store(source)
     if path.is_dir():
         return _of_folder(path, Counter() if passed_over is None else passed_over)
     if path.is_file():
@@ -125,6 +131,16 @@ def share_of(items: Iterator[Item], process: int, processes: int) -> Iterator[It
     return (item for item in items if processes == 1 or hash_of(item.id) % processes == process)
 
 
+def _of_store(source: str) -> Iterator[Item]:
+    """Yields the photos below a folder of an object store, or those that match a pattern."""
+    fixed = source[: min((source.index(sign) for sign in _MAGIC if sign in source), default=len(source))]
+    base = path_of(source if fixed == source else fixed.rpartition("/")[0])
+    paths = base.rglob("*") if fixed == source else base.glob(source.removeprefix(str(base)).lstrip("/"))
+    for path in sorted(paths, key=str):
+        if path.is_file() and (fixed != source or os.path.splitext(path.name)[1].lower() in photo_suffixes()):
+            yield Item(str(path).removeprefix(str(base)).lstrip("/"), str(path))
+
+
 def _of_pattern(pattern: Path) -> Iterator[Item]:
     parts = pattern.parts
     fixed = next(index for index, part in enumerate(parts) if _MAGIC & set(part))
@@ -152,13 +168,12 @@ def _of_glob(base: Path, parts: Sequence[str]) -> Iterator[Item]:
 
 
 def _of_list(path: Path) -> Iterator[Item]:
-    seen: set[int] = set()
+    seen = Seen()
     for line, row in read_rows(path):
         item = _of_row(line, row, path)
-        if (stands := hash_of(item.id)) in seen:
+        if not seen.add(hash_of(item.id)):
             problem = f"line {line} of {path.name}: an image of the id {item.id!r} stands before it; give it an id"
             item = Item(f"{item.id} (line {line})", item.path, item.request, problem=problem)
-        seen.add(stands)
         yield item
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors.numpy
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.formats.json_file import read_json
 from gradcam_jax.formats.safetensors_file import read_safetensors
+from gradcam_jax.formats.storage import is_remote, path_of
 from gradcam_jax.pipeline.exports import Part, as_numpy, write_csv, write_zarr
 from gradcam_jax.pipeline.manifest import OK, parse_line, read_lines
 from gradcam_jax.pipeline.store import SETTINGS, SHARDS
@@ -48,7 +50,7 @@ class Run(Mapping[str, Record]):
         Raises:
             InputError: If the folder holds no run.
         """
-        self.folder = Path(folder)
+        self.folder = path_of(folder)
         if not (self.folder / SETTINGS).is_file():
             raise InputError(f"Expected a run's folder, with {SETTINGS}, but {str(folder)!r} holds none.")
         self.settings: dict[str, Any] = dict(read_json(self.folder / SETTINGS))
@@ -153,7 +155,8 @@ class Run(Mapping[str, Record]):
             yield Part([one for _, one in places], {key: array[chosen] for key, array in arrays.items()})
 
     def _read_shard(self, name: str) -> dict[str, np.ndarray]:
-        return read_safetensors(self.folder / SHARDS / f"{name}.safetensors")
+        path = self.folder / SHARDS / f"{name}.safetensors"
+        return safetensors.numpy.load(path.read_bytes()) if is_remote(path) else read_safetensors(path)
 
 
 def open_run(folder: str | Path) -> Run:

@@ -9,9 +9,9 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -26,9 +26,9 @@ from gradcam_jax.pipeline.decoders import Decoders
 from gradcam_jax.pipeline.decoding import AHEAD, Batch, decoded_batches
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.machine import usable_cores
+from gradcam_jax.pipeline.manifest import Done
 from gradcam_jax.pipeline.progress import Progress
 from gradcam_jax.pipeline.stage import Stage
-from gradcam_jax.pipeline.store import RunStore
 from gradcam_jax.tasks.rows import Description
 from gradcam_jax.tasks.task import Task
 
@@ -38,11 +38,27 @@ Draw = Callable[[Item, Decoded, Description], None]
 Report = Callable[[Progress], None]
 
 
+class Store(Protocol):
+    """Where results go: a :class:`~gradcam_jax.pipeline.store.RunStore`, or a part's.
+
+    Attributes:
+        done: What was dealt with before.
+        disk_seconds: That writing took so far.
+    """
+
+    done: Done
+    disk_seconds: float
+
+    def add(self, images: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes in some images, explained or failed."""
+        ...
+
+
 def explain_items(
     task: Task,
     function: DeviceFunction,
     items: Iterator[Item],
-    store: RunStore,
+    store: Store,
     *,
     batch_size: int,
     workers: int,
@@ -129,7 +145,7 @@ def _account(decoders: Decoders, progress: Progress) -> None:
 
 
 def _undone(
-    items: Iterator[Item], store: RunStore, progress: Progress, stop: threading.Event, broken: list[InputError]
+    items: Iterator[Item], store: Store, progress: Progress, stop: threading.Event, broken: list[InputError]
 ) -> Iterator[Item]:
     """Yields what is to be done; a source that breaks ends it, so that what was read before is still explained."""
     try:
@@ -185,7 +201,7 @@ class _Writing:
     def __init__(
         self,
         task: Task,
-        store: RunStore,
+        store: Store,
         progress: Progress,
         started: float,
         draw: Draw | None,

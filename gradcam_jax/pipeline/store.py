@@ -23,14 +23,12 @@ import safetensors.numpy
 from gradcam_jax.downloads.file_lock import exclusive
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.formats.safetensors_file import read_safetensors_metadata
-from gradcam_jax.formats.whole_file import write_whole
-from gradcam_jax.pipeline.manifest import FAILED, OK, Done, append_lines, read_done, repair
+from gradcam_jax.formats.storage import write_file
+from gradcam_jax.pipeline.manifest import Done, append_lines, read_done, repair
+from gradcam_jax.pipeline.pending import Pending
 
 SETTINGS, SHARDS, IDS, DEVICES = "run.json", "shards", "ids", "devices"
 _SUFFIX = ".safetensors"
-_EMPTY = dict.fromkeys(
-    ("id", "path", "status", "error", "shard", "row", "request", "prediction", "probability", "targets")
-)
 
 
 class RunStore:
@@ -88,12 +86,12 @@ class RunStore:
 
     def __enter__(self) -> "RunStore":
         """Takes the lock, repairs what a crash left, and reads what is done."""
-        with _clear_errors(self.folder):
+        with clear_errors(self.folder):
             (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
             self._held.enter_context(exclusive(self._lock, self._refuse))
             try:
                 with exclusive(self.folder / ".lock-settings", lambda: time.sleep(0.05)):
-                    self._check_settings()
+                    record_settings(self.folder, self._settings, self._device)
                 names = repair(self._manifest, self._rows_of)
                 self._remove_unnamed(set(names))
             except BaseException:
@@ -124,17 +122,9 @@ class RunStore:
             InputError: If a shard is full and cannot be written.
         """
         shard = f"{self._prefix}{self._next:05d}"
-        for fields in images:
-            if fields.get("error"):
-                self._lines.append({**_EMPTY, **fields, "status": FAILED})
-            else:
-                self._lines.append({**_EMPTY, **fields, "status": OK, "shard": shard, "row": len(self._ids)})
-                self._ids.append(fields["id"])
-        for name, array in arrays.items():
-            self._parts.setdefault(name, []).append(array)
-        self._bytes += sum(array.nbytes for array in arrays.values())
+        self._pending.add(images, arrays, shard)
         most, longest = self._limits
-        if self._bytes >= most or time.monotonic() - self._since >= longest:
+        if self._pending.bytes >= most or time.monotonic() - self._since >= longest:
             self.commit()
 
     def commit(self) -> None:
@@ -144,49 +134,28 @@ class RunStore:
             InputError: If it cannot be written; what was written before is safe, and this leaves no trace.
         """
         began = time.perf_counter()
-        with _clear_errors(self.folder):
+        with clear_errors(self.folder):
             shard = self._shard_path(f"{self._prefix}{self._next:05d}")
             try:
-                if self._ids:
-                    arrays = {name: np.concatenate(parts) for name, parts in self._parts.items()}
-                    _write_shard(shard, arrays, self._ids)
-                if self._lines:
-                    append_lines(self._manifest, self._lines)
+                if self._pending.ids:
+                    write_shard(shard, self._pending)
+                if self._pending.lines:
+                    append_lines(self._manifest, self._pending.lines)
             except OSError:
                 self._broken = True
                 shard.unlink(missing_ok=True)
                 raise
-        self._next += bool(self._ids)
+        self._next += bool(self._pending.ids)
         self._clear()
         self.disk_seconds += time.perf_counter() - began
 
     def _clear(self) -> None:
-        self._lines: list[dict[str, Any]] = []
-        self._ids: list[str] = []
-        self._parts: dict[str, list[np.ndarray]] = {}
-        self._bytes, self._since = 0, time.monotonic()
+        self._pending, self._since = Pending(), time.monotonic()
 
     def _refuse(self) -> None:
         raise InputError(
             f"Another run is writing to {str(self.folder)!r}. Wait for it, or choose another --out_path."
         )
-
-    def _check_settings(self) -> None:
-        path = self.folder / SETTINGS
-        wanted = json.loads(json.dumps(self._settings))
-        devices: list[str] = []
-        if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            devices = found.pop(DEVICES, devices)
-            differing = [name for name in sorted(found | wanted) if found.get(name) != wanted.get(name)]
-            if differing:
-                shown = ", ".join(f"{name}: {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing)
-                raise InputError(
-                    f"{str(self.folder)!r} holds a run of other settings ({shown}). Choose another --out_path."
-                )
-        if self._device not in devices:
-            record = {**wanted, DEVICES: [*devices, self._device]}
-            write_whole(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
     def _shard_path(self, name: str) -> Path:
         return self.folder / SHARDS / (name + _SUFFIX)
@@ -208,17 +177,47 @@ class RunStore:
                 path.unlink()
 
 
+def record_settings(folder: Any, settings: Mapping[str, Any], device: str) -> None:
+    """Writes ``run.json``, or adds the device to it.
+
+    Args:
+        folder: The run's.
+        settings: What the results depend on, as JSON values.
+        device: The kind of device that computes.
+
+    Raises:
+        InputError: If the folder holds a run of other settings.
+    """
+    path = folder / SETTINGS
+    wanted = json.loads(json.dumps(settings))
+    devices: list[str] = []
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        devices = found.pop(DEVICES, devices)
+        differing = [name for name in sorted(found | wanted) if found.get(name) != wanted.get(name)]
+        if differing:
+            shown = ", ".join(f"{name}: {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing)
+            raise InputError(
+                f"{str(folder)!r} holds a run of other settings ({shown}). Choose another --out_path."
+            )
+    if device not in devices:
+        record = {**wanted, DEVICES: [*devices, device]}
+        write_file(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
 def shard_ids(path: Path) -> list[str]:
     """Returns the ids of the images in a shard, in the order of its rows."""
     return json.loads(read_safetensors_metadata(path)[IDS])
 
 
-def _write_shard(path: Path, arrays: Mapping[str, np.ndarray], ids: list[str]) -> None:
-    write_whole(path, safetensors.numpy.save(dict(arrays), metadata={IDS: json.dumps(ids)}))
+def write_shard(path: Any, pending: Pending) -> None:
+    """Writes what waits as one shard, whole or not at all."""
+    write_file(path, safetensors.numpy.save(pending.arrays(), metadata={IDS: json.dumps(pending.ids)}))
 
 
 @contextlib.contextmanager
-def _clear_errors(folder: Path) -> Iterator[None]:
+def clear_errors(folder: Any) -> Iterator[None]:
+    """Says of a file that cannot be written why, and that nothing is lost."""
     try:
         yield
     except OSError as error:

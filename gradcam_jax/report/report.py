@@ -88,7 +88,7 @@ def write_report(
     Raises:
         InputError: If it cannot be written.
     """
-    folder = Path(folder) if folder is not None else run.folder / FOLDER
+    folder = Path(folder if folder is not None else run.folder / FOLDER)
     source = Source(Path(photos) if photos is not None else None, *_fed(run.settings))
     counts = _Counts()
     try:
