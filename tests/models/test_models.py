@@ -15,8 +15,8 @@ from tests.comparison import assert_close, kaiming_variables, random_images
 from tests.models.small_vgg import small_vgg
 from tests.zoo.from_shapes import load_shapes
 
-# Name -> parameters, mapped layer, its shape at the entry's size. The counts of VGG, AlexNet, ResNet and ViT are those
-# that torchvision and the Caffe model zoo publish; EfficientNet-Lite0's is its authors' 4.7 M.
+# Name -> parameters, mapped layer, its shape at the entry's size. The counts of VGG, AlexNet, ResNet and ViT are
+# those that torchvision and the Caffe model zoo publish; EfficientNet-Lite0's is its authors' 4.7 M.
 TABLE = {
     "vgg16": (138_357_544, "relu5_3", (14, 14, 512)),
     "vgg19": (143_667_240, "relu5_4", (14, 14, 512)),
