@@ -215,4 +215,5 @@ def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) ->
 
 def of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """Returns the shapes of one example of a batch."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)
+    # Not from shape and dtype alone: a shape also says over which devices of a shard_map the values vary.
+    return jax.eval_shape(lambda arrays: jax.tree.map(lambda leaf: leaf[0], arrays), arrays)
