@@ -15,7 +15,9 @@ from .engine.scores import difference_score as difference_score
 from .engine.scores import score_of as score_of
 from .engine.scores import segmentation_score as segmentation_score
 from .engine.scores import similarity_score as similarity_score
-from .engine.scores import token_score as token_score
+from .engine.tokens import next_token_score as next_token_score
+from .engine.tokens import token_score as token_score
+from .engine.tokens import token_targets as token_targets
 from .tasks.spoken import span_score as span_score
 
 # Ways into a model.

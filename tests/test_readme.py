@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import PIL.Image
 import pytest
@@ -62,8 +63,9 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     run_small(tmp_path / "photos", tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     names = {}
-    for code in blocks(page.read_text(encoding="utf-8")):
-        exec(compile(code, page.name, "exec"), names)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
+        for code in blocks(page.read_text(encoding="utf-8")):
+            exec(compile(code, page.name, "exec"), names)
 
 
 def test_every_block_is_run():

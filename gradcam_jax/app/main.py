@@ -223,9 +223,11 @@ def _options(photo: str) -> Options:
 
 
 def _choose_platform(name: str) -> None:
+    if name:
+        jax.config.update("jax_platforms", name)
+    name = name or os.environ.get("JAX_PLATFORMS", "")
     if not name:
         return
-    jax.config.update("jax_platforms", name)
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # an AssertionError where JAX is not built for it

@@ -18,3 +18,5 @@ from gradcam_jax.pictures.panels import stacked as stacked
 from gradcam_jax.pictures.photo import View as View
 from gradcam_jax.pictures.photo import draw_row as draw_row
 from gradcam_jax.pictures.photo import panel_of as panel_of
+from gradcam_jax.pictures.texts import text_frames as text_frames
+from gradcam_jax.pictures.texts import text_panel as text_panel
