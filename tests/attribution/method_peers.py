@@ -266,17 +266,18 @@ def pixel_rows(lab: Lab) -> Iterator[Row]:
     yield Row("occlusion", CAPTUM, "Occlusion", "map at the pixels", error)
 
 
-def disagreements(lab: Lab) -> Iterator[Row]:
-    """Where programs disagree with each other or with the papers, by how much."""
-    ours = lab.map_of(gc.grad_cam_plusplus)
-    with lab.peer("GradCAMPlusPlus") as cam:
-        raw = cam.get_cam_image(lab.inputs, lab.module, lab.targets, *lab.theirs, False)
-    yield Row("grad_cam_plusplus", PGC, "GradCAMPlusPlus", "raw map, equation 19 here", relative_error(ours, raw))
-    theirs = torchcam_map(lab, "GradCAMpp")
-    yield Row(
-        "grad_cam_plusplus", TORCHCAM, "GradCAMpp", "rectified map", relative_error(np.maximum(ours, 0), theirs)
-    )
-    undivided = np.maximum(lab.gradients, 0) * lab.gradients**2
-    undivided = np.einsum("nhwk,nk->nhw", lab.activations, undivided.sum((1, 2)))
-    error = relative_error(undivided, theirs)
-    yield Row("grad_cam_plusplus", TORCHCAM, "GradCAMpp", "sum of relu(g) g^2 A instead", error)
+def resize_rows(lab: Lab) -> Iterator[Row]:
+    """Compares the two rules by which a map is enlarged with torch's."""
+    cam = np.maximum(lab.map_of(gc.grad_cam), 0)
+    for name, corners in (("resize_half_pixel", False), ("resize_corner_aligned", True)):
+        ours = getattr(gc, name)(jnp.asarray(cam, jnp.float32), (224, 224))
+        theirs = torch_resized(cam, "bilinear", align_corners=corners)
+        call = f"interpolate(mode='bilinear', align_corners={corners})"
+        yield Row(name, "torch", call, "enlarged map", relative_error(ours, theirs))
+
+
+def torch_resized(cam, mode, **options):
+    """Returns maps enlarged to 224 by 224 by torch's rule of a name."""
+    return torch.nn.functional.interpolate(torch.tensor(cam)[:, None], (224, 224), mode=mode, **options)[
+        :, 0
+    ].numpy()

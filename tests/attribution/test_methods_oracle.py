@@ -9,6 +9,7 @@ for library in ("torch", "captum", "pytorch_grad_cam", "torchcam"):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"compares with {library}: install the extra `oracle`", allow_module_level=True)
 method_peers = pytest.importorskip("tests.attribution.method_peers")
+disagreements = pytest.importorskip("tests.attribution.method_disagreements").disagreements
 
 pytestmark = [
     pytest.mark.oracle,
@@ -51,7 +52,14 @@ def test_weights_of_channels(name):
 
 
 def test_where_programs_disagree():
-    first, second, third = method_peers.disagreements(method_peers.alexnet())
-    assert first.error < 0.05  # pytorch-grad-cam's epsilon
-    assert second.error > 0.1  # torch-cam divides a copy
-    assert third.error < 1e-4  # so that this is what it computes
+    errors = [row.error for row in disagreements(make_lab("alexnet", ALEXNET["alexnet"]))]
+    epsilon, copied, undivided, in_place, *rules = errors
+    assert epsilon < 0.05
+    assert copied > 0.1
+    assert undivided < 1e-4  # so that this is what torch-cam computes
+    assert in_place > 0.01
+    assert min(rules) > 0.01
+
+
+def test_the_rules_by_which_a_map_is_enlarged():
+    assert_agreement(method_peers.resize_rows(make_lab("alexnet", ALEXNET["alexnet"])))
