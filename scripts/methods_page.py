@@ -250,8 +250,8 @@ def _agreement_head() -> str:
     return (
         "## To how many digits programs agree\n\n"
         "AlexNet (96x128) and VGG-16 (64x96), He-normal weights, two images with a class each, float64 up to the\n"
-        "gradients, maps in float32. The difference is the largest as a share of the largest magnitude, over both\n"
-        f"nets. {peers};\njax {version('jax')} on {platform.machine()}."
+        "gradients, maps in float32. The difference is the largest as a share of the largest magnitude, over\n"
+        f"both nets. {peers};\njax {version('jax')} on {platform.machine()}."
     )
 
 
