@@ -34,6 +34,8 @@ pytest.register_assert_rewrite(
 
 # Helpers that import torch hold no doctests; without torch they must not be imported to look for some.
 collect_ignore = [
+    "attribution/method_disagreements.py",
+    "attribution/method_peers.py",
     "golden/make_torch_golden.py",
     "models/torch_captioner.py",
     "models/torch_twins.py",

@@ -166,7 +166,7 @@ def explain_photos(
     spec = with_gradient_maps(plan.spec._replace(guided=bool(wanted)), methods)
     parts = explain_batch(forward, guided_forward, network, arrays.get("targets"), inputs, spec)
     forward, inputs = plan.again(forward, parts.outputs, inputs)
-    own = evaluated_maps(forward, network, parts.targets, inputs, spec.score, methods)
+    own = evaluated_maps(spec, forward, network, parts.targets, inputs, methods)
     parts = parts._replace(maps=parts.maps | own)
     results = plan.summarise(parts)
     if parts.guided_backprop is None:
