@@ -32,8 +32,13 @@ pytest.register_assert_rewrite(
     "tests.app.flag_cases_of_the_original",
 )
 
-# Helpers that import torch hold no doctests; without torch they must not be imported to look for some.
-collect_ignore = ["golden/make_torch_golden.py", "models/torch_captioner.py", "models/torch_twins.py"]
+# Helpers that import libraries of extras hold no doctests; without these they must not be imported.
+collect_ignore = [
+    "experiments/data/boxed_tfds.py",
+    "golden/make_torch_golden.py",
+    "models/torch_captioner.py",
+    "models/torch_twins.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
