@@ -9,10 +9,13 @@ from gradcam_jax.app import output
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.question_sets import read_question_set
 from gradcam_jax.experiments.evaluators import captions, classification, easy_vqa, official_vqa, vqa, words
+from gradcam_jax.experiments.evaluators.explanations import MapOptions
+from gradcam_jax.experiments.evaluators.explanations import evaluate as evaluate_maps
 from gradcam_jax.experiments.evaluators.findings import Finding, gathered, shown
 from gradcam_jax.experiments.reporting import Progress, Say, silent
 from gradcam_jax.images.preprocessing import EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP, find_preprocessing
 from gradcam_jax.tasks.captioning import BEAM_SIZE
+from gradcam_jax.tasks.task import Setting
 from gradcam_jax.zoo import Loaded
 
 RESULTS = "vqa_results.json"
@@ -34,6 +37,13 @@ class Options:
     annotations: Sequence[str] = ()
     images: Sequence[str] = ()
     recipe: str = ""
+    methods: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    split: str = ""
+    max_photos: int = 0
+    steps: int = 28
+    layer_name: str = ""
+    input_sz: int = 0
     beam_size: int = BEAM_SIZE
     work: str = ""
     out_path: str = "output"
@@ -46,11 +56,8 @@ def run(options: Options, say: Say = silent, progress: Progress = silent) -> Pat
         The file written; the file of answers where official questions have no published ones to compare with.
     """
     folder = output.make_folder(options.out_path)
-    data = options.dataset or ("official_vqa" if options.questions else options.task)
-    task, default, evaluate = _EVALUATIONS[data]
+    task, default, evaluate = _evaluation(options)
     name = options.model or default
-    if data == options.task and not options.data:
-        raise InputError("Name the folder with the data: --data DIR.")
 
     def reported() -> Iterator[Finding]:
         for key, value in evaluate(zoo.load(name, task=task), options, folder, progress):
@@ -65,6 +72,42 @@ def run(options: Options, say: Say = silent, progress: Progress = silent) -> Pat
     path = output.save_record(folder / "evaluation.json", head | record)
     say(f"wrote {path}")
     return path
+
+
+def _evaluation(options: Options) -> tuple[str, str, Callable[..., Iterator[Finding]]]:
+    """Returns the task, the model that is evaluated unless another is named, and the evaluator."""
+    data = options.dataset or ("official_vqa" if options.questions else options.task)
+    of_maps = {"methods": options.methods, "split": options.split, "max_photos": options.max_photos}
+    if options.metrics and data != options.task:
+        raise InputError(f"--metrics needs boxes: --data of COCO, Pascal VOC, ILSVRC or TFDS, not {data}.")
+    if not options.metrics and any(of_maps.values()):
+        named = " and ".join(f"--{name}" for name, value in of_maps.items() if value)
+        raise InputError(f"{named} needs --metrics: what is measured of the maps.")
+    if data == options.task and not options.data:
+        raise InputError("Name the folder with the data: --data DIR.")
+    if options.metrics:
+        return options.task, zoo.DEFAULTS[options.task], _maps
+    return _EVALUATIONS[data]
+
+
+def _maps(loaded: Loaded, options: Options, folder: Path, progress: Progress) -> Iterator[Finding]:
+    if len(options.images) > 1:
+        raise InputError(f"Expected one folder of photos, got {', '.join(options.images)} instead.")
+    return evaluate_maps(
+        loaded,
+        MapOptions(
+            data=options.data,
+            images=next(iter(options.images), ""),
+            split=options.split,
+            max_photos=options.max_photos,
+            methods=tuple(options.methods),
+            metrics=tuple(options.metrics),
+            steps=options.steps,
+            setting=Setting(options.layer_name, options.input_sz, options.recipe),
+        ),
+        folder,
+        progress,
+    )
 
 
 def _classification(loaded: Loaded, options: Options, _: Path, progress: Progress) -> Iterator[Finding]:
