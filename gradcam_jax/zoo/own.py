@@ -211,7 +211,10 @@ def _fill_nnx(model: Any, checkpoint: Checkpoint) -> tuple[str, ...]:
 
 def _fitted(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> Fitted:
     arrays = read_flax_arrays(checkpoint)
-    fitted = fit_tree(arrays, list(expected))
+    try:
+        fitted = fit_tree(arrays, list(expected))
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(checkpoint)}: {error}") from error
     if fitted is None:
         raise CheckpointError(
             f"{os.fspath(checkpoint)}: has none of the model's arrays, such as {', '.join(list(expected)[:2])}; "
