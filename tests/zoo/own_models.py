@@ -9,6 +9,7 @@ from flax import nnx
 
 import gradcam_jax as gc
 from gradcam_jax.images.preprocessing import MINUS_ONE_TO_ONE, Preprocessing, Resized, stretch_bicubic
+from tests.models.nnx_vit import VisionTransformer
 
 SIZE, CLASSES = 40, 5
 NAMES = ("ant", "bee", "cat", "dog", "eel")
@@ -85,6 +86,10 @@ def as_functions():
 
 def as_tapped():
     return gc.tapped(Net(), linen_variables(), train=False)
+
+
+def vit():
+    return VisionTransformer((SIZE, SIZE), 8, rngs=nnx.Rngs(0))
 
 
 def reads_itself(checkpoint):

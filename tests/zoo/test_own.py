@@ -143,6 +143,18 @@ def test_maps_are_those_of_the_model_called_directly(tmp_path):
     assert_close(gradients, gc.images.to_rgb(expected.guided_backprop[0], own_models.SMALL), 1e-5)
 
 
+def test_a_transformers_tokens_are_mapped_on_their_grid():
+    loaded = gc.zoo.load(f"{HERE}:vit", recipe=own_models.SMALL)
+    assert "its 26 tokens are taken for 5x5 positions after 1 class tokens" in loaded.notes
+    photo = np.random.default_rng(1).integers(0, 255, (50, 60, 3), np.uint8)
+    found = gc.tasks.explain_photo(gc.tasks.classification(loaded, label="2"), photo)
+    image = gc.images.to_network(own_models.SMALL.resize(photo, SIZE).image, own_models.SMALL)
+    forward = gc.tapped(own_models.vit(), loaded.entry.layer)
+    expected = gc.explain(forward, image[None], jnp.array([[1]]), layout=gc.token_grid())
+    assert_close(found.description.rows[0].cam, expected.cam[0, 0], 1e-5)
+    assert found.description.rows[0].cam.shape == (5, 5)
+
+
 @pytest.mark.parametrize("name", ["with_variables", "as_tapped", "as_functions"])
 def test_what_has_its_weights_needs_no_checkpoint(name):
     loaded = gc.zoo.load(
