@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint
@@ -14,14 +13,19 @@ import pytest
 from flax import nnx
 
 import gradcam_jax as gc
+from gradcam_jax.app import conversion
 from gradcam_jax.app.layers import list_layers
 from gradcam_jax.app.many_photos import explain_many
 from gradcam_jax.app.one_photo import explain_one
 from gradcam_jax.app.options import Options
 from gradcam_jax.errors import InputError
+from gradcam_jax.formats.pytorch import read_pytorch
 from gradcam_jax.pipeline import open_run
-from tests.app.small_models import write_photo
+from gradcam_jax.text.ilsvrc import imagenet_classes
+from tests.app.small_models import ENTRIES, add_small_models, write_photo
+from tests.app.test_conversion import LITE0, needs_lite0
 from tests.comparison import assert_close
+from tests.formats.torch_writer import write_state_dict
 from tests.zoo import own_models
 from tests.zoo.own_models import NAMES, Net, linen_variables, nnx_model
 
@@ -129,7 +133,7 @@ def test_layers_are_listed(place):
         ["norm", "20x20x8", "2"],
         ["norm.relu", "20x20x8", "3"],
         ["second", "10x10x12", "4"],
-        ["second.relu", "10x10x12", "5"],
+        ["second.relu", "10x10x12", "5", "(default)"],
         ["head", "5"],
     ]
     with pytest.raises(InputError, match="Layer 'head' has no spatial extent"):
@@ -143,8 +147,6 @@ def test_flags_that_are_for_classifiers_are_refused_elsewhere(place):
 
 
 def test_a_zoo_model_takes_weights_and_names_from_elsewhere(place, monkeypatch):
-    from tests.app.small_models import ENTRIES, add_small_models
-
     add_small_models(place, monkeypatch)
     entry = gc.zoo.find(ENTRIES["classification"].name)
     own = {"model": entry.name, "input_image_path": "photos/0.png", "out_path": "out"}
@@ -155,6 +157,39 @@ def test_a_zoo_model_takes_weights_and_names_from_elsewhere(place, monkeypatch):
         InputError, match="Expected 1000 labels, one for each class of small_classification, got 5"
     ):
         explain_one(Options(**own, labels="names.txt"))
+
+
+@needs_lite0
+def test_every_way_to_the_same_weights_gives_the_same_maps(place):
+    """The zoo's weights with ten of their classes: in PyTorch's names, as a checkpoint, and by a function."""
+    original = read_pytorch(gc.zoo.weights_path(LITE0))
+    kept = [281, 285, 967, 242, 1, 2, 3, 4, 5, 6]
+    state = {f"module.{name}": np.array(array) for name, array in original.items()}
+    for kind in ("weight", "bias"):
+        state[f"module.head.1.{kind}"] = state.pop(f"module._fc.{kind}")[kept]
+    write_state_dict(place / "ten.pth", state)
+    names = [imagenet_classes()[index].name for index in kept]
+    (place / "ten.txt").write_text("\n".join(names))
+    conversion.run(LITE0.name, ["ten.pth"], labels="ten.txt")
+    ways = {
+        "zoo": {},
+        "checkpoint": {"model": "ten.safetensors"},
+        "pytorch": {"model": LITE0.name, "checkpoint": "ten.pth", "labels": "ten.txt"},
+        "function": {
+            "model": f"{HERE}:lite_of_ten",
+            "checkpoint": "ten.safetensors",
+            "recipe": "efficientnet_lite",
+        },
+    }
+    found = {}
+    for name, way in ways.items():
+        lines = []
+        explain_one(Options(**way, label="Egyptian cat, espresso", out_path=name), lines.append)
+        assert not any("have no names" in line for line in lines)
+        found[name] = np.load(f"{name}/explanation.npz")
+    for name in ways:
+        for key in ("cam", "guided_backprop", "guided_grad_cam"):
+            assert_close(found[name][key], found["zoo"][key], 1e-5)
 
 
 def test_a_module_in_the_current_folder_is_found_by_all_processes(place):
@@ -174,4 +209,4 @@ def test_a_module_in_the_current_folder_is_found_by_all_processes(place):
     )
     image = gc.images.to_network(resized, own_models.FLIPPED)
     forward = gc.tapped(Net(), linen_variables(), "second.relu", train=False)
-    assert_close(cam, jax.jit(gc.explain)(forward, image[None], gc.top_k(1)).cam[0], 1e-5)
+    assert_close(cam, gc.explain(forward, image[None], gc.top_k(1)).cam[0], 1e-5)

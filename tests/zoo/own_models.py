@@ -9,6 +9,7 @@ from flax import nnx
 
 import gradcam_jax as gc
 from gradcam_jax.images.preprocessing import MINUS_ONE_TO_ONE, Preprocessing, Resized, stretch_bicubic
+from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
 from tests.models.nnx_vit import VisionTransformer
 
 SIZE, CLASSES = 40, 5
@@ -86,6 +87,10 @@ def as_functions():
 
 def as_tapped():
     return gc.tapped(Net(), linen_variables(), train=False)
+
+
+def lite_of_ten():
+    return efficientnet_lite0(classes=10)
 
 
 def vit():
