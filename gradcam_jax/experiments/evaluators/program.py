@@ -70,7 +70,8 @@ def run(options: Options, say: Say = silent, progress: Progress = silent) -> Pat
 
     def reported() -> Iterator[Finding]:
         faults = Faults(skip=options.skip_bad, say=say)
-        loaded = zoo.load(name, task=task, checkpoint=options.checkpoint, labels=options.labels)
+        own = {"recipe": options.recipe} if zoo.is_function_name(name) else {}
+        loaded = zoo.load(name, task=task, checkpoint=options.checkpoint, labels=options.labels, **own)
         for key, value in evaluate(loaded, options, Run(folder, faults, progress)):
             for line in shown(key, value):
                 say(line)
