@@ -34,7 +34,9 @@ from gradcam_jax.experiments.reporting import shown_on
 from gradcam_jax.zoo import DEFAULTS
 
 flags.DEFINE_enum("task", Options.task, list(DEFAULTS), "What the model does.")
-flags.DEFINE_string("model", "", "The model. Default: the task's own.")
+flags.DEFINE_string("model", "", "The model, as explain.py takes it. Default: the task's own.")
+flags.DEFINE_string("checkpoint", "", "Classification: the weights of --model, unless it has its own.")
+flags.DEFINE_string("labels", "", "Classification: a file of the classes' names.")
 flags.DEFINE_string("data", "", "The folder with the data.")
 flags.DEFINE_enum("dataset", "", ["", EASY_VQA], "VQA: a data set that comes as a package.")
 flags.DEFINE_list("questions", [], "VQA: official files of questions.")
@@ -61,6 +63,7 @@ flags.DEFINE_string(
     "Captioning, and VQA on official files: the folder for cached features; a training run's spares time. "
     "Default: where training puts it.",
 )
+flags.DEFINE_bool("skip_bad", False, "Go on without what is at fault in the data, and say how much that is.")
 flags.DEFINE_string("out_path", Options.out_path, "The folder for evaluation.json.")
 
 
