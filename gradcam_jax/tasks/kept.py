@@ -1,8 +1,8 @@
 """A photo whose activations are kept: asked something else, it costs the head alone.
 
 The trunk of a CNN, from the photo to the mapped layer, is nearly all of the work, and the same whatever class,
-answer or caption is explained. :func:`keep_photo` runs it, :func:`explain_kept` what follows it, and both are the two
-halves of what :func:`gradcam_jax.tasks.explain_photo` does at once.
+answer or caption is explained. :func:`keep_photo` runs it, :func:`explain_kept` what follows it: the two halves of
+what :func:`gradcam_jax.tasks.explain_photo` does at once.
 """
 
 import functools
