@@ -17,7 +17,7 @@ from gradcam_jax.tasks.kept import explain_kept, keep_photo
 from gradcam_jax.tasks.task import ExplainedPhoto, Request
 from gradcam_jax.zoo import DEFAULTS, MODELS, Loaded, load, spatial_layers, weights_path
 
-QUESTION = "What animal is it?"
+QUESTION = "What animal?"
 SIZES = (224, 320, 448)
 COUNTERFACTUAL = "counterfactual"
 _PLACES = 8
@@ -67,7 +67,7 @@ class Explainer:
 
     def __init__(self, at_once: int) -> None:
         """Begins with no model; so many explanations are computed at once."""
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: dict[tuple[str, str], Loaded] = {}
         self._tasks: Recent[Task] = Recent(24)
         self._making = threading.Lock()
         self._turns = threading.BoundedSemaphore(at_once)
@@ -140,9 +140,10 @@ class Explainer:
         name = choice.model or lookup(DEFAULTS, choice.task, "task")
         lookup(MODELS, name, "model")  # a path is no model: nobody reads this machine's files by the page
         with self._making:
-            if name not in self._loaded:
-                self._loaded[name] = load(name, task=choice.task)
-            return self._loaded[name]
+            key = choice.task, name
+            if key not in self._loaded:
+                self._loaded[key] = load(name, task=choice.task)
+            return self._loaded[key]
 
     def _task(self, choice: Choice) -> Task:
         loaded = self._load(choice)

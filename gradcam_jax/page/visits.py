@@ -5,6 +5,7 @@ import io
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -146,14 +147,16 @@ def read_upload(content: bytes, name: str, limits: Limits) -> np.ndarray:
     name = name[:_LONGEST_NAME] or "the file"
     if not content:
         raise InputError(f"{name!r} is empty.")
+    most = f"at most {limits.photo_pixels / _MEGA:g} million are taken. Make it smaller."
     try:
-        with PIL.Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            with PIL.Image.open(io.BytesIO(content)) as image:
+                width, height = image.size
+    except PIL.Image.DecompressionBombError as error:
+        raise InputError(f"{name!r} has far too many pixels; {most}") from error
     except Exception:
         width = height = 0  # Decoding it says what is wrong; Pillow's readers raise what they like.
     if width * height > limits.photo_pixels:
-        raise InputError(
-            f"{name!r} has {width} x {height} pixels; at most {limits.photo_pixels / _MEGA:g} million are taken. "
-            "Make it smaller."
-        )
+        raise InputError(f"{name!r} has {width} x {height} pixels; {most}")
     return np.asarray(decode_photo(io.BytesIO(content), name))

@@ -149,7 +149,9 @@ async function ask() {
     state.row = 0;
     list();
     await select(0);
-    if (turn === state.turn && at("problem").hidden) say(`Computed in ${Math.round(performance.now() - began)} ms.`);
+    const { model, layer, size } = found.choice;
+    const took = `Computed in ${Math.round(performance.now() - began)} ms by ${model} at ${layer}, ${size} x ${size} pixels.`;
+    if (turn === state.turn && at("problem").hidden) say(took);
   } catch (error) {
     if (turn !== state.turn) return;
     say("");
