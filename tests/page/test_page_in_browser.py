@@ -130,13 +130,13 @@ def test_a_caption_is_written_or_typed_and_its_words_are_clicked(browser, server
         assert page.locator("#shared").is_checked()  # a word that nothing speaks for looks so
         page.fill("#caption", "a dog zzz")
         page.click("#go")
-        page.locator(".word.unknown").wait_for()
+        page.locator(".word.unknown", has_text="zzz").wait_for()
         wait(page)
         page.locator(".word").nth(1).click()
         address, loaded = layer_of(page)
         assert loaded
         assert "row=2&shared=1" in address
-        page.locator(".word.unknown").click()
+        page.locator(".word.unknown", has_text="zzz").click()
         assert "does not know" in page.text_content("#note")
 
 
