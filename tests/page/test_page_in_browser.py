@@ -1,20 +1,15 @@
 """The page in a real browser: each task end to end, bad files, two people at once, phones, the dark."""
 
-import contextlib
-import io
 import threading
 
-import numpy as np
-import PIL.Image
 import pytest
 
 from gradcam_jax.page import Limits, explaining
-from gradcam_jax.page.examples import example_names
 from tests.browser import chromium
+from tests.page.browsing import give, layer_of, names, picture_at, visit, wait
 from tests.page.served import add_small_defaults, photo_bytes, served
 
 LIMITS = Limits(photo_bytes=200_000, photo_pixels=100_000)
-COMPUTED = "Computed in"
 
 
 @pytest.fixture(scope="module")
@@ -29,54 +24,6 @@ def server(browser, tmp_path_factory):
         add_small_defaults(tmp_path_factory.mktemp("page"), patch)
         with served(LIMITS) as server:
             yield server
-
-
-@contextlib.contextmanager
-def visit(browser, server, *, width=1280, height=800, expected=(), **options):
-    """Yields the page as a new visitor opens it; what goes wrong in it, and is not expected, fails the test."""
-    problems = []
-    context = browser.new_context(viewport={"width": width, "height": height}, **options)
-    page = context.new_page()
-    page.set_default_timeout(120_000)
-    own = f"http://127.0.0.1:{server.server_port}/"
-    page.on(
-        "request", lambda request: request.url.startswith((own, "data:", "blob:")) or problems.append(request.url)
-    )
-    page.on("console", lambda message: message.type == "error" and problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    try:
-        page.goto(own)
-        page.locator("#layer_name option").first.wait_for(state="attached")
-        yield page
-        widest = page.evaluate("() => document.documentElement.scrollWidth")
-        assert widest <= width, f"the page is {widest} pixels wide, the window {width}"
-        assert [text for text in problems if not any(part in text for part in expected)] == []
-    finally:
-        context.close()
-
-
-def give(page, content=None, name="photo.png", kind="image/png"):
-    page.set_input_files("#file", {"name": name, "mimeType": kind, "buffer": content or photo_bytes()})
-
-
-def wait(page, text=COMPUTED):
-    page.locator("#status", has_text=text).wait_for()
-
-
-def names(page, kind=".row"):
-    return [text.strip() for text in page.locator(f"#results {kind} > span:first-of-type").all_text_contents()]
-
-
-def layer_of(page):
-    """Returns the layer that is shown, as the browser has loaded it: its address, and whether it has pixels."""
-    page.locator("#layer").wait_for()
-    layer = page.locator("#layer")
-    layer.evaluate("image => image.decode()")
-    return layer.get_attribute("src"), layer.evaluate("image => image.naturalWidth") > 0
-
-
-def picture_at(page, address):
-    return np.asarray(PIL.Image.open(io.BytesIO(page.request.get(address).body())))
 
 
 def test_a_class_is_clicked_and_its_map_is_there(browser, server):
@@ -276,19 +223,3 @@ def test_it_is_used_by_keyboard(browser, server):
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         assert page.locator(".row").nth(1).get_attribute("aria-pressed") == "true"
-
-
-@pytest.mark.skipif(not example_names(), reason="needs scikit-image's photos")
-def test_the_bundled_models_on_an_example(browser):
-    with served() as server, visit(browser, server) as page:
-        page.set_default_timeout(400_000)
-        page.locator("#examples button[title=cat]").click()
-        wait(page, "by efficientnet_lite0")
-        assert "cat" in names(page)[0] or "tabby" in names(page)[0]
-        page.click("[data-task=vqa]")
-        wait(page, "by vqa_lite0")
-        assert names(page)[0] == "cat"
-        page.click("[data-task=captioning]")
-        wait(page, "by captioner_lite0")
-        assert "cat" in names(page)[0]
-        assert layer_of(page)[1]
