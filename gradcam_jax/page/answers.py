@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradcam_jax.errors import InputError, lookup
+from gradcam_jax.page.description import described
 from gradcam_jax.page.examples import example_names, example_photo
-from gradcam_jax.page.explaining import Choice, Explainer, described
+from gradcam_jax.page.explaining import Choice, Explainer
 from gradcam_jax.page.files import File, file_of, photo_file
 from gradcam_jax.page.visits import ForgottenError, Limits, Visits, read_upload
 

@@ -2,7 +2,6 @@
 
 import secrets
 import threading
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +10,17 @@ import numpy as np
 from gradcam_jax.engine.precision import with_precision
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.page.visits import Recent, Visit
-from gradcam_jax.tasks import METHODS, Row, Setting, Task, captioning, classification, explain_photo, vqa
+from gradcam_jax.tasks import Setting, Task, captioning, classification, explain_photo, vqa
 from gradcam_jax.tasks.indices import SHOWN_PREDICTIONS
 from gradcam_jax.tasks.kept import explain_kept, keep_photo
+from gradcam_jax.tasks.methods import (
+    GRAD_CAM,
+    GRADIENT_MAPS,
+    GUIDED_BACKPROP,
+    GUIDED_GRAD_CAM,
+    OF_CLASSES,
+    TITLES,
+)
 from gradcam_jax.tasks.task import ExplainedPhoto, Request
 from gradcam_jax.zoo import DEFAULTS, MODELS, Loaded, load, spatial_layers, weights_path
 
@@ -24,7 +31,18 @@ _PLACES = 8
 """Targets of one explanation: the highest predictions, and those that were typed."""
 
 _TYPED = {"classification": "label", "vqa": "answer"}
-_FROM_ACTIVATIONS = ("grad_cam", COUNTERFACTUAL)
+FROM_ACTIVATIONS = (GRAD_CAM, COUNTERFACTUAL, *GRADIENT_MAPS)
+"""Methods that need a photo's activations and gradients alone: all targets at once, in milliseconds."""
+
+METHODS = {
+    GRAD_CAM: "Grad-CAM",
+    COUNTERFACTUAL: "counterfactual: what would have to go",
+    **{name: TITLES[name] for name in (*GRADIENT_MAPS, "finer_cam", "ablation_cam", "smooth_grad_cam")},
+    GUIDED_BACKPROP: "guided backpropagation",
+    GUIDED_GRAD_CAM: "Guided Grad-CAM",
+}
+"""What the page offers -> what it calls it: the program's methods but those that take minutes on a processor."""
+
 _SMALLEST_MAP = 5
 
 
@@ -81,7 +99,8 @@ class Explainer:
             tasks[task] = [{"name": entry.name, "layer": entry.layer, "size": entry.size} for entry in here]
         return {
             "tasks": tasks,
-            "methods": [METHODS[0], COUNTERFACTUAL, *METHODS[1:]],
+            "methods": list(METHODS.items()),
+            "at_once": FROM_ACTIVATIONS,
             "sizes": SIZES,
             "question": QUESTION,
         }
@@ -114,18 +133,21 @@ class Explainer:
         Raises:
             InputError: If something that was asked for cannot be had.
         """
-        lookup(dict.fromkeys((COUNTERFACTUAL, *METHODS)), choice.method, "method")
+        lookup(METHODS, choice.method, "method")
+        if choice.method in OF_CLASSES and choice.task == "captioning":
+            raise InputError(f"{METHODS[choice.method]} compares classes or answers; choose another for captions.")
         task = self._task(choice)
         choice = choice._replace(model=task.loaded.name, layer=task.layer, size=task.size)
         asked = _with_predictions(task, choice, request)
         task.encode(asked)  # what is wrong with it is said before anything is computed
         with visit.lock, self._turns:
-            if choice.method in _FROM_ACTIVATIONS:
+            if choice.method in FROM_ACTIVATIONS:
                 key = choice._replace(method="")
                 kept = visit.kept.use(key, lambda: keep_photo(task, visit.photo))
-                explained = explain_kept(task, kept, **asked)
+                maps = tuple(GRADIENT_MAPS) if choice.method in GRADIENT_MAPS else ()
+                explained = explain_kept(task, kept, methods=(GRAD_CAM, *maps), **asked)
             else:
-                methods = (METHODS[0], choice.method)
+                methods = (GRAD_CAM, choice.method)
                 explained = explain_photo(task, visit.photo, methods=methods, **asked)
             shown = Shown(secrets.token_urlsafe(9), choice, task, explained)
             return visit.shown.use(shown.name, lambda: shown)
@@ -149,7 +171,7 @@ class Explainer:
         loaded = self._load(choice)
         if choice.size not in (0, loaded.entry.size, *SIZES):
             raise InputError(f"Expected a size of {', '.join(map(str, SIZES))}, got {choice.size} instead.")
-        whole = choice.method not in _FROM_ACTIVATIONS
+        whole = choice.method not in FROM_ACTIVATIONS
         with self._making:
             return self._tasks.use(
                 choice._replace(model=loaded.name, method=f"{choice.method == COUNTERFACTUAL} {whole}"),
@@ -176,56 +198,9 @@ def _with_predictions(task: Task, choice: Choice, request: Request) -> dict[str,
     """Adds the model's own predictions to what was typed, where there is room for them."""
     request = {name: text for name, text in request.items() if text.strip()}
     flag = _TYPED.get(task.name)
-    if flag is None or flag not in request or choice.method not in _FROM_ACTIVATIONS:
+    if flag is None or flag not in request or choice.method not in FROM_ACTIVATIONS:
         return request
     count = len([part for part in request[flag].split(",") if part.strip()])
     if count > _PLACES - SHOWN_PREDICTIONS:
         raise InputError(f"Expected at most {_PLACES - SHOWN_PREDICTIONS} at once, got {count}.")
     return {**request, flag: f"{request[flag]}, -1"}
-
-
-def described(shown: Shown) -> dict[str, Any]:
-    """Returns what the page says of an explanation, as plain JSON values.
-
-    ``rows`` are the targets, then a caption's words. A row's ``strength`` is its map's maximum as a share of the
-    strongest of its kind: of the other targets, or of the words.
-    """
-    explained, task = shown.explained, shown.task
-    description = explained.description
-    height, width = explained.photo.shape[:2]
-    left, top, right, bottom = explained.box
-    targets = [_described_row(row, "target") for row in description.rows]
-    words = [_described_row(row, "word") for row in description.words]
-    for group in (targets, words):
-        peak = max((row["peak"] for row in group), default=0.0)
-        for row in group:
-            row["strength"] = row["peak"] / peak if peak > 0 else 0.0
-    return {
-        "name": shown.name,
-        "choice": shown.choice._asdict(),
-        "own_layer": task.loaded.entry.layer,
-        "box": [left / width, top / height, (right - left) / width, (bottom - top) / height],
-        "prediction": description.prediction,
-        "rows": [*targets, *words],
-        "tokens": description.fields.get("question_tokens", []),
-        "dropped": description.fields.get("dropped_tokens", 0),
-        "written": description.fields.get("generated", []),
-    }
-
-
-def _described_row(row: Row, kind: str) -> dict[str, Any]:
-    fields: Mapping[str, Any] = row.fields
-    probability = fields.get("probability", float(np.exp(row.score)) if kind == "word" else None)
-    return {
-        "kind": kind,
-        "name": row.name,
-        "target": str(fields.get("label", row.name)),
-        "score": row.score,
-        "probability": probability,
-        "rank": fields.get("rank"),
-        "known": fields.get("known", True),
-        "peak": max(float(row.cam.max()), 0.0),
-        "all_negative": row.all_negative,
-        "shape": list(row.cam.shape),
-        "tokens": [[word, importance] for word, importance in row.tokens],
-    }

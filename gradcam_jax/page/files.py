@@ -10,7 +10,8 @@ import PIL.Image
 
 from gradcam_jax import __version__
 from gradcam_jax.errors import InputError, lookup
-from gradcam_jax.page.explaining import COUNTERFACTUAL, Shown, described
+from gradcam_jax.page.description import described, map_of
+from gradcam_jax.page.explaining import COUNTERFACTUAL, METHODS, Shown
 from gradcam_jax.pictures import (
     View,
     centred_gradient_picture,
@@ -20,6 +21,7 @@ from gradcam_jax.pictures import (
     safe_name,
 )
 from gradcam_jax.tasks import Row
+from gradcam_jax.tasks.methods import GRAD_CAM
 
 _LONGEST_SIDE = 720
 """Pixels of a layer over the photo; the browser enlarges it."""
@@ -77,7 +79,8 @@ def _rows(shown: Shown) -> Sequence[Row]:
 def _peak(shown: Shown, row: Row, *, shared: bool) -> float:
     description = shown.explained.description
     group = description.words if any(row is word for word in description.words) else description.rows
-    return max(float(one.cam.max()) for one in group) if shared else float(row.cam.max())
+    peaks = [float(map_of(one, shown.choice.method).max()) for one in (group if shared else [row])]
+    return max(*peaks, 0.0)
 
 
 def _layer(shown: Shown, number: int, _opacity: float, shared: bool) -> File:
@@ -87,7 +90,9 @@ def _layer(shown: Shown, number: int, _opacity: float, shared: bool) -> File:
     size = max(round((bottom - top) * factor), 1), max(round((right - left) * factor), 1)
     gradient = getattr(row, shown.choice.method, None)
     if gradient is None:
-        return _png(heat_layer(row.cam, size, peak=_peak(shown, row, shared=shared)), "layer")
+        return _png(
+            heat_layer(map_of(row, shown.choice.method), size, peak=_peak(shown, row, shared=shared)), "layer"
+        )
     return _png(_stretched(centred_gradient_picture(gradient), size), "layer")
 
 
@@ -99,18 +104,18 @@ def _overlay(shown: Shown, number: int, opacity: float, shared: bool) -> File:
         left, top, right, bottom = explained.box
         size = max(round(bottom - top), 1), max(round(right - left), 1)
         return _png(_stretched(centred_gradient_picture(gradient), size), name)
-    peak = max(_peak(shown, row, shared=shared), 0.0)
-    return _png(overlay(explained.photo, row.cam, explained.box, opacity=opacity, peak=peak), name)
+    cam, peak = map_of(row, shown.choice.method), _peak(shown, row, shared=shared)
+    return _png(overlay(explained.photo, cam, explained.box, opacity=opacity, peak=peak), name)
 
 
 def _panel(shown: Shown, _number: int, _opacity: float, _shared: bool) -> File:
-    explained, choice = shown.explained, shown.choice
-    label = COUNTERFACTUAL if choice.method == COUNTERFACTUAL else "Grad-CAM"
+    explained = shown.explained
+    label = METHODS[COUNTERFACTUAL if shown.choice.method == COUNTERFACTUAL else GRAD_CAM]
     return _png(panel_of(explained.description, View(explained.photo, explained.box, map_label=label)), "panel")
 
 
 def _numbers(shown: Shown, _number: int, _opacity: float, _shared: bool) -> File:
-    maps = [row.cam.tolist() for row in _rows(shown)]
+    maps = [map_of(row, shown.choice.method).tolist() for row in _rows(shown)]
     record: dict[str, Any] = {"gradcam_jax": __version__, **described(shown), "maps": maps}
     return File(json.dumps(record, indent=1).encode(), "application/json", "explanation.json")
 
@@ -118,6 +123,7 @@ def _numbers(shown: Shown, _number: int, _opacity: float, _shared: bool) -> File
 def _arrays(shown: Shown, _number: int, _opacity: float, _shared: bool) -> File:
     rows, content = _rows(shown), io.BytesIO()
     arrays = {"cam": np.stack([row.cam for row in rows]), "names": np.array([row.name for row in rows])}
+    arrays |= {name: np.stack([row.maps[name] for row in rows]) for name in rows[0].maps}
     gradients = [getattr(row, shown.choice.method, None) for row in rows]
     if gradients[0] is not None:
         arrays[shown.choice.method] = np.stack([gradient for gradient in gradients if gradient is not None])

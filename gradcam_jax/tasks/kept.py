@@ -14,6 +14,7 @@ import numpy as np
 from gradcam_jax.engine.core import activations_of, explain_activations
 from gradcam_jax.images import to_network
 from gradcam_jax.interception.tapped import Tapped
+from gradcam_jax.tasks.methods import GRAD_CAM, with_gradient_maps
 from gradcam_jax.tasks.task import ExplainedPhoto, Plan, Results, Task
 
 
@@ -48,16 +49,20 @@ def keep_photo(task: Task, photo: np.ndarray) -> KeptPhoto:
     return KeptPhoto(photo, resized.box, image, activations)
 
 
-def explain_kept(task: Task, kept: KeptPhoto, **request: str) -> ExplainedPhoto:
+def explain_kept(
+    task: Task, kept: KeptPhoto, *, methods: tuple[str, ...] = (GRAD_CAM,), **request: str
+) -> ExplainedPhoto:
     """Explains a photo from its kept activations.
 
     Args:
         task: The task that kept it, or one that differs from it only in what is asked and how it is mapped.
         kept: The photo.
+        methods: Grad-CAM, and if wished others of :data:`gradcam_jax.tasks.methods.GRADIENT_MAPS`: those that need
+            activations and gradients alone.
         **request: What is asked, as for :func:`gradcam_jax.tasks.explain_photo`.
 
     Returns:
-        What ``explain_photo`` gives without guided gradients.
+        What ``explain_photo`` gives.
 
     Raises:
         InputError: If what is asked cannot be had.
@@ -70,7 +75,9 @@ def explain_kept(task: Task, kept: KeptPhoto, **request: str) -> ExplainedPhoto:
         'yes'
     """
     arrays = jax.tree.map(lambda leaf: np.asarray(leaf)[np.newaxis], dict(task.encode(request)))
-    results = jax.device_get(_run_head(task.forward, kept.activations, kept.image, arrays, plan=task.plan))
+    results = jax.device_get(
+        _run_head(task.forward, kept.activations, kept.image, arrays, plan=task.plan, methods=methods)
+    )
     description = task.describe({name: array[0] for name, array in results.items()}, request)
     return ExplainedPhoto(kept.photo, kept.box, description)
 
@@ -82,9 +89,9 @@ def _run_trunk(forward: Tapped, images: Any, arrays: Any, *, plan: Plan) -> tupl
     return network, activations_of(forward, network, inputs)
 
 
-@functools.partial(jax.jit, static_argnames="plan")
-def _run_head(forward: Tapped, activations: Any, network: Any, arrays: Any, *, plan: Plan) -> Results:
-    inputs = tuple(arrays[name] for name in plan.inputs)
-    return plan.summarise(
-        explain_activations(forward, activations, network, arrays.get("targets"), inputs, plan.spec)
-    )
+@functools.partial(jax.jit, static_argnames=("plan", "methods"))
+def _run_head(
+    forward: Tapped, activations: Any, network: Any, arrays: Any, *, plan: Plan, methods: tuple[str, ...]
+) -> Results:
+    inputs, spec = tuple(arrays[name] for name in plan.inputs), with_gradient_maps(plan.spec, methods)
+    return plan.summarise(explain_activations(forward, activations, network, arrays.get("targets"), inputs, spec))

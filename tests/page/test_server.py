@@ -107,6 +107,19 @@ def test_one_scale_shows_weak_maps_as_weak(visitor):
     assert abs(float(shared) - strengths[weakest] * float(own)) <= 1
 
 
+@pytest.mark.parametrize("method", ["layer_cam", "eigen_cam", "smooth_grad_cam"])
+def test_a_map_by_another_method_is_that_of_one_photo(visitor, method):
+    photo = visitor.begin()
+    said = visitor.explain(photo, method=method, label="boxer")
+    pixels = np.asarray(PIL.Image.open(io.BytesIO(photo_bytes())))
+    task = classification(load("small_classification"))
+    row = explain_photo(task, pixels, methods=("grad_cam", method), label="boxer").description.rows[0]
+    assert said["rows"][0]["name"] == "boxer"
+    assert_close(np.array(cams_of(visitor, photo, said)[0]), row.maps[method], 1e-5)
+    said = visitor.explain(photo, task="captioning", method=method, caption="a dog")
+    assert [row["name"] for row in said["rows"]] == ["a dog", "a", "dog"]
+
+
 @pytest.mark.parametrize("method", ["guided_backprop", "guided_grad_cam"])
 def test_guided_gradients_are_those_of_the_one_target_asked_for(visitor, method):
     photo = visitor.begin()
@@ -158,6 +171,7 @@ def test_layers_sizes_and_models_can_be_chosen(visitor):
         ({"task": "captioning", "caption": "?!"}, "at least one letter"),
         ({"layer": "relu9"}, "no layer 'relu9'"),
         ({"size": 1000}, "Expected a size of 224, 320, 448, got 1000"),
+        ({"task": "captioning", "method": "finer_cam"}, "Finer-CAM compares classes or answers"),
         ({"method": "magic"}, "There is no method 'magic'"),
         ({"model": "/etc/passwd"}, "There is no model '/etc/passwd'"),
         ({"model": "small_vqa"}, "small_vqa is no classifier"),

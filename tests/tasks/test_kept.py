@@ -44,6 +44,9 @@ def test_what_is_asked_next_is_explained_alike(make, requests, setting):
             assert [row.name for row in rows] == [row.name for row in expected]
             for row, other in zip(rows, expected, strict=True):
                 assert_close(row.cam, other.cam, 1e-6)
+                assert row.maps.keys() == other.maps.keys()
+                for name, cam in row.maps.items():
+                    assert_close(cam, other.maps[name], 1e-6)
                 assert_close(np.array(row.score), np.array(other.score), 1e-6)
 
 

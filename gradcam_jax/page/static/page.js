@@ -3,13 +3,7 @@
 
 const at = (id) => document.getElementById(id);
 const ASKED = { classification: ["label"], vqa: ["question", "answer"], captioning: ["caption"] };
-const METHODS = {
-  grad_cam: "Grad-CAM",
-  counterfactual: "counterfactual: what would have to go",
-  guided_backprop: "guided backpropagation",
-  guided_grad_cam: "Guided Grad-CAM",
-};
-const FROM_ACTIVATIONS = ["grad_cam", "counterfactual"];
+const atOnce = (method) => state.offers.at_once.includes(method); // all targets from one pass
 
 const state = {
   offers: null,
@@ -142,7 +136,7 @@ async function ask() {
   const slow = setTimeout(() => turn === state.turn && say("Computing; the first time the model is compiled ..."), 1500);
   say("Computing ...");
   try {
-    const method = FROM_ACTIVATIONS.includes(at("method").value) ? at("method").value : "grad_cam";
+    const method = atOnce(at("method").value) ? at("method").value : "grad_cam";
     const found = await explained(request({ method }));
     if (turn !== state.turn) return;
     state.found = found;
@@ -202,12 +196,12 @@ async function select(index) {
   showTokens(row);
   at("note").textContent = noteOn(row);
   state.picture = { name: state.found.name, row: index, box: state.found.box };
-  if (!FROM_ACTIVATIONS.includes(at("method").value)) await showWhole(row);
+  if (!atOnce(at("method").value)) await showWhole(row);
   else showLayer();
 }
 
 async function showWhole(row) {
-  // Guided gradients take passes of their own, so they are computed for what was clicked alone.
+  // Such a method takes passes of its own, so it is computed for what was clicked alone.
   const turn = ++state.turn;
   busy(true);
   say("Computing; the first time the model is compiled ...");
@@ -215,9 +209,10 @@ async function showWhole(row) {
   try {
     const found = await explained(request(whole[state.task]));
     if (turn !== state.turn) return;
-    state.picture = { name: found.name, row: 0, box: found.box };
+    const ofWhole = row.kind === "word" && found.choice.method.startsWith("guided");
+    state.picture = { name: found.name, row: row.kind === "word" && !ofWhole ? state.row : 0, box: found.box };
     showLayer();
-    say(row.kind === "word" ? "This method is shown for the whole caption." : "");
+    say(ofWhole ? "This method is shown for the whole caption." : "");
   } catch (error) {
     if (turn === state.turn) {
       say("");
@@ -373,7 +368,7 @@ async function start() {
   }
   const { offers } = state;
   at("question").value = offers.question;
-  fill(at("method"), offers.methods.map((name) => [name, METHODS[name] || name]), "grad_cam");
+  fill(at("method"), offers.methods, "grad_cam");
   at("examples").replaceChildren(...offers.examples.map((name) => {
     const picture = element("img", { src: `api/examples/${encodeURIComponent(name)}`, alt: `example: ${name}` });
     const button = element("button", { type: "button", title: name }, picture);
