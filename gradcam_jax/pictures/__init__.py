@@ -9,6 +9,7 @@ from gradcam_jax.pictures.files import save_run_pictures as save_run_pictures
 from gradcam_jax.pictures.maps import centred_gradient_picture as centred_gradient_picture
 from gradcam_jax.pictures.maps import gradient_picture as gradient_picture
 from gradcam_jax.pictures.maps import grey_map as grey_map
+from gradcam_jax.pictures.maps import heat_layer as heat_layer
 from gradcam_jax.pictures.maps import heat_map as heat_map
 from gradcam_jax.pictures.maps import heatmap_of as heatmap_of
 from gradcam_jax.pictures.maps import overlay as overlay

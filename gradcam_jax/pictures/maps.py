@@ -105,7 +105,41 @@ def heatmap_of(cam: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarr
     return rows @ positive @ columns.T
 
 
-def overlay(photo: np.ndarray, heatmap: np.ndarray, box: Box | None = None) -> np.ndarray:
+def heat_layer(heatmap: np.ndarray, size: tuple[int, int], *, peak: float = 0.0) -> np.ndarray:
+    """Draws a map as a layer to be laid over a photo: colours that are the more opaque the higher the map.
+
+    A layer at opacity .75 over the photo is :func:`overlay`, but for rounding.
+
+    Args:
+        heatmap: Map of any scale, ``(h, w)``; it is rectified.
+        size: ``(height, width)`` of the layer, in pixels.
+        peak: The value that is drawn at full strength, such as the maximum of several maps; 0: the map's own.
+
+    Returns:
+        uint8 RGBA, ``(height, width, 4)``; transparent where the map is 0 or negative.
+
+    Example:
+        >>> heat_layer(np.array([[0.0, 2.0]]), (1, 2)).tolist()
+        [[[0, 0, 255, 0], [255, 0, 0, 255]]]
+        >>> heat_layer(np.array([[1.0]]), (1, 1), peak=2).tolist()
+        [[[0, 255, 0, 128]]]
+    """
+    heat = np.maximum(np.asarray(heatmap, np.float32), 0)
+    peak = peak or float(heat.max())
+    rows, columns = half_pixel_matrix(heat.shape[0], size[0]), half_pixel_matrix(heat.shape[1], size[1])
+    value = np.clip(rows @ (heat / peak if peak > 0 else heat) @ columns.T, 0, 1)
+    layer = np.concatenate([heat_colors(value), value[..., np.newaxis]], axis=-1)
+    return np.round(255 * layer).astype(np.uint8)
+
+
+def overlay(
+    photo: np.ndarray,
+    heatmap: np.ndarray,
+    box: Box | None = None,
+    *,
+    opacity: float = _OPACITY,
+    peak: float = 0.0,
+) -> np.ndarray:
     """Lays a map on the photo, at the photo's own size.
 
     Where the map is 0 or negative the photo stays as it is; a map without a positive value leaves it untouched.
@@ -114,6 +148,8 @@ def overlay(photo: np.ndarray, heatmap: np.ndarray, box: Box | None = None) -> n
         photo: uint8 RGB, ``(H, W, 3)``.
         heatmap: Map of any scale, ``(h, w)``; it is rectified and divided by its maximum.
         box: The part of the photo that the map covers; the whole photo if it is left out.
+        opacity: Where the map is highest, in [0, 1].
+        peak: As for :func:`heat_layer`.
 
     Returns:
         uint8 RGB, ``(H, W, 3)``.
@@ -131,11 +167,11 @@ def overlay(photo: np.ndarray, heatmap: np.ndarray, box: Box | None = None) -> n
     left, top, right, bottom = (round(edge) for edge in box or (0, 0, picture.shape[1], picture.shape[0]))
     columns = half_pixel_matrix(heat.shape[1], max(right - left, 1))
     rows = half_pixel_matrix(heat.shape[0], max(bottom - top, 1))
-    wide = (heat / heat.max()) @ columns.T
+    wide = (heat / (peak or heat.max())) @ columns.T
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        value = rows[start : start + _ROWS_AT_ONCE] @ wide
-        opacity = (_OPACITY * np.clip(value, 0, 1))[..., np.newaxis]
+        value = np.clip(rows[start : start + _ROWS_AT_ONCE] @ wide, 0, 1)
+        share = (opacity * value)[..., np.newaxis]
         part = picture[top + start : top + start + len(value), left:right]
-        blend = (1 - opacity) * part + opacity * (255 * heat_colors(value))
+        blend = (1 - share) * part + share * (255 * heat_colors(value))
         picture[top + start : top + start + len(value), left:right] = np.round(blend).astype(np.uint8)
     return picture

@@ -127,6 +127,8 @@ def _row(class_: ImageNetClass, place: int, results: Mapping[str, np.ndarray]) -
         "class_index": class_.index,
         "name": class_.name,
         "wnid": class_.wnid,
+        "probability": probability,
+        "rank": rank,
     }
     return Row(
         class_.name,

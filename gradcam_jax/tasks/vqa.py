@@ -127,7 +127,7 @@ def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: st
                 title if cam.max() > 0 else f"{title} - no position speaks for it",
                 float(results["scores"][place]),
                 cam,
-                {"answer": name},
+                {"answer": name, "probability": probability, "rank": rank},
                 **guided_parts(results, place),
                 maps=other_maps(results, place),
                 tokens=tuple(zip(question.tokens, importances, strict=True)),
