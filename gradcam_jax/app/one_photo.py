@@ -46,8 +46,11 @@ def explain_one(options: Options, say: Callable[[str], None] = lambda _: None) -
     files = save_photo_pictures(folder, _PREFIXES[task.name], description, view, in_color=options.save_as_heatmap)
     files += [
         output.save_arrays(folder / "explanation.npz", **_arrays(description, size)),
-        output.save_record(folder / "explanation.json", _record(task, options, description)),
     ]
+    # A folder of photos may be the output's: what was written is no photo of a later run's.
+    names = [file.name for file in files]
+    record = _record(task, options, description) | {"files": [*names, "explanation.json"]}
+    files.append(output.save_record(folder / "explanation.json", record))
     say(f"wrote {len(files)} files to {folder}")
     return files
 

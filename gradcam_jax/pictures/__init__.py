@@ -1,6 +1,7 @@
 """Heat maps, overlays, panels and animations, from rows and maps: uint8 RGB arrays, and files of them."""
 
 from gradcam_jax.pictures.files import KINDS as KINDS
+from gradcam_jax.pictures.files import run_picture_paths as run_picture_paths
 from gradcam_jax.pictures.files import safe_name as safe_name
 from gradcam_jax.pictures.files import save as save
 from gradcam_jax.pictures.files import save_animation as save_animation

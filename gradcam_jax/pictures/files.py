@@ -1,8 +1,10 @@
 """Files of pictures: those of one explained photo, under the original program's names, and those of a run."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -15,8 +17,8 @@ from gradcam_jax.tasks.rows import Description
 KINDS = ("overlays", "panels")
 """The pictures that a run can draw of each photo."""
 
-_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_LONGEST_NAME = 100
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*#%]')
+_LONGEST_NAME = 150  # bytes: with what stands before and after it less than the 255 of a file system
 _COMPRESSION = 4  # of a PNG: 2 % larger than Pillow's 6, in less than half of the time
 _MILLISECONDS = 900  # a frame of an animation
 
@@ -131,38 +133,84 @@ def save_run_pictures(
     Returns:
         The files written.
     """
-    files, stem = [], picture_path(identifier)
+    files = []
     drawn = [draw_row(row, view) for row in description.rows]
-    if "overlays" in kinds:
-        for one in drawn:
-            overlays = {"": one.overlay, **{f"_{method}": picture for method, (_, picture) in one.others.items()}}
-            for method, picture in overlays.items():
-                name = safe_name(f"{stem.name}_{one.row.name}") + method
-                files.append(save(picture, folder / "overlays" / stem.parent / f"{name}.png"))
-    if "panels" in kinds and drawn:
+    paths = run_picture_paths(folder, identifier, [row.name for row in description.rows], kinds)
+    for path, one in zip(paths.overlays, drawn, strict=False):
+        files.append(save(one.overlay, path))
+        for method, (_, picture) in one.others.items():
+            files.append(save(picture, path.with_name(f"{path.stem}_{method}.png")))
+    if paths.panel is not None:
         heading = (description.heading if heading is None else heading)[:LONGEST_QUESTION]
-        path = folder / "panels" / stem.parent / f"{safe_name(stem.name)}.png"
-        files.append(save(panel_of(description, view, drawn, heading=heading), path))
+        files.append(save(panel_of(description, view, drawn, heading=heading), paths.panel))
     return files
+
+
+class RunPictures(NamedTuple):
+    """The files of one photo of a run: an overlay a target, and a panel."""
+
+    overlays: list[Path]
+    panel: Path | None
+
+
+def run_picture_paths(
+    folder: Path, identifier: str, names: Sequence[str], kinds: Sequence[str] = KINDS
+) -> RunPictures:
+    """Returns where :func:`save_run_pictures` writes.
+
+    Args:
+        folder: The run's folder.
+        identifier: The photo's id.
+        names: Its explained targets'.
+        kinds: Of :data:`KINDS`.
+    """
+    stem = picture_path(identifier)
+    # Two classes may have one name, as the crane that flies and the one that lifts.
+    ends = [f"{name}_{place}" if name in names[:place] else name for place, name in enumerate(names)]
+    overlays = [
+        folder / "overlays" / stem.parent / f"{safe_name(f'{stem.name}_{end}')}.png"
+        for end in ends
+        if "overlays" in kinds
+    ]
+    panel = folder / "panels" / stem.parent / f"{stem.name}.png" if "panels" in kinds and names else None
+    return RunPictures(overlays, panel)
 
 
 def picture_path(identifier: str) -> Path:
     """Returns where a photo's pictures go, below a folder of pictures: its id, made safe part by part.
 
+    Where that changes it, the id's hash is added: two photos never have one name.
+
     Example:
-        >>> picture_path("../a/b:c.jpg").as_posix()
-        '_/a/b_c.jpg'
+        >>> picture_path("dogs/boxer.jpg").as_posix(), picture_path("../a/b:c.jpg").as_posix()
+        ('dogs/boxer.jpg', '_/a/b_c.jpg-04ec6b70')
     """
-    parts = [safe_name(part) for part in PurePosixPath(identifier).parts if part != "/"]
-    return Path(*(parts or ["_"]))
+    parts = [part for part in PurePosixPath(identifier).parts if part != "/"]
+    safe = [safe_name(part) for part in parts] or ["_"]
+    if "/".join(safe) != identifier:
+        safe[-1] = f"{safe[-1]}-{_hash(identifier)}"
+    return Path(*safe)
 
 
 def safe_name(text: str) -> str:
-    """Makes a text fit for a file name: what file systems forbid becomes ``_``, and it is cut at 100 characters.
+    """Makes a text fit for a file name and a link: what these forbid becomes ``_``.
+
+    A name of more than 150 bytes is cut, and the whole text's hash is added.
 
     Example:
-        >>> safe_name("24/7?")
-        '24_7_'
+        >>> safe_name("24/7?"), len(safe_name("a" * 500))
+        ('24_7_', 150)
     """
-    name = _FORBIDDEN.sub("_", text).strip().strip(".")[:_LONGEST_NAME].strip()
+    name = _FORBIDDEN.sub("_", text).strip().strip(".")
+    if len(_bytes(name)) > _LONGEST_NAME:
+        end = f"-{_hash(text)}"
+        name = _bytes(name)[: _LONGEST_NAME - len(end)].decode("utf-8", "ignore").strip() + end
     return name or "_"
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(_bytes(text), digest_size=4).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,5 +1,7 @@
 """The files of one photo and of a run, for the three tasks alike."""
 
+import re
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -17,6 +19,7 @@ from gradcam_jax.pictures.maps import gradient_picture, grey_map, heat_map, heat
 from gradcam_jax.pictures.photo import panel_of
 from gradcam_jax.tasks.rows import Description
 from tests.pictures.descriptions import PHOTO, SIZE, TASKS, VIEW, classification
+from tests.pictures.descriptions import row as made_row
 
 CAPTION = "a dog and a cat on couch"
 NAMES = {"classify": ["243", "283"], "vqa": ["dog", "24_7"], "caption": [CAPTION]}
@@ -127,7 +130,7 @@ def test_an_animation_needs_a_frame(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("a/b:c", "a_b_c"), ("...", "_"), ("  x ", "x"), ("é?", "é_"), ("y" * 300, "y" * 100)]
+    ("text", "name"), [("a/b:c", "a_b_c"), ("...", "_"), ("  x ", "x"), ("é?", "é_"), ("50%#1", "50__1")]
 )
 def test_file_names_are_safe(text, name):
     assert safe_name(text) == name
@@ -138,4 +141,30 @@ def test_file_names_are_safe(text, name):
     [("a.jpg", "a.jpg"), ("../a/b:c.jpg", "_/a/b_c.jpg"), ("/etc/passwd", "etc/passwd"), ("", "_")],
 )
 def test_pictures_of_a_run_stay_in_its_folder(identifier, path):
-    assert picture_path(identifier).as_posix() == path
+    found = picture_path(identifier).as_posix()
+    # What is changed ends in a hash, so that no two ids share a file.
+    assert found == path if path == identifier else re.fullmatch(rf"{re.escape(path)}-[0-9a-f]{{8}}", found)
+
+
+ALIKE = [
+    *("a:b.jpg", "a?b.jpg", "a_b.jpg", "a#b.jpg", "../a_b.jpg", "_/a_b.jpg", "a_b.jpg.", "/a_b.jpg"),
+    *(f"{'x' * 100}{number}.jpg" for number in range(3)),
+    *(f"{'猫' * 80}{number}" for number in range(3)),
+    *(f"{'x' * 240}/{'y' * 240}{number}" for number in range(2)),
+]
+
+
+def test_pictures_of_a_run_have_names_of_their_own_that_a_file_system_takes(tmp_path):
+    for identifier in ALIKE:
+        files = save_run_pictures(tmp_path, identifier, classification(guided=False), VIEW)
+        assert len(files) == 3
+        for file in files:
+            assert all(len(part.encode()) <= 255 for part in file.relative_to(tmp_path).parts)
+            assert not set(file.name) & set('#%?:*"<>|')
+    assert len(files_under(tmp_path)) == 3 * len(ALIKE)
+
+
+def test_two_targets_of_one_name_have_two_files(tmp_path):
+    cranes = Description("", "", [made_row("crane", "135", seed=1), made_row("crane", "518", seed=2)])
+    files = save_run_pictures(tmp_path, "1.jpg", cranes, VIEW, kinds=("overlays",))
+    assert [file.name for file in files] == ["1.jpg_crane.png", "1.jpg_crane_1.png"]
