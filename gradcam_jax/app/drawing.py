@@ -10,7 +10,7 @@ import numpy as np
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import read_photo
 from gradcam_jax.images.decoder import Decoded
-from gradcam_jax.pictures import View, run_picture_paths, save_run_pictures
+from gradcam_jax.pictures import Style, View, run_picture_paths, save_run_pictures
 from gradcam_jax.pipeline.ahead import in_order
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.manifest import OK
@@ -18,14 +18,17 @@ from gradcam_jax.pipeline.reader import Record, Run
 from gradcam_jax.tasks.rows import Description
 from gradcam_jax.tasks.task import Task
 
+Looks = tuple[str, Style]
+"""The line under a map, and the pictures' style."""
+
 
 def draw_explained(
-    folder: Path, kinds: tuple[str, ...], label: str, item: Item, decoded: Decoded, description: Description
+    folder: Path, kinds: tuple[str, ...], looks: Looks, item: Item, decoded: Decoded, description: Description
 ) -> None:
     """Draws the pictures of a photo that was just explained."""
     if decoded.photo is None:
         raise ValueError("expected a photo that was kept to be drawn on")
-    view = View(decoded.photo, decoded.box, map_label=label)
+    view = View(decoded.photo, decoded.box, None, *looks)
     save_run_pictures(folder, item.id, description, view, kinds=kinds)
 
 
@@ -35,7 +38,7 @@ def draw_missing(
     items: Iterator[Item],
     kinds: tuple[str, ...],
     *,
-    label: str,
+    looks: Looks,
     workers: int,
     report: Callable[[], None] = lambda: None,
 ) -> tuple[int, list[str]]:
@@ -46,14 +49,14 @@ def draw_missing(
         run: Read back.
         items: The images to be drawn, as the run named them.
         kinds: Of :data:`gradcam_jax.pictures.KINDS`.
-        label: The line under a map.
+        looks: The line under a map, and the pictures' style.
         workers: Threads.
         report: Called for each image.
 
     Returns:
         How many images were drawn, and why others could not be.
     """
-    draw = functools.partial(_draw_missing, task, run, kinds=kinds, label=label)
+    draw = functools.partial(_draw_missing, task, run, kinds=kinds, looks=looks)
     drawn, problems = 0, []
     with ThreadPoolExecutor(workers) as threads:
         for written, problem in in_order(threads, draw, items):
@@ -63,7 +66,7 @@ def draw_missing(
     return drawn, problems
 
 
-def _draw_missing(task: Task, run: Run, item: Item, *, kinds: tuple[str, ...], label: str) -> tuple[bool, str]:
+def _draw_missing(task: Task, run: Run, item: Item, *, kinds: tuple[str, ...], looks: Looks) -> tuple[bool, str]:
     if item.id not in run:
         return False, ""
     record = run[item.id]
@@ -75,7 +78,7 @@ def _draw_missing(task: Task, run: Run, item: Item, *, kinds: tuple[str, ...], l
         return False, str(error)
     box = task.plan.preprocessing.resize(photo, task.size).box
     description = task.describe(record.arrays, record.fields["request"])
-    save_run_pictures(run.folder, item.id, description, View(photo, box, map_label=label), kinds=kinds)
+    save_run_pictures(run.folder, item.id, description, View(photo, box, None, *looks), kinds=kinds)
     return True, ""
 
 

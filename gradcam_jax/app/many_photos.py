@@ -15,6 +15,7 @@ import jax
 import tqdm
 
 from gradcam_jax.app.drawing import draw_explained, draw_missing
+from gradcam_jax.app.looks import map_label, style_of
 from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.app.reporting import report_run
 from gradcam_jax.app.summary import summary
@@ -63,8 +64,8 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     workers = options.workers or decoding_processes()
     folder, place = Path(options.out_path), (options.process_id, options.num_processes)
     kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
-    label = "counterfactual" if options.counterfactual else "Grad-CAM"
-    draw = functools.partial(draw_explained, folder, kinds, label) if kinds else None
+    looks = map_label(options), style_of(options, task)
+    draw = functools.partial(draw_explained, folder, kinds, looks) if kinds else None
     decoding = Decoding(options.fast_decoding, options.scaled_decoding)
     numbers = {"process": place[0], "processes": place[1], "retry_failed": options.retry_failed}
     store = open_store(task, folder, computation, decoding=decoding, **numbers)
@@ -89,7 +90,7 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         )
         if kinds and progress.skipped and not stop.is_set():
             items = itertools.takewhile(lambda _: not stop.is_set(), share_of(read_items(options.images), *place))
-            drawn, problems = draw_missing(task, open_run(folder), items, kinds, label=label, workers=workers)
+            drawn, problems = draw_missing(task, open_run(folder), items, kinds, looks=looks, workers=workers)
             say(f"{drawn} photos that were explained before were drawn")
             for problem in problems[:_NAMED]:
                 say(f"not drawn: {problem}")

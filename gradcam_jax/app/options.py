@@ -11,7 +11,7 @@ from typing import Any
 from gradcam_jax.engine.precision import PRECISIONS, require_precision
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import PREPROCESSINGS
-from gradcam_jax.pictures import KINDS
+from gradcam_jax.pictures import COLORS, KINDS, PAPERS, SCALES
 from gradcam_jax.pipeline import Computation, read_items
 from gradcam_jax.pipeline.items import is_list
 from gradcam_jax.tasks.captioning import BEAM_SIZE, LENGTH_EXPONENT, captioning
@@ -134,6 +134,12 @@ class Options:
     out_path: str = _option("output", "The folder for the pictures and numbers.")
     output_image_name: str = _option("", "What file names carry. Default: the target's own name.", photos=_ONE)
     save_as_heatmap: bool = _option(True, "Save the map in colour (1), or in grey (any other).", photos=_ONE)
+    colors: str = _option("original", "The maps' colour map.", values=COLORS)
+    scale: str = _option(
+        "own", "Maps of several targets are coloured each by its own highest value, or share one.", values=SCALES
+    )
+    paper: str = _option("white", "What panels are drawn on.", values=tuple(PAPERS))
+    panel_format: str = _option("png", "The panels' format.", photos=_ONE, values=("png", "pdf"))
     save: str = _option(
         "maps", "What is drawn besides the raw maps.", photos=_MANY, values=("maps", *KINDS, "all")
     )

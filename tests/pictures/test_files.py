@@ -16,7 +16,7 @@ from gradcam_jax.pictures.files import (
     save_run_pictures,
 )
 from gradcam_jax.pictures.maps import gradient_picture, grey_map, heat_map, heatmap_of
-from gradcam_jax.pictures.photo import panel_of
+from gradcam_jax.pictures.photo import Style, panel_of
 from gradcam_jax.tasks.rows import Description
 from tests.pictures.descriptions import PHOTO, SIZE, TASKS, VIEW, classification
 from tests.pictures.descriptions import row as made_row
@@ -168,3 +168,28 @@ def test_two_targets_of_one_name_have_two_files(tmp_path):
     cranes = Description("", "", [made_row("crane", "135", seed=1), made_row("crane", "518", seed=2)])
     files = save_run_pictures(tmp_path, "1.jpg", cranes, VIEW, kinds=("overlays",))
     assert [file.name for file in files] == ["1.jpg_crane.png", "1.jpg_crane_1.png"]
+
+
+def test_an_animations_colours_pass_smoothly(tmp_path):
+    ramp = np.linspace(0, 255, 200)
+    frames = [np.stack([np.tile(ramp, (60, 1)), np.tile(ramp[::-1], (60, 1)), np.full((60, 200), level)], -1)
+              for level in (0, 120, 240)]  # fmt: skip
+    frames = [frame.astype(np.uint8) for frame in frames]
+    for name, tolerance in (("a.gif", 6), ("a.png", 0), ("a.webp", 3)):
+        with PIL.Image.open(save_animation(frames, tmp_path / name)) as animation:
+            assert animation.n_frames == 3
+            for place, frame in enumerate(frames):
+                animation.seek(place)
+                shown = np.asarray(animation.convert("RGB"), float)
+                # Dithered, a GIF's 256 colours are right on the average of neighbours.
+                blocks = (shown - frame).reshape(6, 10, 20, 10, 3).mean(axis=(1, 3))
+                assert np.abs(blocks).max() <= tolerance
+
+
+def test_panels_as_pdf(tmp_path):
+    view = VIEW._replace(style=Style(panels="pdf"))
+    files = save_photo_pictures(tmp_path, "classify", classification(), view)
+    panels = {file.name for file in files if "panel" in file.name}
+    assert panels == {"classify_panel.pdf", "classify_panel_243.pdf", "classify_panel_283.pdf"}
+    assert (tmp_path / "classify_panel.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "classify_overlay_243.png").is_file()
