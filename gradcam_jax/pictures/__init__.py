@@ -3,6 +3,8 @@
 from gradcam_jax.pictures.colors import COLORS as COLORS
 from gradcam_jax.pictures.colors import PAPERS as PAPERS
 from gradcam_jax.pictures.colors import color_values as color_values
+from gradcam_jax.pictures.display import Shown as Shown
+from gradcam_jax.pictures.display import show as show
 from gradcam_jax.pictures.files import KINDS as KINDS
 from gradcam_jax.pictures.files import run_picture_paths as run_picture_paths
 from gradcam_jax.pictures.files import safe_name as safe_name

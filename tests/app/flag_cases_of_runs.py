@@ -282,34 +282,3 @@ def shows_list_answers(lab, task):
         assert lines == ["5 answers of small_vqa:", "24/7, Cat, dog, no, yes"]
     with pytest.raises(SystemExit, match="--list_answers is for --task vqa, not for captioning"):
         lab.command("--list_answers", "--task", "captioning", patch={"list_answers": list_answers})
-
-
-def shows_looks(flag, value, wrong):
-    """Shows that a flag of how pictures look changes them, and nothing else, for one photo and for many."""
-
-    def shows(lab, task):
-        for explain, name, more in ((lab.one, "panel", {}), (lab.many, "panels/", {"save": "panels"})):
-            plain, changed = explain(task, **more), explain(task, **more, **{flag: value})
-            panels = [[file for file in sorted(said.files) if name in file] for said in (plain, changed)]
-            assert panels[0] == panels[1] != []
-            before, after = (
-                [(said.folder / file).read_bytes() for file in panels[0]] for said in (plain, changed)
-            )
-            assert before != after or flag == "scale"  # one target has a scale of its own in any case
-            assert_close(plain.cams, changed.cams)
-        lab.refuses(task, f"Expected --{flag} .* or .*, got '{wrong}'", **{flag: wrong})
-
-    return shows
-
-
-case("colors", "viridis")(shows_looks("colors", "viridis", "grape"))
-case("paper", "black")(shows_looks("paper", "black", "grey"))
-case("scale", "shared")(shows_looks("scale", "shared", "both"))
-
-
-@case("panel_format", "pdf", photos=[ONE])
-def shows_panel_format(lab, task):
-    panels = {file for file in lab.one(task, panel_format="pdf").files if "panel" in file}
-    assert panels
-    assert all(file.endswith(".pdf") for file in panels)
-    lab.refuses(task, "Expected --panel_format png or pdf, got 'svg'", photos=[ONE], panel_format="svg")
