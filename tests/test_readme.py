@@ -43,7 +43,7 @@ def test_three_statements_from_a_photo_to_an_overlay(tmp_path, monkeypatch):
         assert (np.asarray(overlay) != photo).any()
 
 
-@pytest.mark.parametrize("code", [blocks(README)[2], *blocks(MANY_IMAGES)], ids=["README", "many_images"])
+@pytest.mark.parametrize("code", [blocks(README)[2], blocks(MANY_IMAGES)[0]], ids=["README", "many_images"])
 def test_a_run_is_read_back(code, tmp_path, monkeypatch):
     write_photos(tmp_path / "photos" / "dogs", 1)
     (tmp_path / "photos" / "dogs" / "0000.png").rename(tmp_path / "photos" / "dogs" / "boxer.jpg")

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -36,6 +37,11 @@ class Explanation(NamedTuple):
     cam: Any
     guided_backprop: jax.Array | None
     targets: Any
+
+    def _repr_png_(self) -> bytes:
+        """Shows the maps in a notebook; ``gc.pictures.show(explanation, photos)`` lays them on the photos."""
+        # By name: pictures know of explanations, not the other way round.
+        return importlib.import_module("gradcam_jax.pictures").show(self)._repr_png_()
 
 
 def explain(

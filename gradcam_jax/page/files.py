@@ -91,7 +91,7 @@ def _layer(shown: Shown, number: int, _opacity: float, shared: bool) -> File:
     gradient = getattr(row, shown.choice.method, None)
     if gradient is None:
         return _png(
-            heat_layer(map_of(row, shown.choice.method), size, peak=_peak(shown, row, shared=shared)), "layer"
+            heat_layer(map_of(row, shown.choice.method), size, highest=_peak(shown, row, shared=shared)), "layer"
         )
     return _png(_stretched(centred_gradient_picture(gradient), size), "layer")
 
@@ -105,7 +105,7 @@ def _overlay(shown: Shown, number: int, opacity: float, shared: bool) -> File:
         size = max(round(bottom - top), 1), max(round(right - left), 1)
         return _png(_stretched(centred_gradient_picture(gradient), size), name)
     cam, peak = map_of(row, shown.choice.method), _peak(shown, row, shared=shared)
-    return _png(overlay(explained.photo, cam, explained.box, opacity=opacity, peak=peak), name)
+    return _png(overlay(explained.photo, cam, explained.box, opacity=opacity, highest=peak), name)
 
 
 def _panel(shown: Shown, _number: int, _opacity: float, _shared: bool) -> File:

@@ -15,6 +15,7 @@ from gradcam_jax.tasks.indices import (
     guided_parts,
     record_indices,
     require_top_k,
+    strength_of,
     summarise_indices,
     target_places,
 )
@@ -129,6 +130,7 @@ def _row(class_: ImageNetClass, place: int, results: Mapping[str, np.ndarray]) -
         "wnid": class_.wnid,
         "probability": probability,
         "rank": rank,
+        "strength": strength_of(cam),
     }
     return Row(
         class_.name,

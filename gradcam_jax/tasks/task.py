@@ -5,6 +5,7 @@ one, through the same code.
 """
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,6 +109,11 @@ class ExplainedPhoto(NamedTuple):
     photo: np.ndarray
     box: tuple[float, float, float, float]
     description: Description
+
+    def _repr_png_(self) -> bytes:
+        """Shows the photo with its maps in a notebook; ``gc.pictures.show(found)`` does so in other styles."""
+        # By name: pictures know of tasks, not the other way round.
+        return importlib.import_module("gradcam_jax.pictures").show(self)._repr_png_()
 
 
 def explain_photo(

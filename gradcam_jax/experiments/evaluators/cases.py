@@ -17,7 +17,8 @@ from gradcam_jax.experiments.evaluators.measures import heatmap_of_result
 from gradcam_jax.images import read_photo
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.tasks import METHODS
-from gradcam_jax.tasks.task import GRAD_CAM, Plan, explain_photos
+from gradcam_jax.tasks.methods import GRAD_CAM
+from gradcam_jax.tasks.task import Plan, explain_photos
 
 COUNTERFACTUAL = "counterfactual"
 BASELINES = ("centre", "random", "uniform")
