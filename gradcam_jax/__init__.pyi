@@ -9,13 +9,25 @@ from .engine.spec import top_k as top_k
 from .engine.suggestion import Suggestion as Suggestion
 from .engine.suggestion import suggest_layer as suggest_layer
 
+# Maps of more than one pass: without channels, through channels, without parts of the image, averaged.
+from .engine.averaged import augmented_cam as augmented_cam
+from .engine.averaged import smooth_grad_cam as smooth_grad_cam
+from .engine.perturbed import ablation_cam as ablation_cam
+from .engine.perturbed import occlusion as occlusion
+from .engine.perturbed import rise as rise
+from .engine.perturbed import score_cam as score_cam
+
 # Scores of other targets than a class, and of the captions of the models here.
 from .engine.scores import detection_score as detection_score
 from .engine.scores import difference_score as difference_score
+from .engine.scores import finer_score as finer_score
+from .engine.scores import probability_score as probability_score
 from .engine.scores import score_of as score_of
 from .engine.scores import segmentation_score as segmentation_score
 from .engine.scores import similarity_score as similarity_score
-from .engine.scores import token_score as token_score
+from .engine.tokens import next_token_score as next_token_score
+from .engine.tokens import token_score as token_score
+from .engine.tokens import token_targets as token_targets
 from .tasks.spoken import span_score as span_score
 
 # Ways into a model.
@@ -30,10 +42,17 @@ from .attribution.gradients import LayerGrads as LayerGrads
 from .attribution.gradients import layer_grads as layer_grads
 from .attribution.gradients import layer_vjp as layer_vjp
 from .attribution.pixels import input_grad as input_grad
+from .attribution.pixels import integrated_gradients as integrated_gradients
+from .attribution.pixels import smooth_grad as smooth_grad
 from .attribution.relu_rules import deconvolved as deconvolved
 from .attribution.relu_rules import guided as guided
 
 # From activations and gradients to maps.
+from .attribution.channelwise import grad_cam_plusplus as grad_cam_plusplus
+from .attribution.channelwise import x_grad_cam as x_grad_cam
+from .attribution.eigen import eigen_cam as eigen_cam
+from .attribution.eigen import eigen_grad_cam as eigen_grad_cam
+from .attribution.fusion import fuse_maps as fuse_maps
 from .attribution.layouts import channels_first as channels_first
 from .attribution.layouts import channels_last as channels_last
 from .attribution.layouts import token_grid as token_grid
@@ -41,6 +60,9 @@ from .attribution.maps import all_negative as all_negative
 from .attribution.maps import counterfactual_grad_cam as counterfactual_grad_cam
 from .attribution.maps import grad_cam as grad_cam
 from .attribution.pixels import guided_grad_cam as guided_grad_cam
+from .attribution.positionwise import grad_cam_elementwise as grad_cam_elementwise
+from .attribution.positionwise import hires_cam as hires_cam
+from .attribution.positionwise import layer_cam as layer_cam
 
 # From raw maps to pictures' values.
 from .attribution.resize import normalize_max as normalize_max

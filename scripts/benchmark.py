@@ -4,6 +4,8 @@
       every model and kind of work here, on the device that JAX has
   python scripts/benchmark.py --peers --models vgg16 --batch_sizes 8
       the same beside torch, captum, torch-cam and pytorch-grad-cam (extra `oracle`)
+  python scripts/benchmark.py --peers --models vgg16 --batch_sizes 1 --work grad_cam,gradient_methods,ablation_cam
+      what many methods cost beside one, and Ablation-CAM by the layers after the mapped one alone
   python scripts/benchmark.py --images photos/
       the way from files: decoding in threads and processes, and a whole run beside its compiled function
   python scripts/benchmark.py --survey --images photos/
@@ -25,13 +27,13 @@ from gradcam_jax.engine.precision import PRECISIONS
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark import explanations, files, survey
 from gradcam_jax.experiments.benchmark.peers import PEERS
-from gradcam_jax.experiments.benchmark.work import WORK
+from gradcam_jax.experiments.benchmark.work import DEFAULT_WORK, WORK
 from gradcam_jax.images.decoder import Decoding
 
 _DEFAULT, _SURVEY = explanations.Options(), survey.Options()
 _SURVEYED = flags.DEFINE_bool("survey", False, "Survey the device: the defaults below in brackets are then taken.")
 _MODELS = flags.DEFINE_list("models", list(_DEFAULT.models), f"Names of models [{','.join(_SURVEY.models)}].")
-_WORK = flags.DEFINE_list("work", list(WORK), f"Kinds of work: {', '.join(WORK)}.")
+_WORK = flags.DEFINE_list("work", list(DEFAULT_WORK), f"Kinds of work: {', '.join(WORK)}.")
 _BATCH_SIZES = flags.DEFINE_list(
     "batch_sizes",
     ["1", "8"],

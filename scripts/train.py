@@ -58,6 +58,7 @@ flags.DEFINE_integer("every", 0, "Steps between evaluations and snapshots. Defau
 flags.DEFINE_integer("seed", 123, "Seed of everything that is drawn by chance.")
 flags.DEFINE_string("work", "", "The folder for cached features and snapshots. Default: in output/.")
 flags.DEFINE_string("checkpoint", "", "The checkpoint to write. Default: the preset's.")
+flags.DEFINE_bool("skip_bad", False, "Go on without what is at fault in the data, and say how much that is.")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -32,8 +32,16 @@ pytest.register_assert_rewrite(
     "tests.app.flag_cases_of_the_original",
 )
 
-# Helpers that import torch hold no doctests; without torch they must not be imported to look for some.
-collect_ignore = ["golden/make_torch_golden.py", "models/torch_captioner.py", "models/torch_twins.py"]
+# Helpers that import libraries of extras hold no doctests; without these they must not be imported.
+collect_ignore = [
+    "attribution/method_disagreements.py",
+    "attribution/method_peers.py",
+    "experiments/data/boxed_tfds.py",
+    "golden/make_torch_golden.py",
+    "models/torch_captioner.py",
+    "models/torch_twins.py",
+    "models/torch_vision_language.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

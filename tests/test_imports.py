@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gradcam_jax"
 # Rooms from the ground up: each may import those before it, and no other.
 ROOMS = (
     *("errors", "formats", "attribution", "interception", "engine", "models", "images", "text", "conversion"),
-    *("downloads", "zoo", "tasks", "pictures", "pipeline", "report", "evaluation", "app", "experiments"),
+    *("downloads", "zoo", "tasks", "pictures", "pipeline", "report", "page", "evaluation", "app", "experiments"),
 )
 # The last, experiments, is imported by scripts alone.
 ALLOWED = {room: set(ROOMS[:place]) for place, room in enumerate(ROOMS)}
@@ -20,6 +20,7 @@ LIBRARIES = {
     "attribution": {"jax", "numpy"},
     "images": {"numpy", "PIL", "tensorflow_datasets", "simplejpeg", "cykooz_resizer"},
     "formats": {"numpy", "safetensors", "upath"},
+    "page": {"jax", "numpy", "PIL"},
     "errors": set(),
     "__init__": {"lazy_loader"},
 }

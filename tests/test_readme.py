@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import PIL.Image
 import pytest
@@ -42,7 +43,7 @@ def test_three_statements_from_a_photo_to_an_overlay(tmp_path, monkeypatch):
         assert (np.asarray(overlay) != photo).any()
 
 
-@pytest.mark.parametrize("code", [blocks(README)[2], *blocks(MANY_IMAGES)], ids=["README", "many_images"])
+@pytest.mark.parametrize("code", [blocks(README)[2], blocks(MANY_IMAGES)[0]], ids=["README", "many_images"])
 def test_a_run_is_read_back(code, tmp_path, monkeypatch):
     write_photos(tmp_path / "photos" / "dogs", 1)
     (tmp_path / "photos" / "dogs" / "0000.png").rename(tmp_path / "photos" / "dogs" / "boxer.jpg")
@@ -62,8 +63,9 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     run_small(tmp_path / "photos", tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     names = {}
-    for code in blocks(page.read_text(encoding="utf-8")):
-        exec(compile(code, page.name, "exec"), names)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
+        for code in blocks(page.read_text(encoding="utf-8")):
+            exec(compile(code, page.name, "exec"), names)
 
 
 def test_every_block_is_run():

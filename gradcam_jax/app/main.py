@@ -10,6 +10,8 @@
       explains answers to a question, and which of its words mattered; without --answer the predicted one
   gradcam_jax photo.jpg --task captioning --caption "a dog and a cat"
       explains a caption word by word; without --caption the one that the model writes
+  gradcam_jax photo.jpg --model my_models:make --checkpoint FOLDER_OR_FILE --labels names.txt
+      explains a classifier of your own, which the function make of my_models.py returns
   gradcam_jax photos/ --out_path run
       explains every photo in a folder, a glob, a list (.txt, .jsonl, .csv) or tfds:NAME/SPLIT, for any task; the
       same command goes on where it was stopped
@@ -224,9 +226,11 @@ def _options(photo: str) -> Options:
 
 
 def _choose_platform(name: str) -> None:
+    if name:
+        jax.config.update("jax_platforms", name)
+    name = name or os.environ.get("JAX_PLATFORMS", "")
     if not name:
         return
-    jax.config.update("jax_platforms", name)
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # an AssertionError where JAX is not built for it

@@ -7,12 +7,15 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import tqdm
 
-from gradcam_jax.app.many_photos import INTERRUPTED, OK, SOME_FAILED, drawing, stopped_by_signals
+from gradcam_jax.app.drawing import draw_explained, kinds_of
+from gradcam_jax.app.looks import map_label, style_of
+from gradcam_jax.app.many_photos import INTERRUPTED, OK, SOME_FAILED, stopped_by_signals
 from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.app.start import use_compilation_cache
 from gradcam_jax.app.summary import summary
@@ -120,6 +123,9 @@ class PhotoWorker:
         on_cpu = devices[0].platform == "cpu"
         self._batch_size = options.batch_size or fitting_batch_size(self._task, devices, options.computation)
         self._decoders = options.workers or max(self._cores // 2 if on_cpu else self._cores, 1)
+        kinds, looks = kinds_of(options), (map_label(options), style_of(options, self._task))
+        folder = Path(options.out_path)
+        self._draw = functools.partial(draw_explained, folder, kinds, looks) if kinds else None
         settings = run_settings(self._task, options.computation, self._decoding)
         return import_ray().get_runtime_context().get_node_id(), (settings, devices[0].device_kind)
 
@@ -141,7 +147,7 @@ class PhotoWorker:
                 batch_size=self._batch_size,
                 workers=self._decoders,
                 decoding=self._decoding,
-                draw=drawing(self._options),
+                draw=self._draw,
                 report=self._note,
             )
         mark_done(self._folder, part, progress.failed + (0 if retry else store.done.failed))

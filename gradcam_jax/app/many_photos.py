@@ -1,8 +1,11 @@
 """Explains many photos: one command for a folder, a list or a data set, that can be stopped and resumed."""
 
 import functools
+import itertools
+import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +14,14 @@ from typing import Any
 import jax
 import tqdm
 
+from gradcam_jax.app.drawing import draw_explained, draw_missing, kinds_of
+from gradcam_jax.app.looks import map_label, style_of
 from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.app.reporting import report_run
 from gradcam_jax.app.summary import summary
 from gradcam_jax.errors import InputError
-from gradcam_jax.images.decoder import Decoded, Decoding
+from gradcam_jax.images.decoder import Decoding
 from gradcam_jax.images.fast import require_fast
-from gradcam_jax.pictures import KINDS, View, save_run_pictures
 from gradcam_jax.pipeline import (
     Progress,
     device_function,
@@ -27,13 +31,15 @@ from gradcam_jax.pipeline import (
     open_store,
     read_items,
 )
-from gradcam_jax.pipeline.items import Item, share_of
+from gradcam_jax.pipeline.items import hash_of, share_of
 from gradcam_jax.pipeline.machine import decoding_processes
+from gradcam_jax.pipeline.manifest import read_failures
 from gradcam_jax.pipeline.times import append_times
-from gradcam_jax.tasks.rows import Description
 
 OK, SOME_FAILED, INTERRUPTED = 0, 2, 130
 """What the command exits with; 1 is an error that stopped it."""
+
+_NAMED = 10  # failures that are named at the end
 
 
 def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) -> int:
@@ -45,7 +51,9 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     options.check()
     if options.fast_decoding:
         require_fast()
-    source = read_items(options.images)  # What is wrong with its name is said before a model is loaded.
+    passed_over: Counter[str] = Counter()
+    # What is wrong with its name is said before a model is loaded.
+    source = read_items(options.images, passed_over)
     task, devices, computation = make_task(options), jax.local_devices(), options.computation
     batch_size = options.batch_size or fitting_batch_size(task, devices, computation)
     if batch_size % len(devices):
@@ -54,6 +62,9 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         )
     workers = options.workers or decoding_processes()
     folder, place = Path(options.out_path), (options.process_id, options.num_processes)
+    kinds = kinds_of(options)
+    looks = map_label(options), style_of(options, task)
+    draw = functools.partial(draw_explained, folder, kinds, looks) if kinds else None
     decoding = Decoding(options.fast_decoding, options.scaled_decoding)
     numbers = {"process": place[0], "processes": place[1], "retry_failed": options.retry_failed}
     store = open_store(task, folder, computation, decoding=decoding, **numbers)
@@ -72,13 +83,25 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
             batch_size=batch_size,
             workers=workers,
             decoding=decoding,
-            draw=drawing(options),
+            draw=draw,
             report=functools.partial(_show, bar),
             stop=stop,
         )
+        if kinds and progress.skipped and not stop.is_set():
+            items = itertools.takewhile(lambda _: not stop.is_set(), share_of(read_items(options.images), *place))
+            drawn, problems = draw_missing(task, open_run(folder), items, kinds, looks=looks, workers=workers)
+            say(f"{drawn} photos that were explained before were drawn")
+            for problem in problems[:_NAMED]:
+                say(f"not drawn: {problem}")
     append_times(folder, progress, device=devices[0].device_kind, process=place[0], interrupted=stop.is_set())
-    for line in summary(progress):
+    failed_before = 0 if options.retry_failed else store.done.failed
+    for line in summary(progress, failed_before=failed_before):
         say(line)
+    if passed_over:
+        kinds_of = ", ".join(f"{suffix or 'no suffix'}: {count}" for suffix, count in passed_over.most_common())
+        say(f"passed over {sum(passed_over.values())} files that are no photos ({kinds_of})")
+    if progress.failed or failed_before:
+        _name_failures(folder, place, say)
     say(f"results: {folder / 'manifest*.jsonl'}; gradcam_jax.pipeline.open_run({str(folder)!r}) reads them")
     # Of several processes one may have no image, where there are few.
     if options.num_processes == 1 and not progress.explained + progress.failed + progress.skipped:
@@ -88,24 +111,22 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     if stop.is_set():
         say("interrupted; the same command goes on from here")
         return INTERRUPTED
-    failed_before = store.done.failed and not options.retry_failed
     return SOME_FAILED if progress.failed or failed_before else OK
 
 
-def drawing(options: Options) -> Callable[[Item, Decoded, Description], None] | None:
-    """Returns what draws the pictures of one photo, or None if none are wanted."""
-    kinds = KINDS if options.save == "all" else tuple(kind for kind in KINDS if kind == options.save)
-    label = "counterfactual" if options.counterfactual else "Grad-CAM"
-    return functools.partial(_draw, Path(options.out_path), kinds, label) if kinds else None
-
-
-def _draw(
-    folder: Path, kinds: tuple[str, ...], label: str, item: Item, decoded: Decoded, description: Description
-) -> None:
-    if decoded.photo is None:
-        raise ValueError("expected a photo that was kept to be drawn on")
-    view = View(decoded.photo, decoded.box, map_label=label)
-    save_run_pictures(folder, item.id, description, view, kinds=kinds)
+def _name_failures(folder: Path, place: tuple[int, int], say: Callable[[str], None]) -> None:
+    """Names the images that could not be explained, the first ones each, the rest by their number."""
+    process, processes = place
+    failed = [
+        fields
+        for fields in read_failures(sorted(folder.glob("manifest*.jsonl")))
+        if hash_of(fields["id"]) % processes == process
+    ]
+    for fields in failed[:_NAMED]:
+        say(f"failed: {fields['id']}: {fields['error']}")
+    if len(failed) > _NAMED:
+        say(f"and {len(failed) - _NAMED} more, the lines of status failed in {folder / 'manifest*.jsonl'}")
+    say("--retry_failed tries them again")
 
 
 def _show(bar: tqdm.tqdm, progress: Progress) -> None:
@@ -139,6 +160,8 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     def ask(number: int, _frame: Any) -> None:
         stop.set()
         signal.signal(number, before[number])
+        # Not by print: the signal may have come while another line was being printed.
+        os.write(2, b"\nfinishing the photos that are begun; the same again (Ctrl-C) stops at once\n")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, ask)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from gradcam_jax.app import output
+from gradcam_jax.app.looks import map_label, style_of
 from gradcam_jax.app.options import Options, make_task
 from gradcam_jax.app.start import options_for_one_call
 from gradcam_jax.engine.precision import with_precision
@@ -41,13 +42,15 @@ def explain_one(options: Options, say: Callable[[str], None] = lambda _: None) -
     say(f"{source} through {task.loaded.name} ({task.layer}, {task.size}x{task.size})")
     for line in (*task.loaded.notes, *description.lines):
         say(line)
-    label = "counterfactual" if options.counterfactual else "Grad-CAM"
-    view = View(photo, explained.box, size, label)
+    view = View(photo, explained.box, size, map_label(options), style_of(options, task))
     files = save_photo_pictures(folder, _PREFIXES[task.name], description, view, in_color=options.save_as_heatmap)
     files += [
         output.save_arrays(folder / "explanation.npz", **_arrays(description, size)),
-        output.save_record(folder / "explanation.json", _record(task, options, description)),
     ]
+    # A folder of photos may be the output's: what was written is no photo of a later run's.
+    names = [file.name for file in files]
+    record = _record(task, options, description) | {"files": [*names, "explanation.json"]}
+    files.append(output.save_record(folder / "explanation.json", record))
     say(f"wrote {len(files)} files to {folder}")
     return files
 

@@ -5,14 +5,15 @@ A flag has one meaning, for every task, for one photo and for many. Where it has
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradcam_jax.engine.precision import PRECISIONS, require_precision
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import PREPROCESSINGS
-from gradcam_jax.pictures import KINDS
-from gradcam_jax.pipeline import Computation
+from gradcam_jax.pictures import COLORS, KINDS, PAPERS, SCALES
+from gradcam_jax.pipeline import Computation, read_items
+from gradcam_jax.pipeline.items import is_list
 from gradcam_jax.tasks.captioning import BEAM_SIZE, LENGTH_EXPONENT, captioning
 from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.indices import count_targets
@@ -72,7 +73,11 @@ class Options:
         "the predicted ones. Default: -1; on the sample photo its two classes.",
         tasks=_CLASSIFICATION,
     )
-    question: str = _option("", f"The question. Default: {QUESTION}", tasks=_VQA)
+    question: str = _option(
+        "",
+        f"The question; of a list's line, if it brings none. Default: {QUESTION} of a photo, none of a line.",
+        tasks=_VQA,
+    )
     answer: str = _option(
         "", "Answers to explain, comma-separated; -1 stands for the predicted ones. Default: -1.", tasks=_VQA
     )
@@ -83,7 +88,7 @@ class Options:
     top_k: int = _option(1, "How many of the highest predictions -1 stands for.", tasks=_CLASSIFICATION + _VQA)
     max_targets: int = _option(
         0,
-        "Targets a photo, at most. Default: as many as the flags ask for.",
+        "Targets a photo, at most. Default: as many as the flags or a list's lines ask for.",
         tasks=_CLASSIFICATION + _VQA,
         photos=_MANY,
     )
@@ -129,6 +134,12 @@ class Options:
     out_path: str = _option("output", "The folder for the pictures and numbers.")
     output_image_name: str = _option("", "What file names carry. Default: the target's own name.", photos=_ONE)
     save_as_heatmap: bool = _option(True, "Save the map in colour (1), or in grey (any other).", photos=_ONE)
+    colors: str = _option("original", "The maps' colour map.", values=COLORS)
+    scale: str = _option(
+        "own", "Maps of several targets are coloured each by its own highest value, or share one.", values=SCALES
+    )
+    paper: str = _option("white", "What panels are drawn on.", values=tuple(PAPERS))
+    panel_format: str = _option("png", "The panels' format.", photos=_ONE, values=("png", "pdf"))
     save: str = _option(
         "maps", "What is drawn besides the raw maps.", photos=_MANY, values=("maps", *KINDS, "all")
     )
@@ -228,8 +239,20 @@ def load_model(options: Options) -> Loaded:
 
 def _targets(options: Options, text: str) -> dict[str, Any]:
     """Returns the options of a task whose targets are indices; many photos have the same number of places."""
-    places = (options.max_targets or count_targets(text, options.top_k)) if options.images else 0
+    places = 0
+    if options.images:
+        name = "answer" if options.task == "vqa" else "label"
+        places = options.max_targets or max(
+            [count_targets(text, options.top_k)]
+            + [count_targets(line, options.top_k) for line in _named_in_lines(options.images, name)]
+        )
     return {"top_k": options.top_k, "max_targets": places}
+
+
+def _named_in_lines(source: str, name: str) -> Iterator[str]:
+    """Yields what each line of a list names of its own."""
+    if is_list(source):
+        yield from (item.request[name] for item in read_items(source) if name in item.request)
 
 
 def _classification(loaded: Any, setting: Setting, options: Options) -> Task:
@@ -240,7 +263,9 @@ def _classification(loaded: Any, setting: Setting, options: Options) -> Task:
 
 
 def _vqa(loaded: Any, setting: Setting, options: Options) -> Task:
-    question, targets = options.question or QUESTION, _targets(options, options.answer)
+    # A list's line that asks nothing is a fault; a folder's photos are all asked the same.
+    question = options.question or ("" if is_list(options.images) else QUESTION)
+    targets = _targets(options, options.answer)
     return vqa(loaded, setting, question=question, answer=options.answer, **targets)
 
 

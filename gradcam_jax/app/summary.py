@@ -6,7 +6,7 @@ from gradcam_jax.pipeline.machine import usable_cores
 _MOSTLY = 0.5  # the share from which something is said to be what a time consists of
 
 
-def summary(progress: Progress, cores: int | None = None) -> list[str]:
+def summary(progress: Progress, cores: int | None = None, *, failed_before: int = 0) -> list[str]:
     """Returns the lines.
 
     Each stage's share is the time that it was busy; that of decoding is an average over its processes. The stage
@@ -15,11 +15,13 @@ def summary(progress: Progress, cores: int | None = None) -> list[str]:
     Args:
         progress: The run's, at its end.
         cores: Processor cores; those of this process if left out.
+        failed_before: How many of the images that were done before had failed.
     """
+    before = f" ({failed_before} of them failed)" if failed_before else ""
     done = progress.explained + progress.failed
     seconds = max(progress.seconds, 1e-9)
     lines = [
-        f"{progress.explained} explained, {progress.failed} failed, {progress.skipped} done before; "
+        f"{progress.explained} explained, {progress.failed} failed, {progress.skipped} done before{before}; "
         f"{seconds:.1f} s, {done / seconds:.1f} images/s, first map after {progress.first_map_seconds:.1f} s"
     ]
     if not progress.explained:

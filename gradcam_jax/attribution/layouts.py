@@ -5,7 +5,7 @@ activations and to its gradients. Flax's own layers need none, whether of signal
 need one of its own: any function of one example's array will do.
 """
 
-import functools
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -47,7 +47,7 @@ def token_grid(class_tokens: int = 1, grid: tuple[int, ...] | None = None) -> La
         grid: Rows and columns of the positions; None for a square.
 
     Returns:
-        A function of values ``(tokens, k)`` that returns ``(rows, columns, k)``; the same for the same arguments.
+        A function of values ``(tokens, k)`` that returns ``(rows, columns, k)``; equal for the same arguments.
         It raises ValueError if there are other than ``class_tokens + rows * columns`` tokens.
 
     Example:
@@ -55,24 +55,33 @@ def token_grid(class_tokens: int = 1, grid: tuple[int, ...] | None = None) -> La
         >>> token_grid()(jnp.ones((197, 8))).shape, token_grid(0, (2, 3))(jnp.ones((6, 8))).shape
         ((14, 14, 8), (2, 3, 8))
     """
-    return _token_grid(class_tokens, grid)
+    return TokenGrid(class_tokens, grid)
 
 
-@functools.cache
-def _token_grid(class_tokens: int, grid: tuple[int, ...] | None) -> Layout:
-    def arrange(values: jax.Array) -> jax.Array:
-        positions = values.shape[0] - class_tokens
+@dataclasses.dataclass(frozen=True)
+class TokenGrid:
+    """The layout that :func:`token_grid` returns; equal for the same arguments.
+
+    Attributes:
+        class_tokens: How many tokens before the positions stand for none of them.
+        grid: Rows and columns of the positions; None for a square.
+    """
+
+    class_tokens: int
+    grid: tuple[int, ...] | None
+
+    def __call__(self, values: jax.Array) -> jax.Array:
+        """Arranges values ``(tokens, k)`` as ``(rows, columns, k)``."""
+        positions = values.shape[0] - self.class_tokens
         side = math.isqrt(max(positions, 0))
-        shape = grid or (side, side)
+        shape = self.grid or (side, side)
         if values.ndim != 2 or math.prod(shape) != positions:
-            expected = "a square number of positions" if grid is None else f"{math.prod(shape)} positions"
+            expected = "a square number of positions" if self.grid is None else f"{math.prod(shape)} positions"
             raise ValueError(
-                f"Expected tokens (class tokens + positions, channels) with {class_tokens} class tokens and "
+                f"Expected tokens (class tokens + positions, channels) with {self.class_tokens} class tokens and "
                 f"{expected}, got shape {values.shape} instead: token_grid(class_tokens, (rows, columns))."
             )
-        return values[class_tokens:].reshape((*shape, values.shape[-1]))
-
-    return arrange
+        return values[self.class_tokens :].reshape((*shape, values.shape[-1]))
 
 
 def map_of(

@@ -15,11 +15,12 @@ model is never touched.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-Activation = Callable[[jax.Array], jax.Array]
+Activation = Callable[..., jax.Array]
 
 
 def relu6(x: jax.Array) -> jax.Array:
@@ -46,7 +47,7 @@ def guided(activation: Activation) -> Activation:
         activation: An elementwise function, for example ``jax.nn.relu`` or :func:`relu6`.
 
     Returns:
-        A function with the same values and the guided gradient.
+        A function with the same values and the guided gradient, which takes the activation's options too.
 
     Example:
         >>> import jax
@@ -62,17 +63,16 @@ def guided(activation: Activation) -> Activation:
 
 @functools.cache
 def _guided(activation: Activation) -> Activation:
-    @jax.custom_vjp
-    @functools.wraps(activation)
-    def ruled(x: jax.Array) -> jax.Array:
-        return activation(x)
+    def with_rule(function: Activation) -> Activation:
+        def backward(pull_back: Callable[..., tuple[jax.Array]], gradient: jax.Array) -> tuple[jax.Array]:
+            return pull_back(jnp.maximum(gradient, jnp.zeros_like(gradient)))
 
-    def backward(pull_back: Callable[..., tuple[jax.Array]], gradient: jax.Array) -> tuple[jax.Array]:
-        return pull_back(jnp.maximum(gradient, jnp.zeros_like(gradient)))
+        ruled = jax.custom_vjp(lambda x: function(x))
+        # What is kept for the way back is the activation's own choice: of a ReLU its gates, a byte each.
+        ruled.defvjp(lambda x: jax.vjp(function, x), backward)
+        return ruled
 
-    # What is kept for the way back is the activation's own choice: of a ReLU its gates, a byte each.
-    ruled.defvjp(lambda x: jax.vjp(activation, x), backward)
-    return ruled
+    return _with_options(activation, with_rule)
 
 
 def deconvolved(activation: Activation) -> Activation:
@@ -100,13 +100,25 @@ def deconvolved(activation: Activation) -> Activation:
 
 @functools.cache
 def _deconvolved(activation: Activation) -> Activation:
-    @jax.custom_vjp
+    def with_rule(function: Activation) -> Activation:
+        def backward(_: None, gradient: jax.Array) -> tuple[jax.Array]:
+            return (jnp.maximum(gradient, jnp.zeros_like(gradient)),)
+
+        ruled = jax.custom_vjp(lambda x: function(x))
+        ruled.defvjp(lambda x: (function(x), None), backward)
+        return ruled
+
+    return _with_options(activation, with_rule)
+
+
+def _with_options(activation: Activation, with_rule: Callable[[Activation], Activation]) -> Activation:
+    """Returns the activation with a rule, which goes on taking the activation's options, such as a slope."""
+    alone = with_rule(lambda x: activation(x))
+
     @functools.wraps(activation)
-    def ruled(x: jax.Array) -> jax.Array:
-        return activation(x)
+    def ruled(x: jax.Array, *arguments: Any, **options: Any) -> jax.Array:
+        if not arguments and not options:
+            return alone(x)
+        return with_rule(lambda x: activation(x, *arguments, **options))(x)
 
-    def backward(_: None, gradient: jax.Array) -> tuple[jax.Array]:
-        return (jnp.maximum(gradient, jnp.zeros_like(gradient)),)
-
-    ruled.defvjp(lambda x: (activation(x), None), backward)
     return ruled

@@ -80,7 +80,7 @@ def fit_tree(arrays: Mapping[str, np.ndarray], expected: Collection[str]) -> Fit
         >>> one = np.ones(1)
         >>> arrays = {"step": one, "opt_state/0/mu/conv/kernel": one, "ema/conv/kernel": one}
         >>> fit_tree(arrays, ["params/conv/kernel"]).notes
-        ("'params' is its 'ema'", 'not needed of it: opt_state, step')
+        ("'params' is its 'ema'", 'of the checkpoint not needed: opt_state, step')
     """
     names = {_plain(name): name for name in arrays}
     taken: dict[str, np.ndarray] = {}
@@ -108,7 +108,7 @@ def fit_tree(arrays: Mapping[str, np.ndarray], expected: Collection[str]) -> Fit
     others = sorted({name[0] for name in names if name not in used})
     if taken and others:
         shown = ", ".join(others[:8]) + (" ..." if len(others) > 8 else "")
-        notes.append(f"not needed of it: {shown}")
+        notes.append(f"of the checkpoint not needed: {shown}")
     return Fitted(taken, tuple(notes)) if taken else None
 
 

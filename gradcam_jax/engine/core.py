@@ -66,21 +66,64 @@ def explain_batch(
     Returns:
         The parts.
     """
+    if not spec.guided:
+        activations = activations_of(forward, images, inputs)
+        return explain_activations(forward, activations, images, targets, inputs, spec)
     with precision_of(forward):
-        images = images.astype(jnp.bfloat16) if forward.precision == "bfloat16" else images
+        images = _in_precision(forward, images)
         layer = _first_layer(forward, images, inputs)
         trunk = (guided_forward or forward).at(layer)
-        run = functools.partial(run_trunk, trunk, layer, inputs)
-        if not spec.guided:
-            activations = run(images)
-            if can_be_summed(forward, layer, spec):
-                return Parts(*explain_classes(forward, layer, spec, activations, images, targets), None)
-            return Parts(*_maps(forward, layer, spec, activations, images, targets, inputs), None)
-        activations, trunk_vjp = jax.vjp(run, images)
+        activations, trunk_vjp = jax.vjp(functools.partial(run_trunk, trunk, layer, inputs), images)
         outputs, scores, targets, maps = _maps(forward, layer, spec, activations, images, targets, inputs)
         assert guided_forward is not None
         pixels = _guided_gradients(guided_forward, layer, spec, activations, trunk_vjp, images, targets, inputs)
         return Parts(outputs, scores, targets, maps, pixels.astype(scores.dtype))
+
+
+def activations_of(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) -> jax.Array:
+    """Runs the trunk of each image: the first half of :func:`explain_batch`.
+
+    Args:
+        forward: The model tapped at the mapped layers.
+        images: What the model takes, ``(n, H, W, 3)``.
+        inputs: Its further inputs, with a leading axis n.
+
+    Returns:
+        What the first mapped layer gives, leading axis n.
+    """
+    with precision_of(forward):
+        images = _in_precision(forward, images)
+        layer = _first_layer(forward, images, inputs)
+        return run_trunk(forward.at(layer), layer, inputs, images)
+
+
+def explain_activations(
+    forward: Tapped, activations: jax.Array, images: jax.Array, targets: Any, inputs: tuple[Any, ...], spec: Spec
+) -> Parts:
+    """Maps targets from a trunk that has been run: the second half of :func:`explain_batch`.
+
+    Args:
+        forward: The model tapped at the mapped layers.
+        activations: From :func:`activations_of`, of the same model and images.
+        images: The images, read only by what passes the layer by.
+        targets: As for :func:`explain_batch`.
+        inputs: The model's further inputs. They may be others than those that the trunk was run with, where the
+            first mapped layer does not depend on them.
+        spec: What is computed, without guided gradients.
+
+    Returns:
+        The parts; ``guided_backprop`` is None.
+    """
+    with precision_of(forward):
+        images = _in_precision(forward, images)
+        layer = _first_layer(forward, images, inputs)
+        if can_be_summed(forward, layer, spec):
+            return Parts(*explain_classes(forward, layer, spec, activations, images, targets), None)
+        return Parts(*_maps(forward, layer, spec, activations, images, targets, inputs), None)
+
+
+def _in_precision(forward: Tapped, images: jax.Array) -> jax.Array:
+    return images.astype(jnp.bfloat16) if forward.precision == "bfloat16" else images
 
 
 def _maps(
@@ -215,4 +258,5 @@ def _first_layer(forward: Tapped, images: jax.Array, inputs: tuple[Any, ...]) ->
 
 def of_one(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """Returns the shapes of one example of a batch."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)
+    # Not from shape and dtype alone: a shape also says over which devices of a shard_map the values vary.
+    return jax.eval_shape(lambda arrays: jax.tree.map(lambda leaf: leaf[0], arrays), arrays)

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from gradcam_jax.attribution.layouts import Layout, channels_last
 from gradcam_jax.engine.batches import batched, over_examples
 from gradcam_jax.engine.core import of_one, require_dependence, run_trunk
-from gradcam_jax.engine.explanation import Explanation, read_arguments, require_classes, require_layer
+from gradcam_jax.engine.explanation import Explanation
 from gradcam_jax.engine.precision import precision_of
+from gradcam_jax.engine.refusals import read_arguments, require_indices, require_layer
 from gradcam_jax.engine.spec import Spec, TargetScore
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.tapped import Tapped
@@ -92,7 +93,7 @@ def explain_by_evaluations(
     spec = Spec(asked.score, maps, choose, layout=asked.layout or channels_last)
     keys = None if key is None else jax.random.split(key, images.shape[0])
     explanation = _compiled(forward.at(forward.layers[:1]), images, targets, inputs, keys, spec=spec, asked=asked)
-    require_classes(targets, explanation.outputs, asked.score)
+    require_indices(asked.score, explanation.outputs, targets)
     return explanation
 
 

@@ -1,20 +1,20 @@
 """``explain``: the one verb. Several targets of each image of a batch, whatever the model and the task."""
 
+import contextlib
 import functools
-from collections.abc import Mapping
+import importlib
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.core
-import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.layouts import Layout, channels_last
 from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.relu_rules import guided as guided_rule
 from gradcam_jax.engine.core import explain_batch
-from gradcam_jax.engine.spec import Choice, MapMethod, Spec, TargetScore, as_given, class_score, from_outputs
-from gradcam_jax.errors import InputError
+from gradcam_jax.engine.refusals import read_arguments, require_indices, require_layer, require_positions
+from gradcam_jax.engine.spec import MapMethod, Spec, TargetScore, class_score
 from gradcam_jax.interception.tapped import Tapped
 
 
@@ -37,6 +37,11 @@ class Explanation(NamedTuple):
     cam: Any
     guided_backprop: jax.Array | None
     targets: Any
+
+    def _repr_png_(self) -> bytes:
+        """Shows the maps in a notebook; ``gc.pictures.show(explanation, photos)`` lays them on the photos."""
+        # By name: pictures know of explanations, not the other way round.
+        return importlib.import_module("gradcam_jax.pictures").show(self)._repr_png_()
 
 
 def explain(
@@ -76,9 +81,10 @@ def explain(
         An :class:`Explanation`.
 
     Raises:
-        InputError: If the images are bytes or have their channels first, a class index is past the outputs, or
-            there are no rectifiers to guide.
-        LayerError: If a layer is not reached, or the score cannot depend on it.
+        InputError: If the images are bytes or have their channels first, a class index or a token is past the
+            outputs (not under the caller's ``jax.jit``: it is no number there, and JAX's rules for such an index
+            hold), or there are no rectifiers to guide.
+        LayerError: If a layer is not reached, or the score cannot depend on it or on its positions.
         ValueError: If the score is not a scalar, or the layer has no spatial extent.
 
     Example:
@@ -98,14 +104,17 @@ def explain(
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 3; Springenberg et al., arXiv:1412.6806.
     """
     require_layer(forward)
-    images, targets, choose = read_arguments(images, targets, score, layout)
+    with _hint(images):
+        images, targets, choose = read_arguments(images, targets, score, layout)
     guided_forward = forward.with_relu_rule(guided_rule) if guided is True else guided or None
     methods = dict(method) if isinstance(method, Mapping) else {"": method}
     maps = tuple((f"{name}@{layer}", layer, make) for layer in forward.layers for name, make in methods.items())
     chosen = guided_targets.start, guided_targets.stop, guided_targets.step
     spec = Spec(score, maps, choose, guided_forward is not None, chosen, layout or channels_last)
-    parts = _compiled(forward, guided_forward, images, targets, inputs, spec)
-    require_classes(targets, parts.outputs, score)
+    with _hint(images):
+        parts = _compiled(forward, guided_forward, images, targets, inputs, spec)
+    require_indices(score, parts.outputs, targets)
+    require_positions(parts.maps, layout, forward.layers)
     by_layer = {layer: {name: parts.maps[f"{name}@{layer}"] for name in methods} for layer in forward.layers}
     cams = by_layer if isinstance(method, Mapping) else {layer: cams[""] for layer, cams in by_layer.items()}
     cam = cams if len(cams) > 1 else next(iter(cams.values()))
@@ -115,61 +124,15 @@ def explain(
 _compiled = functools.partial(jax.jit, static_argnames="spec", inline=True)(explain_batch)
 
 
-def require_layer(forward: Tapped) -> None:
-    """Raises InputError if a model is tapped at no layer."""
-    if not forward.layers:
-        raise InputError(
-            "Expected a model tapped at the layer to map, as tapped(model, variables, layer) makes it."
-        )
-
-
-def read_arguments(
-    images: Any, targets: Any, score: TargetScore, layout: Layout | None
-) -> tuple[jax.Array, Any, Choice]:
-    """Returns images and targets as arrays, and how targets are chosen, or raises InputError: as ``explain`` does.
-
-    Where the targets are chosen from the outputs they are None.
-    """
-    images = jnp.asarray(images)
-    _require_images(images, layout)
-    if callable(targets):
-        return images, None, from_outputs(targets)
-    targets = jnp.asarray(targets) if score is class_score else jax.tree.map(jnp.asarray, targets)
-    _require_targets(targets, images)
-    if score is class_score and not jnp.issubdtype(targets.dtype, jnp.integer):
-        raise InputError(f"Expected class indices, integers, got {targets.dtype} instead.")
-    return images, targets, as_given
-
-
-def _require_images(images: jax.Array, layout: Layout | None) -> None:
-    if images.ndim < 2 or not jnp.issubdtype(images.dtype, jnp.floating):
-        raise InputError(
-            f"Expected a batch of float images as the model takes them, (n, H, W, 3), got {images.dtype} of shape "
-            f"{images.shape} instead. Photos become such images by gradcam_jax.images.to_network."
-        )
-    if layout is None and images.ndim == 4 and images.shape[1] == 3 and images.shape[-1] != 3:
-        raise InputError(
-            f"Expected images with their channels last, (n, H, W, 3), got shape {images.shape} instead. Move the "
-            "axis: jnp.moveaxis(images, 1, -1). If the model takes them so, say how its layers are laid out: "
-            "explain(..., layout=channels_first), channels_last or token_grid()."
-        )
-
-
-def _require_targets(targets: Any, images: jax.Array) -> None:
-    for leaf in jax.tree.leaves(targets):
-        if leaf.ndim < 2 or leaf.shape[0] != images.shape[0]:
-            raise InputError(
-                f"Expected targets with leading axes (n, targets), n = {images.shape[0]} as the images, got shape "
-                f"{leaf.shape} instead. One class a photo is labels[:, None]."
+@contextlib.contextmanager
+def _hint(images: Any) -> Iterator[None]:
+    """Adds to an error how the images were read, where one image without a batch axis reads as signals."""
+    try:
+        yield
+    except Exception as error:
+        shape = np.shape(images)
+        if len(shape) == 3:
+            error.add_note(
+                f"The images were read as {shape[0]} signals of shape {shape[1:]}. One image is image[None]."
             )
-
-
-def require_classes(targets: Any, outputs: Any, score: TargetScore) -> None:
-    """Checks class indices where they are numbers on the host; under the caller's ``jax.jit`` they are not."""
-    if score is not class_score or targets is None:
-        return
-    if isinstance(targets, jax.core.Tracer) or not hasattr(outputs, "shape"):
-        return
-    highest, classes = int(np.max(np.asarray(targets), initial=0)), outputs.shape[-1]
-    if highest >= classes:
-        raise InputError(f"Expected class indices under {classes}, the number of outputs, got {highest} instead.")
+        raise

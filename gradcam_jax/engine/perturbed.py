@@ -218,5 +218,5 @@ class _Rise(NamedTuple):
 
 
 def _weighted(one: Example, weights: jax.Array) -> jax.Array:
-    activations = one.layout(one.activation).astype(jnp.float32)
+    activations, weights = one.layout(one.activation).astype(jnp.float32), weights.astype(jnp.float32)
     return jnp.einsum("...k,tk->t...", activations, weights, precision=jax.lax.Precision.HIGHEST)

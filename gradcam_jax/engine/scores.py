@@ -1,11 +1,12 @@
 """Scores: what is explained, as pure functions ``score(outputs, target) -> scalar`` of one example.
 
 A target is data, so another one compiles nothing; in :func:`gradcam_jax.explain` it has leading axes
-``(n, targets)``. :func:`gradcam_jax.class_score` is the usual one. A score of one's own is a function like these.
+``(n, targets)``. :func:`gradcam_jax.class_score` is the usual one, :func:`gradcam_jax.token_score` a text's.
+A score of one's own is a function like these.
 """
 
-import functools
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -143,25 +144,26 @@ def _area(first: jax.Array, last: jax.Array) -> jax.Array:
     return jnp.prod(jnp.maximum(last - first, jnp.zeros((), first.dtype)), axis=-1)
 
 
-def token_score(logits: jax.Array, target: Mapping[str, jax.Array]) -> jax.Array:
-    r"""Adds up the log-probabilities of some tokens of a text that a model was given (teacher forcing).
+@dataclasses.dataclass(frozen=True)
+class PartScore:
+    """A score of one part of the outputs; equal for equal parts and scores, so that programs are found again.
 
-    .. math:: S = \sum_j m_j \log p(w_j \mid x, w_{<j})
-
-    One forward pass has the scores of every token, word and phrase: each is a target with a mask of its own.
-
-    Args:
-        logits: ``(t, vocabulary)``; those at j are for token j, given the tokens before it.
-        target: ``{"tokens": (t,) int, "mask": (t,)}``; the mask is 1 where a token counts.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> target = {"tokens": jnp.array([1, 0]), "mask": jnp.array([1.0, 0.0])}
-        >>> token_score(jnp.zeros((2, 4)), target)  # log(1 / 4)
-        Array(-1.3862944, dtype=float32)
+    Attributes:
+        part: The key, the place or the field.
+        score: The score of that part.
     """
-    chosen = jnp.take_along_axis(logits, target["tokens"][:, jnp.newaxis], axis=-1)[:, 0]
-    return jnp.sum((chosen - jax.nn.logsumexp(logits, axis=-1)) * target["mask"].astype(logits.dtype))
+
+    part: str | int
+    score: TargetScore
+
+    def take(self, outputs: Any) -> Any:
+        """Returns the part of the outputs."""
+        is_field = isinstance(self.part, str) and hasattr(outputs, self.part)
+        return getattr(outputs, str(self.part)) if is_field else outputs[self.part]
+
+    def __call__(self, outputs: Any, target: Any) -> jax.Array:
+        """Returns the part's score."""
+        return self.score(self.take(outputs), target)
 
 
 def score_of(part: str | int, score: TargetScore = class_score) -> TargetScore:
@@ -172,20 +174,11 @@ def score_of(part: str | int, score: TargetScore = class_score) -> TargetScore:
         score: The score of that part.
 
     Returns:
-        ``score(outputs, target)``; the same function for the same arguments.
+        ``score(outputs, target)``; equal for the same arguments.
 
     Example:
         >>> import jax.numpy as jnp
         >>> score_of("logits")({"logits": jnp.array([1.0, 5.0])}, 1)
         Array(5., dtype=float32)
     """
-    return _score_of(part, score)
-
-
-@functools.cache
-def _score_of(part: str | int, score: TargetScore) -> Callable[[Any, Any], jax.Array]:
-    def score_part(outputs: Any, target: Any) -> jax.Array:
-        is_field = isinstance(part, str) and hasattr(outputs, part)
-        return score(getattr(outputs, str(part)) if is_field else outputs[part], target)
-
-    return score_part
+    return PartScore(part, score)

@@ -100,4 +100,5 @@ def describe_archive(names: list[str]) -> str:
 
 def is_torchscript(names: list[str]) -> bool:
     """Tells whether a zip archive is TorchScript's, by the names in it: code, or constants beside the weights."""
-    return any(name.split("/")[-1] == "constants.pkl" or "/code/" in f"/{name}" for name in names)
+    # The first folder is the archive's own, and may have any name.
+    return any(name.split("/")[-1] == "constants.pkl" or name.split("/")[1:2] == ["code"] for name in names)

@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.attribution.resize_matrices import corner_aligned_matrix
-from gradcam_jax.errors import lookup
+from gradcam_jax.errors import InputError, lookup
 
 Array = TypeVar("Array", bound=Any)
 """A numpy array or a JAX array, traced or not."""
@@ -39,6 +39,9 @@ def resample(photo: Photo, size: tuple[int, int], resampling: PIL.Image.Resampli
     """
     image = PIL.Image.fromarray(photo) if isinstance(photo, np.ndarray) else photo
     return np.asarray(image.resize(size, resampling))
+
+
+_OVERSHOOT = 0.5  # of a resampling filter, as a share of white; 0..255 or a subtracted mean is far outside
 
 
 class Resized(NamedTuple):
@@ -253,11 +256,16 @@ def to_network(image: Array, preprocessing: Preprocessing) -> Array:
     Returns:
         Float32, an array of the same kind and shape.
 
+    Raises:
+        InputError: If the channels are not last, integers are of another type, or floats are no fractions: 0..255
+            where 0..1 is expected. (A traced array's values cannot be looked at.)
+
     Example:
         >>> blue = np.array([[[0.0, 0.0, 1.0]]])
         >>> to_network(blue, ORIGINAL).astype(int)  # blue comes first
         array([[[ 151, -116, -123]]])
     """
+    _require_rgb(image)
     values = image.astype(np.float32)
     if np.issubdtype(image.dtype, np.integer):
         values = values / np.float32(np.iinfo(image.dtype).max)
@@ -266,6 +274,27 @@ def to_network(image: Array, preprocessing: Preprocessing) -> Array:
     mean = np.asarray(preprocessing.mean, np.float32).reshape(axes)
     deviation = np.asarray(preprocessing.deviation, np.float32).reshape(axes)
     return (values * preprocessing.scale - mean) / deviation
+
+
+def _require_rgb(image: Any) -> None:
+    if image.ndim < 3 or image.shape[-1] != 3:
+        raise InputError(f"Expected RGB images, (..., H, W, 3), got shape {image.shape} instead.")
+    if np.issubdtype(image.dtype, np.integer):
+        if image.dtype not in (np.uint8, np.uint16):
+            raise InputError(
+                f"Expected uint8 or uint16, whose maximum stands for 1, or float32 in [0, 1], got {image.dtype} "
+                "instead. Bytes in another type: image.astype('uint8')."
+            )
+        return
+    try:
+        lowest, highest = (float(image.min()), float(image.max())) if image.size else (0.0, 1.0)
+    except TypeError:  # of a traced array
+        return
+    if not (lowest >= -_OVERSHOOT and highest <= 1 + _OVERSHOOT):  # nor NaN
+        raise InputError(
+            f"Expected RGB in [0, 1], got values from {lowest:.3g} to {highest:.3g} instead. Bytes as floats: "
+            "divide them by 255. What the network takes already needs no preprocessing."
+        )
 
 
 def to_rgb(gradient: Array, preprocessing: Preprocessing) -> Array:

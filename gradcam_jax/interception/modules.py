@@ -56,7 +56,8 @@ def tapped(model: Any, *arguments: Any, batch_axis: bool = True, rngs: Any = Non
             with a leading axis of length 1. False for a model of one example.
         rngs: PRNG keys for Linen's ``model.apply``; ``nnx.Rngs`` that an NNX model's call takes as ``rngs``.
         **call_options: Passed to ``model.apply`` or to the NNX model's call, for example ``train=False``.
-            ``method="features"`` calls another method.
+            ``method="features"`` calls another method, and so does a function of the model and the inputs, where
+            the model wants them otherwise: ``method=lambda model, images, tokens: model(tokens, pixels=images)``.
 
     Returns:
         A :class:`gradcam_jax.Tapped`: ``forward(taps, *inputs) -> (outputs, activations)``, without batch axes.

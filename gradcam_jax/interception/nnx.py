@@ -7,7 +7,7 @@ what they return; the caller's model, its variables and its random streams are n
 
 import functools
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -44,13 +44,13 @@ class NNXProgram(NamedTuple):
 
     Attributes:
         graphs: What is static of the model, and of the random streams that it is called with.
-        method: Name of the method that is called.
+        method: The method that is called, by its name, or a function of the model and the inputs.
         options: What it is given besides the inputs.
         batch_axis: Whether the model takes and returns batches.
     """
 
     graphs: tuple[Any, Any]
-    method: str
+    method: str | Callable[..., Any]
     options: tuple[tuple[str, Any], ...]
     batch_axis: bool
 
@@ -64,7 +64,10 @@ class NNXProgram(NamedTuple):
                 setattr(module, _NAME, ".".join(map(str, path)))
                 module.__class__ = _marking(type(module), self.batch_axis)
         options = dict(self.options) | ({} if rngs is None else {"rngs": rngs})
-        outputs = getattr(model, self.method)(*as_batch(inputs, self.batch_axis), **options)
+        call = (
+            getattr(model, self.method) if isinstance(self.method, str) else functools.partial(self.method, model)
+        )
+        outputs = call(*as_batch(inputs, self.batch_axis), **options)
         return as_example(outputs, self.batch_axis, name)
 
     def prepared(self, variables: Any, *inputs: Any) -> Any:

@@ -39,8 +39,8 @@ class Bottleneck(nn.Module):
         x = Relu(name="relu2")(_batch_norm("bn2")(x))
         x = _batch_norm("bn3")(PointwiseConv(wide, name="conv3")(x))
         if x.shape != inputs.shape:
-            strides = (self.stride, self.stride)
-            inputs = nn.Conv(wide, (1, 1), strides, use_bias=False, name="downsample_conv")(inputs)
+            inputs = inputs[..., :: self.stride, :: self.stride, :]
+            inputs = PointwiseConv(wide, name="downsample_conv")(inputs)
             inputs = _batch_norm("downsample_bn")(inputs)
         return Relu(name="relu3")(x + inputs)
 

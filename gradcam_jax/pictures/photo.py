@@ -6,13 +6,14 @@ with the question in colours under it. A caption's words and phrases follow as t
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcam_jax.errors import InputError
-from gradcam_jax.pictures.maps import Box, centred_gradient_picture, heatmap_of, overlay
-from gradcam_jax.pictures.panels import Strip, panel, stacked, stretch_to
+from gradcam_jax.errors import InputError, lookup
+from gradcam_jax.pictures.colors import ORIGINAL, PAPERS
+from gradcam_jax.pictures.maps import Box, gradient_on, heatmap_of, overlay
+from gradcam_jax.pictures.panels import Footer, Strip, panel, stacked, stretch_to
 from gradcam_jax.pictures.words import WordMap, sentence, word_frames, word_strips
 from gradcam_jax.tasks.methods import TITLES
 from gradcam_jax.tasks.rows import Description, Row
@@ -20,9 +21,38 @@ from gradcam_jax.tasks.rows import Description, Row
 LONGEST_QUESTION = 100
 """Characters of a question over its pictures; the rest is cut off."""
 
-_WHOLE_CAPTION = "The whole caption: red is where the photo speaks most for it"
-_LEGEND = "red words speak for the answer, blue ones against it"
-_HEIGHT, _HEIGHT_AMONG_WORDS = 260, 220  # pixels of a tile; a caption's panel has more strips
+OWN, SHARED = "own", "shared"
+SCALES = (OWN, SHARED)
+"""How maps of several targets are coloured: each by its own highest value, or all by the highest of all."""
+
+IMPROBABLE = 0.01
+"""The probability below which a panel warns that the model does not see the target in the photo."""
+
+_WHOLE_CAPTION = "The whole caption: where the photo speaks for it"
+_LEGEND = "red words speak for the answer, blue ones against it; full colour: {:.2g} of its score {:.2f}"
+_HEIGHT, _HEIGHT_AMONG_WORDS = 300, 260  # pixels of a tile; a caption's panel has more strips
+_LARGEST_PANEL_PHOTO = 1024  # pixels of the longer side of a photo whose panel alone is drawn
+
+
+class Style(NamedTuple):
+    """How pictures look.
+
+    Attributes:
+        colors: The maps' colour map, of :data:`gradcam_jax.pictures.COLORS`.
+        scale: Of :data:`SCALES`. A caption's words always share one.
+        paper: What panels are drawn on, of :data:`gradcam_jax.pictures.PAPERS`.
+        footer: A line below panels that says what made the maps; empty: none, and no bar of the colours.
+        panels: The format of one photo's panels, ``"png"`` or ``"pdf"``.
+    """
+
+    colors: str = ORIGINAL
+    scale: str = OWN
+    paper: str = "white"
+    footer: str = ""
+    panels: str = "png"
+
+
+DEFAULT_STYLE = Style()
 
 
 class View(NamedTuple):
@@ -35,12 +65,14 @@ class View(NamedTuple):
             they are laid on the photo. None lays them on the photo from the layer's resolution: nearly the same
             picture, and less work.
         map_label: The line under a map: ``"Grad-CAM"``, ``"counterfactual"``.
+        style: How it looks.
     """
 
     photo: np.ndarray
     box: Box
     size: tuple[int, int] | None = None
     map_label: str = "Grad-CAM"
+    style: Style = DEFAULT_STYLE
 
 
 class DrawnRow(NamedTuple):
@@ -61,26 +93,56 @@ class DrawnRow(NamedTuple):
     tiles: Sequence[tuple[str, np.ndarray]]
 
 
-def draw_row(row: Row, view: View) -> DrawnRow:
-    """Draws the pictures of one row."""
+def draw_rows(rows: Sequence[Row], view: View) -> list[DrawnRow]:
+    """Draws the pictures of a photo's rows, by the scale that the view's style names."""
+    highest = max((float(heatmap_of(row.cam, view.size).max()) for row in rows), default=0.0)
+    return [draw_row(row, view, strongest=highest if len(rows) > 1 else None) for row in rows]
+
+
+def draw_row(row: Row, view: View, *, strongest: float | None = None) -> DrawnRow:
+    """Draws the pictures of one row.
+
+    Args:
+        row: The row.
+        view: The photo.
+        strongest: The highest value of all rows' maps, if there are several: how strong this one is beside it is
+            said, and shown by a shared scale.
+    """
+    style, label = view.style, view.map_label
+    shared = strongest if lookup({OWN: False, SHARED: True}, style.scale, "scale") else None
     heatmap = heatmap_of(row.cam, view.size)
-    laid_on = overlay(view.photo, heatmap, view.box)
+    laid_on = overlay(view.photo, heatmap, view.box, colors=style.colors, highest=shared)
     heatmaps = {name: heatmap_of(cam, view.size) for name, cam in row.maps.items()}
-    others = {name: (heat, overlay(view.photo, heat, view.box)) for name, heat in heatmaps.items()}
+    others = {
+        name: (heat, overlay(view.photo, heat, view.box, colors=style.colors)) for name, heat in heatmaps.items()
+    }
     left, top, right, bottom = view.box
     shape = max(round(bottom - top), 1), max(round(right - left), 1)
     gradients = [("guided backprop", row.guided_backprop), ("Guided Grad-CAM", row.guided_grad_cam)]
+    if strongest is not None and strongest > 0:
+        label = f"{label}, strength {float(heatmap.max()) / strongest:.0%}"
     tiles = [
         ("photo", view.photo),
-        (view.map_label, laid_on),
+        (label, laid_on),
         *((TITLES[name], picture) for name, (_, picture) in others.items()),
         *(
-            (caption, stretch_to(centred_gradient_picture(gradient), shape))
+            (caption, stretch_to(gradient_on(gradient, style.paper), shape))
             for caption, gradient in gradients
             if gradient is not None
         ),
     ]
     return DrawnRow(row, heatmap, laid_on, others, tiles)
+
+
+def for_panels(view: View) -> View:
+    """Returns a view of a smaller photo, as large as panels show it: what is drawn of it costs a fraction."""
+    height, width = view.photo.shape[:2]
+    factor = _LARGEST_PANEL_PHOTO / max(height, width)
+    if factor >= 1:
+        return view
+    size = max(round(height * factor), 1), max(round(width * factor), 1)
+    left, top, right, bottom = (edge * factor for edge in view.box)
+    return view._replace(photo=stretch_to(view.photo, size), box=(left, top, right, bottom))
 
 
 def panel_of(
@@ -104,19 +166,23 @@ def panel_of(
     Raises:
         InputError: If there is no row to draw.
     """
-    drawn = [draw_row(row, view) for row in description.rows] if rows is None else rows
+    drawn = draw_rows(description.rows, view) if rows is None else rows
+    paper = lookup(PAPERS, view.style.paper, "paper")
     heading = description.heading if heading is None else heading
     if not drawn:
         raise InputError("Expected at least one explained target to draw, got none.")
+    ends = ("0", "highest of all" if view.style.scale == SHARED else "each map's highest")
+    look: dict[str, Any] = {"paper": paper, "footer": Footer(view.style.footer, view.style.colors, ends)}
     if any(one.row.tokens for one in drawn):
-        return stacked([_question_panel(one, heading) for one in drawn])
+        return stacked([_question_panel(one, heading, look) for one in drawn], paper)
     if not description.words:
-        return panel([Strip(one.row.title, one.tiles) for one in drawn], heading=heading, height=_HEIGHT)
+        strips = [Strip(one.row.title, one.tiles, _warning(one.row)) for one in drawn]
+        return panel(strips, heading=heading, height=_HEIGHT, **look)
     strips = [Strip(_WHOLE_CAPTION, one.tiles) for one in drawn]
-    strips += word_strips(view.photo, _word_maps(description, view), view.box)
+    strips += word_strips(view.photo, _word_maps(description, view), view.box, colors=view.style.colors)
     if description.phrases:
         strips.append(Strip("Phrases", [(row.name, _overlay_of(row, view)) for row in description.phrases]))
-    return panel(strips, heading=heading, height=_HEIGHT_AMONG_WORDS)
+    return panel(strips, heading=heading, height=_HEIGHT_AMONG_WORDS, **look)
 
 
 def own_heading(description: Description, row: Row) -> str:
@@ -135,14 +201,25 @@ def frames_of(description: Description, view: View) -> list[np.ndarray]:
         uint8 RGB frames of one shape, ``1 + len(description.words)``.
     """
     whole = heatmap_of(description.rows[0].cam, view.size)
-    return word_frames(view.photo, _word_maps(description, view), whole, view.box)
+    style = view.style
+    look: dict[str, Any] = {"colors": style.colors, "paper": lookup(PAPERS, style.paper, "paper")}
+    return word_frames(view.photo, _word_maps(description, view), whole, view.box, **look)
 
 
-def _question_panel(drawn: DrawnRow, heading: str) -> np.ndarray:
-    picture = panel([Strip(drawn.row.title, drawn.tiles)], heading=heading[:LONGEST_QUESTION], height=_HEIGHT)
+def _question_panel(drawn: DrawnRow, heading: str, look: Mapping[str, Any]) -> np.ndarray:
+    strip = Strip(drawn.row.title, drawn.tiles, _warning(drawn.row))
+    picture = panel([strip], heading=heading[:LONGEST_QUESTION], height=_HEIGHT, **look)
     words = [word for word, _ in drawn.row.tokens]
     importances = [importance for _, importance in drawn.row.tokens]
-    return stacked([picture, sentence(words, importances, caption=_LEGEND)])
+    legend = _LEGEND.format(max(map(abs, importances), default=0.0), drawn.row.score)
+    return stacked([picture, sentence(words, importances, caption=legend, paper=look["paper"])], look["paper"])
+
+
+def _warning(row: Row) -> str:
+    probability = row.fields.get("probability")
+    if probability is None or probability >= IMPROBABLE:
+        return ""
+    return f"improbable ({probability:.2%}): the map shows what little speaks for it"
 
 
 def _word_maps(description: Description, view: View) -> list[WordMap]:
@@ -150,4 +227,4 @@ def _word_maps(description: Description, view: View) -> list[WordMap]:
 
 
 def _overlay_of(row: Row, view: View) -> np.ndarray:
-    return overlay(view.photo, heatmap_of(row.cam, view.size), view.box)
+    return overlay(view.photo, heatmap_of(row.cam, view.size), view.box, colors=view.style.colors)

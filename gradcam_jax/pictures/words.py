@@ -8,14 +8,15 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
+from gradcam_jax.pictures.colors import ORIGINAL, WHITE, Paper
 from gradcam_jax.pictures.maps import Box, overlay
-from gradcam_jax.pictures.panels import FAINT, INK, PAPER, Strip
+from gradcam_jax.pictures.panels import Strip
 
-_FOR, _AGAINST, _NEUTRAL = np.array([239, 68, 68]), np.array([59, 130, 246]), np.array([255, 255, 255])
-_MARKED = (190, 18, 60)
+_FOR, _AGAINST = np.array([239, 68, 68]), np.array([59, 130, 246])
 _FONT_SIZE, _LINE = 20, 30
 _GAP, _MARGIN = 8, 14
 _TILES_A_STRIP = 4
+_NARROWEST = 200  # pixels of a frame, for the words
 _FRAME_SIDE = 480  # pixels; the photo's longer side in the animation
 
 
@@ -33,13 +34,16 @@ class WordMap(NamedTuple):
     heatmap: np.ndarray
 
 
-def sentence(words: Sequence[str], importances: Sequence[float], *, caption: str = "") -> np.ndarray:
+def sentence(
+    words: Sequence[str], importances: Sequence[float], *, caption: str = "", paper: Paper = WHITE
+) -> np.ndarray:
     """Draws words on coloured ground: red for those that speak for the answer, blue for those against it.
 
     Args:
         words: The words.
         importances: A number a word, signed; they are divided by the largest magnitude.
         caption: A line under the words.
+        paper: What they are drawn on.
 
     Returns:
         uint8 RGB.
@@ -53,71 +57,95 @@ def sentence(words: Sequence[str], importances: Sequence[float], *, caption: str
     small = PIL.ImageFont.load_default(14)
     width = max(sum(boxes) + _GAP * len(boxes), int(small.getlength(caption))) + 2 * _MARGIN
     height = _MARGIN + int(1.7 * _FONT_SIZE) + (26 if caption else 0)
-    sheet = PIL.Image.new("RGB", (width, height), PAPER)
+    sheet = PIL.Image.new("RGB", (width, height), paper.ground)
     draw = PIL.ImageDraw.Draw(sheet)
     largest = max((abs(importance) for importance in importances), default=0.0) or 1.0
     x = _MARGIN
     for word, importance, wide in zip(words, importances, boxes, strict=True):
         corners = (x, _MARGIN, x + wide, _MARGIN + int(1.4 * _FONT_SIZE))
-        draw.rectangle(corners, fill=word_color(importance / largest))
-        draw.text((x + _GAP / 2, _MARGIN + 2), word, font=font, fill=INK)
+        draw.rectangle(corners, fill=word_color(importance / largest, paper))
+        draw.text((x + _GAP / 2, _MARGIN + 2), word, font=font, fill=paper.ink)
         x += wide + _GAP
-    draw.text((_MARGIN, height - 22), caption, font=small, fill=FAINT)
+    draw.text((_MARGIN, height - 22), caption, font=small, fill=paper.faint)
     return np.asarray(sheet)
 
 
-def word_color(importance: float) -> tuple[int, int, int]:
-    """Returns a word's ground: white at 0, red at 1, blue at -1.
+def word_color(importance: float, paper: Paper = WHITE) -> tuple[int, int, int]:
+    """Returns a word's ground: the paper's at 0, red at 1, blue at -1.
 
     Example:
         >>> word_color(1.0), word_color(0.0), word_color(-1.0)
         ((239, 68, 68), (255, 255, 255), (59, 130, 246))
     """
     color = _FOR if importance > 0 else _AGAINST
-    red, green, blue = np.round(_NEUTRAL + abs(importance) * (color - _NEUTRAL)).astype(int).tolist()
+    neutral = np.array(paper.ground)
+    red, green, blue = np.round(neutral + abs(importance) * (color - neutral)).astype(int).tolist()
     return red, green, blue
 
 
-def word_strips(photo: np.ndarray, words: Sequence[WordMap], box: Box) -> list[Strip]:
+def word_strips(photo: np.ndarray, words: Sequence[WordMap], box: Box, *, colors: str = ORIGINAL) -> list[Strip]:
     """Returns strips of a panel: one overlay a word, under it its probability and how strong its map is.
 
-    Each map is scaled by its own maximum: colours compare places within a picture, not words. What compares words
-    is the strength, the map's maximum as a share of the strongest word's.
+    All maps are coloured by one scale, the strongest word's: a word that little speaks for looks so. Its strength
+    is its map's maximum as a share of that word's.
 
     Args:
         photo: uint8 RGB, ``(H, W, 3)``.
         words: The caption's words in order.
         box: The part of the photo that the maps cover.
+        colors: Of :data:`gradcam_jax.pictures.COLORS`.
     """
-    strongest = max((float(word.heatmap.max()) for word in words), default=0.0)
-    tiles = [(_label(word, strongest), overlay(photo, word.heatmap, box)) for word in words]
-    starts = range(0, len(tiles), _TILES_A_STRIP)
-    titles = [
-        "Word by word. In brackets: probability after the words before; strength of the map (1: the strongest)"
+    strongest = strongest_of(words)
+    tiles = [
+        (_label(word, strongest), overlay(photo, word.heatmap, box, colors=colors, highest=strongest))
+        for word in words
     ]
+    starts = range(0, len(tiles), _TILES_A_STRIP)
+    titles = ["Word by word (probability after the words before, strength), by one scale"]
     titles += [""] * (len(starts) - 1)
     return [
         Strip(title, tiles[start : start + _TILES_A_STRIP]) for start, title in zip(starts, titles, strict=False)
     ]
 
 
-def word_frames(photo: np.ndarray, words: Sequence[WordMap], whole: np.ndarray, box: Box) -> list[np.ndarray]:
+def strongest_of(words: Sequence[WordMap]) -> float:
+    """Returns the highest value of all words' maps, 0 without words."""
+    return max((float(word.heatmap.max()) for word in words), default=0.0)
+
+
+def word_frames(
+    photo: np.ndarray,
+    words: Sequence[WordMap],
+    whole: np.ndarray,
+    box: Box,
+    *,
+    colors: str = ORIGINAL,
+    paper: Paper = WHITE,
+) -> list[np.ndarray]:
     """Draws the frames of an animation: the whole caption's map, then each word's, the word marked in the text.
 
     Args:
         photo: uint8 RGB, ``(H, W, 3)``.
         words: The caption's words in order.
-        whole: The whole caption's rectified map.
+        whole: The whole caption's rectified map, coloured by its own scale; the words' have one together.
         box: The part of the photo that the maps cover.
+        colors: Of :data:`gradcam_jax.pictures.COLORS`.
+        paper: What the text is drawn on.
 
     Returns:
         uint8 RGB frames of one shape, ``1 + len(words)``.
     """
     factor = min(_FRAME_SIDE / max(photo.shape[:2]), 1.0)
-    size = max(round(photo.shape[1] * factor), 200), max(round(photo.shape[0] * factor), 1)
-    lines = _wrapped([word.word for word in words], size[0])
-    maps = [(None, whole), *((index, word.heatmap) for index, word in enumerate(words))]
-    return [_frame(overlay(photo, heatmap, box), size, lines, marked) for marked, heatmap in maps]
+    size = max(round(photo.shape[1] * factor), 1), max(round(photo.shape[0] * factor), 1)
+    lines = _wrapped([word.word for word in words], max(size[0], _NARROWEST))
+    strongest = strongest_of(words)
+    maps: list[tuple[int | None, np.ndarray, float | None]] = [(None, whole, None)]
+    maps += [(index, word.heatmap, strongest) for index, word in enumerate(words)]
+    frames = []
+    for marked, heatmap, highest in maps:
+        picture = overlay(photo, heatmap, box, colors=colors, highest=highest)
+        frames.append(_frame(picture, size, lines, marked, paper))
+    return frames
 
 
 def _label(word: WordMap, strongest: float) -> str:
@@ -138,16 +166,20 @@ def _wrapped(words: Sequence[str], width: int) -> list[list[tuple[int, str]]]:
 
 
 def _frame(
-    picture: np.ndarray, size: tuple[int, int], lines: list[list[tuple[int, str]]], marked: int | None
+    picture: np.ndarray,
+    size: tuple[int, int],
+    lines: list[list[tuple[int, str]]],
+    marked: int | None,
+    paper: Paper,
 ) -> np.ndarray:
     font = PIL.ImageFont.load_default(_FONT_SIZE)
-    sheet = PIL.Image.new("RGB", (size[0], size[1] + _LINE * len(lines) + 10), PAPER)
+    sheet = PIL.Image.new("RGB", (max(size[0], _NARROWEST), size[1] + _LINE * len(lines) + 10), paper.ground)
     sheet.paste(PIL.Image.fromarray(picture).resize(size, PIL.Image.Resampling.LANCZOS))
     draw = PIL.ImageDraw.Draw(sheet)
     for row, line in enumerate(lines):
         x = 10.0
         for index, word in line:
-            color = _MARKED if marked is None or index == marked else FAINT
+            color = paper.warning if marked is None or index == marked else paper.faint
             draw.text((x, size[1] + 6 + row * _LINE), word, font=font, fill=color)
             x += font.getlength(word + " ")
     return np.asarray(sheet)

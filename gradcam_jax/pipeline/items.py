@@ -108,6 +108,12 @@ def names_many(source: str) -> bool:
     return folder or source.startswith(PREFIX) or path.suffix.lower() in LISTS or bool(_MAGIC & set(source))
 
 
+def is_list(source: str) -> bool:
+    """Tells whether a source is a list whose lines may ask something of their own."""
+    path = os.path.expanduser(source)
+    return os.path.splitext(path)[1].lower() in (".jsonl", ".csv") and os.path.isfile(path)
+
+
 def hash_of(identifier: str) -> int:
     """Returns 64 bits that stand for an image's id: what is done, and who does it, is decided by them.
 

@@ -36,7 +36,7 @@ class Done(NamedTuple):
 
     Attributes:
         hashes: Sorted, uint64.
-        failed: How many of them failed.
+        failed: How many of them failed, and were not explained when they were tried again.
     """
 
     hashes: np.ndarray
@@ -148,18 +148,32 @@ def read_done(paths: Sequence[Path], *, retry_failed: bool = False) -> Done:
         retry_failed: Whether those that failed count as not done.
     """
     hashes = np.empty(1024, np.uint64)
-    count = failed = 0
+    count, failed = 0, set()
     for path in paths:
         for line in read_lines(path):
-            if line.fields["status"] != OK:
-                failed += 1
+            if line.fields["status"] == OK:
+                failed.discard(line.fields["id"])
+            else:
+                failed.add(line.fields["id"])
                 if retry_failed:
                     continue
             if count == len(hashes):
                 hashes = np.concatenate([hashes, np.empty_like(hashes)])
             hashes[count] = hash_of(line.fields["id"])
             count += 1
-    return Done(np.sort(hashes[:count]), failed)
+    return Done(np.sort(hashes[:count]), len(failed))
+
+
+def read_failures(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Returns the lines of the images that failed, and were not explained when they were tried again."""
+    failed: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        for line in read_lines(path):
+            if line.fields["status"] == OK:
+                failed.pop(line.fields["id"], None)
+            else:
+                failed[line.fields["id"]] = line.fields
+    return list(failed.values())
 
 
 def _end_of_last_line(file: Any) -> int:

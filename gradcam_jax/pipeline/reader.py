@@ -84,7 +84,7 @@ class Run(Mapping[str, Record]):
         """Yields every image's record in the manifests' order, many times as fast as by their ids."""
         for manifest in self._manifests():
             for line in read_lines(manifest):
-                if self._places[line.fields["id"]] == (manifest, line.offset):
+                if self._places.get(line.fields["id"]) == (manifest, line.offset):
                     yield self._record(line.fields)
 
     def of_path(self, path: str | Path) -> list[Record]:
@@ -147,7 +147,7 @@ class Run(Mapping[str, Record]):
         for manifest in self._manifests():
             for line in read_lines(manifest):
                 fields = line.fields
-                if fields["status"] == OK and self._places[fields["id"]] == (manifest, line.offset):
+                if fields["status"] == OK and self._places.get(fields["id"]) == (manifest, line.offset):
                     rows.setdefault(fields["shard"], []).append((fields["row"], fields["id"]))
         for name, places in rows.items():
             arrays = self._shard(name)

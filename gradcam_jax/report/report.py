@@ -9,15 +9,16 @@ import functools
 import importlib.resources
 import json
 import math
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.formats.whole_file import write_whole
 from gradcam_jax.images.preprocessing import find_preprocessing
+from gradcam_jax.pipeline.ahead import in_order
 from gradcam_jax.pipeline.machine import usable_cores
 from gradcam_jax.pipeline.manifest import OK
 from gradcam_jax.pipeline.reader import Record, Run
@@ -32,9 +33,6 @@ PAGE = ("index.html", "report.css", "report.js")
 
 _MOST_FILES = 1_000  # named under one reason; the gallery finds the others
 _MOST_CLASSES = 20
-_AHEAD = 64  # photos that are drawn while others are written
-
-Result = TypeVar("Result")
 
 
 class ChunkSizes(NamedTuple):
@@ -96,7 +94,7 @@ def write_report(
         records = _Chunks(folder, "records", chunks.records)
         with ThreadPoolExecutor(usable_cores()) as threads:
             draw = functools.partial(_draw, folder=folder, source=source)
-            for record, drawn in _in_order(threads, draw, run.records()):
+            for record, drawn in in_order(threads, draw, run.records()):
                 row = index_row(record, drawn)
                 counts.add(record.fields, row)
                 index.add(row)
@@ -196,19 +194,6 @@ def _draw(record: Record, *, folder: Path, source: Source) -> tuple[Record, Draw
     if record.fields["status"] != OK:
         return record, Drawn(None)
     return record, draw_record(record, folder, source)
-
-
-def _in_order(
-    threads: ThreadPoolExecutor, function: Callable[[Record], Result], records: Iterable[Record]
-) -> Iterator[Result]:
-    """Yields what threads make of records, in their order, never far ahead."""
-    begun: deque[Future[Result]] = deque()
-    for record in records:
-        begun.append(threads.submit(function, record))
-        if len(begun) > _AHEAD:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
 
 
 def _fed(settings: dict[str, Any]) -> tuple[Any, int]:

@@ -122,12 +122,13 @@ def _small(photo: np.ndarray, side: int) -> np.ndarray:
 
 
 def _words(photo: np.ndarray, cams: np.ndarray, box: Any) -> np.ndarray:
-    """Draws a caption's words side by side; the page rounds their sizes as it is done here."""
+    """Draws a caption's words side by side, by one scale; the page rounds their sizes as it is done here."""
     factor = _WORD_SIDE / max(photo.shape[:2])
     width, height = (max(int(length * factor + 0.5), 1) for length in (photo.shape[1], photo.shape[0]))
     small = np.asarray(PIL.Image.fromarray(photo).resize((width, height), PIL.Image.Resampling.BICUBIC))
     box = tuple(edge * factor for edge in box) if box else None
-    return np.concatenate([overlay(small, cam, box) for cam in cams], axis=1)
+    strongest = float(cams.max())
+    return np.concatenate([overlay(small, cam, box, highest=strongest) for cam in cams], axis=1)
 
 
 def _save(picture: np.ndarray, path: Path) -> None:

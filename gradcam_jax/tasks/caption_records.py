@@ -8,7 +8,7 @@ import numpy as np
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.models.captioner import MAX_WORDS
-from gradcam_jax.tasks.indices import blank_note, guided_parts
+from gradcam_jax.tasks.indices import blank_note, guided_parts, strength_of
 from gradcam_jax.tasks.methods import other_maps
 from gradcam_jax.tasks.rows import Description, Row
 from gradcam_jax.text.captions import Caption, find_phrase
@@ -141,7 +141,13 @@ def spans_of(phrases: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    return {**row.fields, "log_prob": row.score, "all_negative": row.all_negative, **row.map_fields}
+    return {
+        **row.fields,
+        "log_prob": row.score,
+        "strength": strength_of(row.cam),
+        "all_negative": row.all_negative,
+        **row.map_fields,
+    }
 
 
 def _explained(results: Mapping[str, np.ndarray], vocabulary: Vocabulary, given: Caption | None) -> Caption:

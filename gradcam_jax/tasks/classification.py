@@ -15,6 +15,7 @@ from gradcam_jax.tasks.indices import (
     guided_parts,
     record_indices,
     require_top_k,
+    strength_of,
     summarise_indices,
     target_places,
 )
@@ -127,6 +128,9 @@ def _row(class_: ImageNetClass, place: int, results: Mapping[str, np.ndarray]) -
         "class_index": class_.index,
         "name": class_.name,
         "wnid": class_.wnid,
+        "probability": probability,
+        "rank": rank,
+        "strength": strength_of(cam),
     }
     return Row(
         class_.name,

@@ -188,6 +188,11 @@ def guided_parts(results: Mapping[str, np.ndarray], place: int) -> dict[str, Any
     return parts
 
 
+def strength_of(cam: np.ndarray) -> float:
+    """Returns how much speaks for a target where most does: its map's highest value, 0 where nothing does."""
+    return max(float(np.max(cam)), 0.0)
+
+
 def blank_note(cam: np.ndarray) -> str:
     """Returns what is added to a line about a target whose map is blank."""
     return "" if cam.max() > 0 else "  - no position speaks for it: its map is blank"

@@ -18,7 +18,7 @@ from gradcam_jax.engine.averaged import augmented_cam, smooth_grad_cam
 from gradcam_jax.engine.explanation import explain
 from gradcam_jax.engine.perturbed import ablation_cam, occlusion, rise, score_cam
 from gradcam_jax.engine.scores import finer_score, probability_score
-from gradcam_jax.engine.spec import Spec, TargetScore, class_score
+from gradcam_jax.engine.spec import Spec, class_score
 from gradcam_jax.errors import lookup
 from gradcam_jax.interception.tapped import Tapped
 
@@ -38,40 +38,40 @@ GRADIENT_MAPS: Mapping[str, Callable[..., Any]] = {
 }
 """Maps of activations and gradients besides Grad-CAM."""
 
-EvaluatedMaps = Callable[..., Any]
-"""``(forward, images, targets, *inputs, score) -> maps`` of a batch, ``(n, targets, h, w)``."""
+EvaluatedMaps = Callable[..., jax.Array]
+"""``(spec, forward, images, targets, *inputs) -> maps`` of a batch, ``(n, targets, h, w)``."""
 
 
-def _finer_cam(forward: Tapped, images: jax.Array, targets: Any, *inputs: Any, score: TargetScore) -> jax.Array:
-    assert score is class_score
-    return explain(forward, images, targets, *inputs, score=finer_score).cam
+def _finer_cam(spec: Spec, *arguments: Any) -> jax.Array:
+    assert spec.score is class_score
+    return explain(*arguments, score=finer_score, layout=spec.layout).cam
 
 
-def _ablation_cam(forward: Tapped, images: jax.Array, targets: Any, *inputs: Any, score: TargetScore) -> jax.Array:
-    return ablation_cam(forward, images, targets, *inputs, score=score).cam
+def _ablation_cam(spec: Spec, *arguments: Any) -> jax.Array:
+    return ablation_cam(*arguments, score=spec.score, layout=spec.layout).cam
 
 
-def _score_cam(forward: Tapped, images: jax.Array, targets: Any, *inputs: Any, score: TargetScore) -> jax.Array:
-    return score_cam(forward, images, targets, *inputs, score=score).cam
+def _score_cam(spec: Spec, *arguments: Any) -> jax.Array:
+    return score_cam(*arguments, score=spec.score, layout=spec.layout).cam
 
 
-def _smooth_grad_cam(forward: Tapped, images: Any, targets: Any, *inputs: Any, score: TargetScore) -> jax.Array:
-    return smooth_grad_cam(forward, images, targets, *inputs, key=jax.random.key(0), score=score).cam
+def _smooth_grad_cam(spec: Spec, *arguments: Any) -> jax.Array:
+    return smooth_grad_cam(*arguments, key=jax.random.key(0), score=spec.score, layout=spec.layout).cam
 
 
-def _augmented_cam(forward: Tapped, images: Any, targets: Any, *inputs: Any, score: TargetScore) -> jax.Array:
-    return augmented_cam(forward, images, targets, *inputs, score=score).cam
+def _augmented_cam(spec: Spec, *arguments: Any) -> jax.Array:
+    return augmented_cam(*arguments, score=spec.score, layout=spec.layout).cam
 
 
-def _occlusion(forward: Tapped, images: jax.Array, targets: Any, *inputs: Any, score: TargetScore) -> jax.Array:
-    window = [max(length // 4, 1) for length in images.shape[1:-1]]
-    stride = [max(length // 16, 1) for length in images.shape[1:-1]]
-    return occlusion(forward, images, targets, *inputs, score=score, window=window, stride=stride).cam
+def _occlusion(spec: Spec, forward: Tapped, images: jax.Array, *arguments: Any) -> jax.Array:
+    """Hides a quarter of each side at a time, in steps of a sixteenth."""
+    window, stride = ([max(length // parts, 1) for length in images.shape[1:-1]] for parts in (4, 16))
+    return occlusion(forward, images, *arguments, score=spec.score, window=window, stride=stride).cam
 
 
-def _rise(forward: Tapped, images: jax.Array, targets: Any, *inputs: Any, score: TargetScore) -> jax.Array:
-    score = probability_score if score is class_score else score
-    return rise(forward, images, targets, *inputs, key=jax.random.key(0), score=score).cam
+def _rise(spec: Spec, *arguments: Any) -> jax.Array:
+    score = probability_score if spec.score is class_score else spec.score
+    return rise(*arguments, key=jax.random.key(0), score=score).cam
 
 
 EVALUATED_MAPS: Mapping[str, EvaluatedMaps] = {
@@ -149,25 +149,25 @@ def other_maps(results: Mapping[str, np.ndarray], place: Any, prefix: str = "") 
 
 
 def evaluated_maps(
+    spec: Spec,
     forward: Tapped,
     images: jax.Array,
     targets: Any,
     inputs: tuple[Any, ...],
-    score: TargetScore,
     methods: Iterable[str],
 ) -> dict[str, jax.Array]:
     """Computes those maps of a batch that take passes of their own.
 
     Args:
+        spec: The score, and the layout of the mapped layer.
         forward: The model tapped at the mapped layer.
         images: What the model takes, ``(n, H, W, 3)``.
         targets: Tree with leading axes ``(n, targets)``.
         inputs: Further inputs of the model.
-        score: The targets'.
         methods: Names; those that need no pass of their own are left out.
 
     Returns:
         Name -> ``(n, targets, h, w)``.
     """
     own = {name: EVALUATED_MAPS[name] for name in methods if name in EVALUATED_MAPS}
-    return {name: make(forward, images, targets, *inputs, score=score) for name, make in own.items()}
+    return {name: make(spec, forward, images, targets, *inputs) for name, make in own.items()}

@@ -5,6 +5,7 @@ one, through the same code.
 """
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,6 +110,11 @@ class ExplainedPhoto(NamedTuple):
     box: tuple[float, float, float, float]
     description: Description
 
+    def _repr_png_(self) -> bytes:
+        """Shows the photo with its maps in a notebook; ``gc.pictures.show(found)`` does so in other styles."""
+        # By name: pictures know of tasks, not the other way round.
+        return importlib.import_module("gradcam_jax.pictures").show(self)._repr_png_()
+
 
 def explain_photo(
     task: Task,
@@ -166,7 +172,7 @@ def explain_photos(
     spec = with_gradient_maps(plan.spec._replace(guided=bool(wanted)), methods)
     parts = explain_batch(forward, guided_forward, network, arrays.get("targets"), inputs, spec)
     forward, inputs = plan.again(forward, parts.outputs, inputs)
-    own = evaluated_maps(forward, network, parts.targets, inputs, spec.score, methods)
+    own = evaluated_maps(spec, forward, network, parts.targets, inputs, methods)
     parts = parts._replace(maps=parts.maps | own)
     results = plan.summarise(parts)
     if parts.guided_backprop is None:

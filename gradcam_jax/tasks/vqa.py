@@ -15,6 +15,7 @@ from gradcam_jax.tasks.indices import (
     guided_parts,
     record_indices,
     require_top_k,
+    strength_of,
     summarise_indices,
     target_places,
 )
@@ -127,7 +128,7 @@ def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: st
                 title if cam.max() > 0 else f"{title} - no position speaks for it",
                 float(results["scores"][place]),
                 cam,
-                {"answer": name},
+                {"answer": name, "probability": probability, "rank": rank, "strength": strength_of(cam)},
                 **guided_parts(results, place),
                 maps=other_maps(results, place),
                 tokens=tuple(zip(question.tokens, importances, strict=True)),

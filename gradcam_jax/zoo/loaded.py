@@ -80,7 +80,7 @@ class Loaded(NamedTuple):
     def digest(self) -> str:
         """Returns 16 hex digits that stand for weights and labels: models of one architecture are told apart.
 
-        Of large arrays a sample of numbers is read.
+        Of large arrays a sample of numbers is read. Weights that plain functions close over are not seen.
         """
         digest = hashlib.sha256("\n".join(self.labels.entries).encode())
         variables = self.variables or self.tapped().variables

@@ -88,7 +88,9 @@ def load(
         return own_model(function, name=name, checkpoint=checkpoint, labels=labels, **own)
     if own:
         raise InputError(f"{', '.join(own)}: only of a model of one's own, and {os.fspath(model)!r} is the zoo's.")
-    loaded = _with_checkpoint(os.fspath(model), task, checkpoint) if checkpoint else _load(os.fspath(model), task)
+    if checkpoint:
+        return _with_checkpoint(os.fspath(model), task, checkpoint, labels)
+    loaded = _load(os.fspath(model), task)
     if not labels:
         return loaded
     if loaded.entry.task != "classification":
@@ -125,7 +127,7 @@ def _load(name: str, task: str) -> Loaded:
     return _from_checkpoint(entry, arrays, card)
 
 
-def _with_checkpoint(name: str, task: str, checkpoint: str | os.PathLike[str]) -> Loaded:
+def _with_checkpoint(name: str, task: str, checkpoint: str | os.PathLike[str], labels: Names) -> Loaded:
     """Reads a classifier of the zoo with the weights of a file that it can be converted from."""
     entry = find(name or DEFAULTS["classification"])
     if entry.task != "classification" or task not in ("", entry.task):
@@ -133,15 +135,12 @@ def _with_checkpoint(name: str, task: str, checkpoint: str | os.PathLike[str]) -
     file = read_file(checkpoint)
     found = arrays_of(entry, [file])
     notes = [f"{os.fspath(checkpoint)}: {note}" for note in found.notes]
-    names = class_names(found, file, "", notes.append)
+    names = class_names(found, file, labels, notes.append)
     model = build_model(entry, names, ())
     expected = variable_shapes(model, *example_inputs(entry))
     variables = convert(found.arrays, found.rules, expected, ignore=originals_of(entry).ignore)
-    labels, words = Vocabulary(distinct(names)), Vocabulary(())
-    source = os.fspath(checkpoint)
-    return Loaded(
-        entry, model, variables, labels, words, card_of(checkpoint), {}, source=source, notes=tuple(notes)
-    )
+    texts, card, source = Vocabulary(distinct(names)), card_of(checkpoint), os.fspath(checkpoint)
+    return Loaded(entry, model, variables, texts, Vocabulary(()), card, {}, source=source, notes=tuple(notes))
 
 
 def with_cnn(head: Mapping[str, Any], cnn_name: str) -> dict[str, Any]:

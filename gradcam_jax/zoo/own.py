@@ -1,6 +1,7 @@
 """A model of one's own: the function that returns it and its checkpoint become an entry, made on the spot."""
 
 import inspect
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,13 +11,14 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 
+from gradcam_jax.attribution.layouts import Layout, channels_last, token_grid
 from gradcam_jax.conversion.flax_trees import Fitted, fit_tree, read_flax_arrays
 from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
 from gradcam_jax.engine.suggestion import suggest_layer
 from gradcam_jax.errors import CheckpointError, InputError
 from gradcam_jax.images.preprocessing import ZERO_TO_ONE, Preprocessing
 from gradcam_jax.interception.linen import PREPARED
-from gradcam_jax.interception.tapped import Tapped
+from gradcam_jax.interception.tapped import Tapped, layer_shapes
 from gradcam_jax.text.labels import Names, names_of_classes
 from gradcam_jax.text.vocabulary import Vocabulary
 from gradcam_jax.zoo.checkpoint import card_of
@@ -31,6 +33,7 @@ _EVALUATION = {
     **dict.fromkeys(("train", "training", "is_training", "is_train"), False),
     **dict.fromkeys(("deterministic", "use_running_average", "inference"), True),
 }
+_CLASS_TOKENS = (0, 1, 2, 5)  # Swin's, ViT's, DeiT's, DINOv2's with registers
 _NOT_STORED = ("intermediates", "perturbations", PREPARED)
 _NNX = "model"  # stands for an NNX module's variables, which have no collections, where these have names
 
@@ -81,11 +84,24 @@ def own_model(
         loaded = loaded._replace(notes=(*loaded.notes, *notes))
     texts = names_of_classes(labels or (card.labels if card is not None else ()), count, name)
     loaded = loaded._replace(labels=Vocabulary(distinct(texts)), card=card)
-    if layer:
-        return loaded
-    suggestion = suggest_layer(loaded.tapped(), image)
-    note = f"layer {suggestion.layer}: {suggestion.reason}"
-    return loaded._replace(entry=entry._replace(layer=suggestion.layer), notes=(*loaded.notes, note))
+    if not layer:
+        layer, reason = suggest_layer(loaded.tapped(), image)
+        loaded = loaded._replace(notes=(*loaded.notes, f"layer {layer}: {reason}"))
+    shapes = layer_shapes(loaded.tapped(), image)
+    layout, arranged = _layout(shapes[layer].shape if layer in shapes else ())  # else a number, or a mistake
+    return loaded._replace(entry=entry._replace(layer=layer, layout=layout), notes=(*loaded.notes, *arranged))
+
+
+def _layout(shape: tuple[int, ...]) -> tuple[Layout, tuple[str, ...]]:
+    """Returns how a layer of this shape is arranged, and of tokens a note on which of them are positions."""
+    if len(shape) != 2:
+        return channels_last, ()
+    for class_tokens in _CLASS_TOKENS:
+        side = math.isqrt(max(shape[0] - class_tokens, 0))
+        if side > 1 and side**2 + class_tokens == shape[0]:
+            note = f"its {shape[0]} tokens are taken for {side}x{side} positions after {class_tokens} class tokens"
+            return token_grid(class_tokens), (note,)
+    return channels_last, ()
 
 
 def _preprocessing(recipe: str | Preprocessing) -> tuple[Preprocessing, tuple[str, ...]]:
@@ -211,7 +227,10 @@ def _fill_nnx(model: Any, checkpoint: Checkpoint) -> tuple[str, ...]:
 
 def _fitted(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> Fitted:
     arrays = read_flax_arrays(checkpoint)
-    fitted = fit_tree(arrays, list(expected))
+    try:
+        fitted = fit_tree(arrays, list(expected))
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(checkpoint)}: {error}") from error
     if fitted is None:
         raise CheckpointError(
             f"{os.fspath(checkpoint)}: has none of the model's arrays, such as {', '.join(list(expected)[:2])}; "

@@ -212,6 +212,7 @@ def shows_methods(lab, task):
     assert lab.one(task, methods="").files == everything.files
     assert lab.many(task, methods="").others.keys() == maps.others.keys()
     shows_maps_of_other_methods(lab, task)
+    shows_maps_by_evaluations(lab, task)
     lab.refuses(task, "There is no method 'hirescam'. Nearest: hires_cam", methods="hirescam")
 
 
@@ -234,6 +235,26 @@ def shows_maps_of_other_methods(lab, task):
         many_photos.explain_many(lab.options(task, MANY, out_path=str(drawn.folder)))
     message = "--counterfactual is for grad_cam alone, not for hires_cam, layer_cam"
     lab.refuses(task, message, methods="layer_cam,hires_cam", counterfactual=True)
+
+
+def shows_maps_by_evaluations(lab, task):
+    maps = lab.both(task, methods="grad_cam")
+    named = ["ablation_cam", "score_cam", "smooth_grad_cam", "augmented_cam", "occlusion"]
+    if task == "captioning":
+        message = "--methods finer_cam is for --task classification or vqa, not for captioning"
+        lab.refuses(task, message, methods="finer_cam")
+    else:
+        named.append("finer_cam")
+    # Of a caption that the model writes, the words stay the same whatever is done to the photo.
+    said = lab.both(task, 1e-4, methods=",".join(named))
+    assert said.names == maps.names
+    assert_close(said.cams, maps.cams, 1e-5)
+    for method in named:
+        size = (32, 32) if method == "occlusion" else maps.cams.shape[-2:]
+        assert said.others[method].shape == (*maps.cams.shape[:1], *size)
+        assert np.abs(said.others[method]).max() > 0
+        if task == "captioning":
+            assert said.others[f"word_{method}"].shape == (len(maps.others["word_cams"]), *size)
 
 
 @case("dtype", "bfloat16")

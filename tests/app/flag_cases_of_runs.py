@@ -159,6 +159,13 @@ def shows_guided_dtype(lab, task):
     lab.refuses(task, "Expected --guided_dtype float16 or float32, got 'int8'", photos=[MANY], guided_dtype="int8")
 
 
+@case("report", True, photos=[MANY])
+def shows_report(lab, task):
+    plain, reported = (lab.many(task, report=report).files for report in (False, True))
+    assert not [file for file in plain if file.startswith("report/")]
+    assert {"report/index.html", "report/report.js", "report/data/summary.js"} <= reported
+
+
 @case("retry_failed", True, photos=[MANY])
 def shows_retry_failed(lab, task):
     photos = lab.new_folder()

@@ -1,10 +1,12 @@
 """What a person at a terminal may type, and what is said to it."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from gradcam_jax.app import main
@@ -124,6 +126,20 @@ def test_a_platform_that_is_not_here_says_what_is_missing():
     assert result.returncode == 1
     assert "'tpu' cannot be used here" in result.stderr
     assert "It needs a TPU, and JAX for it:  pip install 'jax[tpu]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a platform beside the CPU here")
+@pytest.mark.parametrize("by_flag", [False, True])
+def test_cuda_without_jaxs_plugin_says_what_to_install(by_flag):
+    code = "from gradcam_jax.app.main import run; run()"
+    command = [sys.executable, "-c", code, *(["--platform", "cuda"] if by_flag else [])]
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
+    environment |= {} if by_flag else {"JAX_PLATFORMS": "cuda"}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert result.returncode == 1
+    assert "'cuda' cannot be used here" in result.stderr
+    assert "pip install 'jax[cuda12]'" in result.stderr
     assert "Traceback" not in result.stderr
 
 

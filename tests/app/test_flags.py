@@ -5,7 +5,12 @@ import dataclasses
 import pytest
 
 from gradcam_jax.app.options import Options
-from tests.app import flag_cases, flag_cases_of_runs, flag_cases_of_the_original  # noqa: F401 - they register cases
+from tests.app import (  # noqa: F401 - they register cases
+    flag_cases,
+    flag_cases_of_pictures,
+    flag_cases_of_runs,
+    flag_cases_of_the_original,
+)
 from tests.app.flag_lab import CASES, MANY, ONE, Lab, flag_names, option_names
 from tests.app.small_models import TASKS, add_small_models
 

@@ -212,9 +212,9 @@ def test_what_cannot_be_had_is_said_before_anything_is_explained(tmp_path, optio
     assert not (tmp_path / "run").exists()
 
 
-def test_a_line_that_asks_for_more_targets_than_the_flags_fails(tmp_path):
+def test_a_line_that_asks_for_more_targets_than_the_flag_fails(tmp_path):
     source = write_list(tmp_path, {"label": "boxer, tabby"}, {"label": "boxer"}, {"label": "-1"})
-    code, _, results = explain(tmp_path, source, top_k=1)
+    code, _, results = explain(tmp_path, source, max_targets=1)
     assert code == many_photos.SOME_FAILED
     more, one, predicted = results.values()
     assert (

@@ -50,3 +50,31 @@ def test_one_activation_gives_one_function():
 def test_bfloat16_stays_bfloat16():
     x = X.astype(jnp.bfloat16)
     assert jax.vjp(guided(relu6), x)[1](x)[0].dtype == jnp.bfloat16
+
+
+OPTIONS = {
+    jax.nn.leaky_relu: {"negative_slope": 0.3},
+    jax.nn.elu: {"alpha": 0.5},
+    jax.nn.celu: {"alpha": 0.5},
+    jax.nn.gelu: {"approximate": False},
+    jax.nn.silu: {},
+}
+
+
+@pytest.mark.parametrize("rule", [guided, deconvolved])
+@pytest.mark.parametrize("activation", OPTIONS)
+@pytest.mark.parametrize("with_options", [False, True])
+def test_activations_that_take_options(rule, activation, with_options):
+    options = OPTIONS[activation] if with_options else {}
+    gradient = jnp.array([1.0, 2.0, -1.0, 0.5, -2.0])
+    values, pull_back = jax.vjp(lambda x: rule(activation)(x, **options), X)
+    expected, slope = jax.vjp(lambda x: activation(x, **options), X)
+    np.testing.assert_array_equal(values, expected)
+    positive = jnp.maximum(gradient, 0.0)
+    np.testing.assert_allclose(
+        pull_back(gradient)[0], slope(positive)[0] if rule is guided else positive, rtol=1e-6, atol=1e-7
+    )
+
+
+def test_an_option_may_be_positional():
+    np.testing.assert_array_equal(guided(jax.nn.leaky_relu)(X, 0.3), jax.nn.leaky_relu(X, 0.3))

@@ -101,5 +101,5 @@ def test_a_checkpoint_under_our_own_names_is_found_wherever_it_lies(tmp_path, pr
     found = arrays_of(MODELS["alexnet_torchvision"], [read_file(tmp_path / "mine")])
     assert sorted(found.arrays) == sorted(rule.target for rule in RULES)
     assert all(found.arrays[f"params/{name}"][0] == index for index, name in enumerate(names))
-    assert found.notes[-1] == "not needed of it: opt_state, step"
+    assert found.notes[-1] == "of the checkpoint not needed: opt_state, step"
     assert read_checkpoint(tmp_path / "mine")[0]["step"].size == 1

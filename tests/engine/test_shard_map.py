@@ -22,6 +22,7 @@ def gradients(forward, images, labels):
 FUNCTIONS = {
     "layer_grads": gradients,
     "explain": lambda *arguments: gc.explain(*arguments).cam,
+    "guided": lambda *arguments: gc.explain(*arguments, guided=True).guided_backprop,
     "several layers": lambda forward, *rest: gc.explain(forward.at(("relu2_1", "relu3_1")), *rest).cam["relu3_1"],
 }
 mesh = Mesh(np.array(jax.devices()), ("devices",))
@@ -39,4 +40,4 @@ def test_gradients_are_not_summed_over_the_devices():
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
     )
-    assert run.stdout.split() == ["4,True"] * 3
+    assert run.stdout.split() == ["4,True"] * 4

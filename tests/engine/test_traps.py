@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import gradcam_jax as gc
 from tests.comparison import assert_close, random_images
+from tests.models.nnx_vit import VisionTransformer
 from tests.models.small_vgg import small_vgg
 
 LAYER = "relu3_1"
@@ -77,6 +79,73 @@ def test_a_score_that_is_not_a_scalar_is_an_error():
 
 def whole_logits(logits, target):
     return logits
+
+
+def several_heads(x):
+    """Outputs of three classes: of the image, of each pixel, of each token of a text, of each detection."""
+    return {
+        "image": x.mean((0, 1)),
+        "pixels": x,
+        "text": x[0],
+        "detections": (jnp.zeros((8, 4)), x[0]),
+    }
+
+
+PAST = {
+    "image": (gc.class_score, jnp.array([[99]])),
+    "image, two": (gc.difference_score, jnp.array([[[1, 99]]])),
+    "pixels": (gc.segmentation_score, {"label": jnp.array([[99]]), "mask": jnp.ones((1, 1, 8, 8))}),
+    "detections": (gc.detection_score, {"label": jnp.array([[99]]), "box": jnp.ones((1, 1, 4))}),
+    "text": (gc.token_score, {"tokens": jnp.full((1, 1, 8), 99), "mask": jnp.ones((1, 1, 8))}),
+    "text, next": (gc.next_token_score, {"tokens": jnp.full((1, 1, 8), 99), "mask": jnp.ones((1, 1, 8))}),
+}
+
+
+@pytest.mark.parametrize("case", PAST)
+def test_every_score_refuses_what_is_past_its_outputs(case):
+    score, targets = PAST[case]
+    forward = gc.tapped_functions({"features": jnp.tanh, "heads": several_heads}, "features")
+    images, part = jnp.asarray(random_images(1, 8)), case.split(",")[0]
+    with pytest.raises(gc.InputError, match="under 3, the number of outputs, got 99"):
+        gc.explain(forward, images, targets, score=gc.score_of(part, score))
+    alone = gc.tapped_functions({"features": jnp.tanh, "head": lambda x: several_heads(x)[part]}, "features")
+    with pytest.raises(gc.InputError, match="under 3, the number of outputs, got 99"):
+        gc.explain(alone, images, targets, score=score)
+
+
+def test_tokens_that_count_are_not_negative():
+    forward = gc.tapped_functions({"features": jnp.tanh, "text": lambda x: x[0]}, "features")
+    images, tokens = jnp.asarray(random_images(1, 8)), jnp.array([[2, 1, 0, 1, 2, -100, -100, -100]])
+    with pytest.raises(gc.InputError, match=r"tokens from 0, got -100 where the mask counts it\. Padding"):
+        gc.explain(forward, images, gc.token_targets(tokens, [(0, 8)]), score=gc.token_score)
+    assert np.isfinite(
+        gc.explain(forward, images, gc.token_targets(tokens, [(0, 5)]), score=gc.token_score).cam
+    ).all()
+
+
+def test_targets_of_other_scores_may_be_lists_too():
+    scores = gc.explain(forward_at(), photos(), [[[3, 0], [4, 1]]], score=gc.difference_score).scores
+    expected = gc.explain(forward_at(), photos(), jnp.array([[[3, 0], [4, 1]]]), score=gc.difference_score).scores
+    assert_close(scores, expected, 0)
+
+
+@pytest.mark.parametrize("targets", [gc.top_k(1), [[3]]])
+def test_one_image_without_a_batch_axis_is_told_how_it_was_read(targets):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        gc.explain(forward_at(), photos()[0], targets)
+    expected = "The images were read as 32 signals of shape (32, 3). One image is image[None]."
+    assert caught.value.__notes__[-1] == expected
+
+
+def test_tokens_that_count_for_nothing_have_no_map_of_zeros():
+    """Behind the last attention a transformer's class token alone counts."""
+    model, images = VisionTransformer((16, 16), 4, rngs=nnx.Rngs(0)), jnp.asarray(random_images(2, 16))
+    forward, layout = gc.tapped(model, "encoder.layers.1"), gc.token_grid()
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        with pytest.raises(gc.LayerError, match=r"Every map of layer 'encoder\.layers\.1' is zero.*suggest_layer"):
+            gc.explain(forward, images, gc.top_k(1), layout=layout)
+        cam = gc.explain(forward.at("encoder.layers.1.norm1"), images, gc.top_k(1), layout=layout).cam
+    assert np.abs(cam).max() > 0
 
 
 def test_under_the_callers_jit_traps_are_errors_too():

@@ -73,6 +73,11 @@ def test_it_is_said_what_a_file_is(tmp_path, kind, read):
         read(path)
 
 
+def test_an_archive_of_weights_may_be_called_code(tmp_path):
+    (tmp_path / "code.pth").write_bytes(zip_archive("code/data.pkl", "code/version", "code/data/0"))
+    assert recognise_format(tmp_path / "code.pth") == "pytorch"
+
+
 def test_torchscript_is_named_by_pytorchs_reader_too(tmp_path):
     (tmp_path / "net.pt").write_bytes(FILES["torchscript"][0])
     with pytest.raises(CheckpointError, match="is a TorchScript archive"):

@@ -134,3 +134,25 @@ def test_a_preprocessing_is_found_by_name_or_the_nearest_are_listed():
     assert find_preprocessing("torchvision") is TORCHVISION
     with pytest.raises(InputError, match=r"There is no recipe 'torchvison'\. Nearest: torchvision"):
         find_preprocessing("torchvison")
+
+
+@pytest.mark.parametrize("make", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (PHOTO.astype(np.float32), r"RGB in \[0, 1\], got values from 0 to 2.*divide them by 255"),
+        (PHOTO.astype(np.float32) - 128, r"RGB in \[0, 1\], got values from -128"),
+        (np.full((4, 4, 3), np.nan, np.float32), "got values from nan"),
+        (PHOTO.astype(np.int32), r"uint8 or uint16.*got int32.*astype\('uint8'\)"),
+        (np.moveaxis(PHOTO, -1, 0) / np.float32(255), r"\(\.\.\., H, W, 3\), got shape \(3, "),
+        (PHOTO[..., 0], r"\(\.\.\., H, W, 3\), got shape"),
+    ],
+)
+def test_what_is_no_rgb_in_0_to_1_is_refused(make, image, message):
+    with pytest.raises(InputError, match=message):
+        to_network(make(image), TORCHVISION)
+
+
+def test_a_resampling_filters_overshoot_is_taken():
+    image = np.array([[[-0.1, 0.5, 1.1]]], np.float32)
+    assert np.isfinite(to_network(image, TORCHVISION)).all()

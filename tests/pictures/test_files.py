@@ -1,5 +1,7 @@
 """The files of one photo and of a run, for the three tasks alike."""
 
+import re
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -14,9 +16,10 @@ from gradcam_jax.pictures.files import (
     save_run_pictures,
 )
 from gradcam_jax.pictures.maps import gradient_picture, grey_map, heat_map, heatmap_of
-from gradcam_jax.pictures.photo import panel_of
+from gradcam_jax.pictures.photo import Style, panel_of
 from gradcam_jax.tasks.rows import Description
 from tests.pictures.descriptions import PHOTO, SIZE, TASKS, VIEW, classification
+from tests.pictures.descriptions import row as made_row
 
 CAPTION = "a dog and a cat on couch"
 NAMES = {"classify": ["243", "283"], "vqa": ["dog", "24_7"], "caption": [CAPTION]}
@@ -127,7 +130,7 @@ def test_an_animation_needs_a_frame(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("a/b:c", "a_b_c"), ("...", "_"), ("  x ", "x"), ("é?", "é_"), ("y" * 300, "y" * 100)]
+    ("text", "name"), [("a/b:c", "a_b_c"), ("...", "_"), ("  x ", "x"), ("é?", "é_"), ("50%#1", "50__1")]
 )
 def test_file_names_are_safe(text, name):
     assert safe_name(text) == name
@@ -138,4 +141,55 @@ def test_file_names_are_safe(text, name):
     [("a.jpg", "a.jpg"), ("../a/b:c.jpg", "_/a/b_c.jpg"), ("/etc/passwd", "etc/passwd"), ("", "_")],
 )
 def test_pictures_of_a_run_stay_in_its_folder(identifier, path):
-    assert picture_path(identifier).as_posix() == path
+    found = picture_path(identifier).as_posix()
+    # What is changed ends in a hash, so that no two ids share a file.
+    assert found == path if path == identifier else re.fullmatch(rf"{re.escape(path)}-[0-9a-f]{{8}}", found)
+
+
+ALIKE = [
+    *("a:b.jpg", "a?b.jpg", "a_b.jpg", "a#b.jpg", "../a_b.jpg", "_/a_b.jpg", "a_b.jpg.", "/a_b.jpg"),
+    *(f"{'x' * 100}{number}.jpg" for number in range(3)),
+    *(f"{'猫' * 80}{number}" for number in range(3)),
+    *(f"{'x' * 240}/{'y' * 240}{number}" for number in range(2)),
+]
+
+
+def test_pictures_of_a_run_have_names_of_their_own_that_a_file_system_takes(tmp_path):
+    for identifier in ALIKE:
+        files = save_run_pictures(tmp_path, identifier, classification(guided=False), VIEW)
+        assert len(files) == 3
+        for file in files:
+            assert all(len(part.encode()) <= 255 for part in file.relative_to(tmp_path).parts)
+            assert not set(file.name) & set('#%?:*"<>|')
+    assert len(files_under(tmp_path)) == 3 * len(ALIKE)
+
+
+def test_two_targets_of_one_name_have_two_files(tmp_path):
+    cranes = Description("", "", [made_row("crane", "135", seed=1), made_row("crane", "518", seed=2)])
+    files = save_run_pictures(tmp_path, "1.jpg", cranes, VIEW, kinds=("overlays",))
+    assert [file.name for file in files] == ["1.jpg_crane.png", "1.jpg_crane_1.png"]
+
+
+def test_an_animations_colours_pass_smoothly(tmp_path):
+    ramp = np.linspace(0, 255, 200)
+    frames = [np.stack([np.tile(ramp, (60, 1)), np.tile(ramp[::-1], (60, 1)), np.full((60, 200), level)], -1)
+              for level in (0, 120, 240)]  # fmt: skip
+    frames = [frame.astype(np.uint8) for frame in frames]
+    for name, tolerance in (("a.gif", 6), ("a.png", 0), ("a.webp", 3)):
+        with PIL.Image.open(save_animation(frames, tmp_path / name)) as animation:
+            assert animation.n_frames == 3
+            for place, frame in enumerate(frames):
+                animation.seek(place)
+                shown = np.asarray(animation.convert("RGB"), float)
+                # Dithered, a GIF's 256 colours are right on the average of neighbours.
+                blocks = (shown - frame).reshape(6, 10, 20, 10, 3).mean(axis=(1, 3))
+                assert np.abs(blocks).max() <= tolerance
+
+
+def test_panels_as_pdf(tmp_path):
+    view = VIEW._replace(style=Style(panels="pdf"))
+    files = save_photo_pictures(tmp_path, "classify", classification(), view)
+    panels = {file.name for file in files if "panel" in file.name}
+    assert panels == {"classify_panel.pdf", "classify_panel_243.pdf", "classify_panel_283.pdf"}
+    assert (tmp_path / "classify_panel.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "classify_overlay_243.png").is_file()

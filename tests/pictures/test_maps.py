@@ -6,11 +6,12 @@ import pytest
 
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.errors import InputError
+from gradcam_jax.pictures.colors import COLORS, color_values
 from gradcam_jax.pictures.maps import (
     centred_gradient_picture,
+    gradient_on,
     gradient_picture,
     grey_map,
-    heat_colors,
     heat_map,
     heatmap_of,
     min_max,
@@ -33,7 +34,7 @@ def originals_colour(value):
 def test_heat_colours_follow_the_originals_table():
     values = np.linspace(0, 1, 1001, dtype=np.float32)
     expected = [originals_colour(float(value)) for value in values]
-    np.testing.assert_allclose(heat_colors(values[None])[0], expected, atol=1e-6)
+    np.testing.assert_allclose(color_values(values[None])[0], expected, atol=1e-6)
 
 
 def test_bytes_are_truncated_not_rounded():
@@ -130,3 +131,47 @@ def test_overlay_refuses_photos_of_another_kind(photo):
 def test_overlay_refuses_several_maps():
     with pytest.raises(InputError, match=r"Expected one map \(h, w\), got an array \(3, 2, 2\)"):
         overlay(np.zeros((5, 5, 3), np.uint8), np.ones((3, 2, 2)))
+
+
+def test_a_shared_scale_shades_a_weak_map():
+    photo = np.full((8, 8, 3), 100, np.uint8)
+    weak, strong = np.full((2, 2), 0.25), np.full((2, 2), 1.0)
+    alone, beside = overlay(photo, weak), overlay(photo, weak, highest=1.0)
+    np.testing.assert_array_equal(alone, overlay(photo, strong, highest=1.0))
+    changed = [np.abs(picture.astype(int) - 100).mean() for picture in (beside, alone)]
+    assert 0 < changed[0] < changed[1] / 2
+    np.testing.assert_array_equal(overlay(photo, weak, highest=0.0), photo)
+    np.testing.assert_array_equal(
+        overlay(photo, 2 * strong, highest=1.0), alone
+    )  # what is higher is full, not more
+
+
+@pytest.mark.parametrize("ground", [255, 0])
+def test_gradients_are_read_on_white_and_on_black(ground):
+    random = np.random.default_rng(0).standard_normal((20, 20, 3))
+    random[:10] = 0
+    picture = gradient_on(random, "white" if ground else "black")
+    assert (picture[:10] == ground).all()
+    difference = np.abs(picture[10:].astype(int) - ground).max(axis=-1)
+    strongest = np.abs(random[10:]).max(axis=-1)
+    # What has a tenth of the highest value is seen, and more of it better.
+    assert difference[strongest > strongest.max() / 10].min() > 40
+    assert difference[strongest > strongest.max() / 2].mean() > difference[strongest < strongest.max() / 3].mean()
+    assert (gradient_on(np.zeros((2, 2, 3)), "white") == 255).all()
+    with pytest.raises(InputError, match=r"no paper 'grey'"):
+        gradient_on(random, "grey")
+
+
+@pytest.mark.parametrize("colors", COLORS)
+def test_a_heat_map_spans_its_colour_map(colors):
+    ends = np.round(255 * color_values(np.array([[0.0, 1.0]]), colors)).astype(int)
+    drawn = heat_map(np.array([[1.0, 3.0]]), colors)
+    assert np.abs(drawn.astype(int) - ends).max() <= 1
+    photo = np.zeros((4, 4, 3), np.uint8)
+    full = overlay(photo, np.ones((2, 2)), colors=colors)
+    assert np.abs(full[0, 0] - 0.75 * ends[0, 1]).max() <= 1
+
+
+def test_an_unknown_colour_map_lists_the_known():
+    with pytest.raises(InputError, match=r"There is no colour map 'virids'\. Nearest: viridis"):
+        heat_map(np.zeros((2, 2)), "virids")

@@ -3,33 +3,66 @@
 import numpy as np
 import pytest
 
-from gradcam_jax.pictures.panels import Strip, panel, stacked, stretch_to, text_line
+from gradcam_jax.pictures.colors import PAPERS
+from gradcam_jax.pictures.panels import Footer, Strip, panel, stacked, stretch_to, text_line
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (10, 2000, 3), (2000, 10, 3), (100, 100)])
-def test_panels_hold_pictures_of_any_shape(shape):
-    strips = [Strip("title", [("one", np.zeros(shape, np.uint8)), ("two", np.zeros(shape, np.uint8))])] * 2
-    picture = panel(strips, heading="Why?")
-    assert picture.ndim == 3
-    assert picture.shape[0] < 1200
-    assert (picture == 255).mean() < 1
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 3), (10, 2000, 3), (200, 2400, 3), (2000, 10, 3), (480, 640), (640, 480)]
+)
+def test_panels_of_pictures_of_any_shape_fit_a_slide(shape):
+    tiles = [(name, np.zeros(shape, np.uint8)) for name in ("photo", "map", "guided backprop", "Guided Grad-CAM")]
+    picture = panel([Strip("title", tiles)], heading="Why?", footer=Footer("vgg16, relu5_3, Grad-CAM"))
+    assert picture.shape[0] <= 1300
+    assert 400 <= picture.shape[1] <= 2000 + 2 * 16
+    assert (picture == 0).all(axis=-1).sum() > 4 * 1000  # each of the four is to be seen
+
+
+def test_what_is_wider_than_a_slide_goes_on_below():
+    wide = np.zeros((50, 200, 3), np.uint8)
+    rows = [panel([Strip("", [("x", wide)] * count)], height=200) for count in (1, 2, 3, 4, 5)]
+    assert [row.shape[1] for row in rows] == [832, 1648, 1648, 1648, 1648]
+    heights = [row.shape[0] for row in rows]
+    assert heights[0] == heights[1] < heights[2] == heights[3] < heights[4]
+
+
+def test_a_footer_has_a_bar_of_the_colours_between_its_ends():
+    strips = [Strip("title", [("one", np.zeros((50, 50, 3), np.uint8))])]
+    plain = panel(strips)
+    for colors, (low, high) in {
+        "original": ((0, 0, 255), (255, 0, 0)),
+        "viridis": ((68, 1, 84), (253, 231, 37)),
+    }.items():
+        below = panel(strips, footer=Footer("vgg16", colors))[len(plain) - 16 :]
+        places = [np.argwhere((below == color).all(axis=-1)) for color in (low, high)]
+        assert all(len(found) for found in places)
+        assert places[1][:, 1].min() - places[0][:, 1].max() == 219
+
+
+def test_a_panel_may_be_black_and_a_long_title_ends_in_dots():
+    strips = [Strip("A long title " * 50, [("one", np.full((50, 50, 3), 99, np.uint8))], "A warning")]
+    picture = panel(strips, heading="Why?", paper=PAPERS["black"], footer=Footer("vgg16"))
+    assert (picture[:10] == 0).all()
+    assert picture.shape[1] <= 600 + 2 * 16
+    red = (picture[..., 0].astype(int) - picture[..., 2] > 50) & (picture[..., 1] > 100)
+    assert red.any()  # the warning, light red on black
 
 
 def test_pictures_stand_side_by_side_under_their_title():
     black, grey = np.zeros((50, 50, 3), np.uint8), np.full((50, 25), 90, np.uint8)
     picture = panel([Strip("title", [("black", black), ("grey", grey)])], height=100)
-    top = 14 + 25 + 6  # margin, title, gap
-    assert (picture[top : top + 100, 14:114] == 0).all()
-    assert (picture[top : top + 100, 128:178] == 90).all()
-    assert (picture[top : top + 100, 114:128] == 255).all()
-    assert picture.shape[0] == top + 100 + 4 + 19 + 14
+    top = 16 + 29 + 6  # margin, title, gap
+    assert (picture[top : top + 100, 16:116] == 0).all()
+    assert (picture[top : top + 100, 132:182] == 90).all()
+    assert (picture[top : top + 100, 116:132] == 255).all()
+    assert picture.shape[0] == top + 100 + 4 + 23 + 16
 
 
 def test_a_heading_moves_everything_down():
     strips = [Strip("a longer title", [("one", np.zeros((20, 20, 3), np.uint8))])]
     plain, headed = panel(strips, height=40), panel(strips, heading="Why?", height=40)
-    np.testing.assert_array_equal(headed[28 + 14 :], plain)
-    assert (headed[: 28 + 14] < 255).any()
+    np.testing.assert_array_equal(headed[36 + 16 :], plain)
+    assert (headed[: 36 + 16] < 255).any()
 
 
 def test_stacked_pictures_are_left_aligned_on_white():

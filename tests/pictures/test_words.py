@@ -47,13 +47,15 @@ def test_a_legend_stands_below_the_sentence():
 def test_word_tiles_tell_probability_and_strength():
     words = [word_map("a", np.log(0.5), 1.0), word_map("dog", np.log(0.25), 4.0), word_map("and", -1.0, 0.0)]
     (strip,) = word_strips(PHOTO, words, BOX)
-    assert strip.title.startswith("Word by word.")
+    assert strip.title.startswith("Word by word (")
     assert [caption for caption, _ in strip.tiles] == [
         "a  (50%, strength 0.25)",
         "dog  (25%, strength 1.00)",
         "and  (37%, nothing speaks for it)",
     ]
     np.testing.assert_array_equal(strip.tiles[2][1], PHOTO)
+    changed = [np.abs(picture.astype(int) - PHOTO).mean() for _, picture in strip.tiles]
+    assert 0 < changed[0] < changed[1] / 2  # shaded by their strength
     assert (strip.tiles[0][1] != PHOTO).any()
 
 

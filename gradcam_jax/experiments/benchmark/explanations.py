@@ -12,7 +12,7 @@ from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.experiments.benchmark.machine import processor
 from gradcam_jax.experiments.benchmark.table import COLUMNS, markdown, timing_row, write_csv
 from gradcam_jax.experiments.benchmark.turns import Timing, time_task
-from gradcam_jax.experiments.benchmark.work import WORK, Task
+from gradcam_jax.experiments.benchmark.work import DEFAULT_WORK, WORK, Task
 from gradcam_jax.experiments.benchmark.worker import OWN, Worker, workers
 from gradcam_jax.experiments.reporting import Say
 from gradcam_jax.pipeline.machine import usable_cores
@@ -23,7 +23,7 @@ class Options:
     """What to time, by the names of ``scripts/benchmark.py``'s flags, which say what each means."""
 
     models: Sequence[str] = ("vgg16", "vgg19", "alexnet", "efficientnet_lite0")
-    work: Sequence[str] = tuple(WORK)
+    work: Sequence[str] = DEFAULT_WORK
     batch_sizes: Sequence[int] = (1, 8)
     precisions: Sequence[str] = ("float32",)
     peers: Sequence[str] = ()

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax import zoo
+from gradcam_jax.attribution.maps import grad_cam
 from gradcam_jax.attribution.pixels import guided_grad_cam
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.engine.explanation import explain
 from gradcam_jax.engine.many_classes import with_summed_head
+from gradcam_jax.engine.perturbed import ablation_cam
 from gradcam_jax.engine.prepared import prepared
 from gradcam_jax.engine.spec import all_classes
 from gradcam_jax.errors import InputError
@@ -24,8 +26,10 @@ from gradcam_jax.experiments.benchmark.rates import matrix_rates, memory_rates
 from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError, class_indices, in_words
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.tapped import Tapped
+from gradcam_jax.tasks.methods import GRADIENT_MAPS
 
 _SUMMED = ("ten_classes", "all_classes")
+_METHODS = {"grad_cam": grad_cam, **GRADIENT_MAPS}
 
 
 class _Program(NamedTuple):
@@ -182,5 +186,7 @@ PROGRAMS: dict[str, Callable[[Tapped, jax.Array, jax.Array], Any]] = {
         explain(forward, images, labels, guided=True).guided_backprop
     ),
     "guided_grad_cam": _guided_grad_cam,
+    "gradient_methods": lambda forward, images, labels: explain(forward, images, labels, method=_METHODS).cam,
+    "ablation_cam": lambda forward, images, labels: ablation_cam(forward, images, labels).cam,
 }
 """What is compiled for each kind of work."""

@@ -169,6 +169,24 @@ def _pytorch_grad_cam_maps(work: _Work) -> Callable[[], Any]:
     return lambda: [method(input_tensor=work.images, targets=[*map(target, row)]) for row in work.labels]
 
 
+def _pytorch_grad_cam_methods(work: _Work) -> Callable[[], Any]:
+    library = import_pytorch_grad_cam()
+    kinds = (
+        *(library.GradCAM, library.HiResCAM, library.GradCAMPlusPlus, library.XGradCAM, library.LayerCAM),
+        *(library.GradCAMElementWise, library.EigenCAM, library.EigenGradCAM),
+    )
+    methods = [kind(model=work.model, target_layers=[work.layer]) for kind in kinds]
+    targets = [*map(library.utils.model_targets.ClassifierOutputTarget, work.labels[0])]
+    return lambda: [method(input_tensor=work.images, targets=targets) for method in methods]
+
+
+def _pytorch_grad_cam_ablation(work: _Work) -> Callable[[], Any]:
+    library = import_pytorch_grad_cam()
+    method = library.AblationCAM(model=work.model, target_layers=[work.layer])
+    targets = [*map(library.utils.model_targets.ClassifierOutputTarget, work.labels[0])]
+    return lambda: method(input_tensor=work.images, targets=targets)
+
+
 def _pytorch_grad_cam_guided(work: _Work) -> Callable[[], Any]:
     # It takes one image at a time, and swaps the model's rectifiers for good.
     method = import_pytorch_grad_cam().GuidedBackpropReLUModel(model=work.model, device=work.images.device)
@@ -200,7 +218,12 @@ _CAPTUM = {
     "guided_backprop": _captum_guided,
     "guided_grad_cam": _captum_guided_cam,
 }
-_PYTORCH_GRAD_CAM = {"grad_cam": _pytorch_grad_cam_maps, "ten_classes": _pytorch_grad_cam_maps}
+_PYTORCH_GRAD_CAM = {
+    "grad_cam": _pytorch_grad_cam_maps,
+    "ten_classes": _pytorch_grad_cam_maps,
+    "gradient_methods": _pytorch_grad_cam_methods,
+    "ablation_cam": _pytorch_grad_cam_ablation,
+}
 _CALLS: dict[str, dict[str, Callable[[_Work], Callable[[], Any]]]] = {
     "torch": {"forward": _forward},
     "captum": _CAPTUM,

@@ -20,7 +20,7 @@ from gradcam_jax.experiments.benchmark.peers import PEERS
 from gradcam_jax.experiments.benchmark.report import Report
 from gradcam_jax.experiments.benchmark.startup import measure_startup
 from gradcam_jax.experiments.benchmark.turns import time_task
-from gradcam_jax.experiments.benchmark.work import WORK, Task, in_words
+from gradcam_jax.experiments.benchmark.work import DEFAULT_WORK, WORK, Task, in_words
 from gradcam_jax.experiments.benchmark.worker import FILES, OWN, Worker, workers
 from gradcam_jax.experiments.reporting import Say
 from gradcam_jax.pipeline import read_items
@@ -46,7 +46,7 @@ class Options:
     """
 
     models: Sequence[str] = ("vgg16", "efficientnet_lite0")
-    work: Sequence[str] = tuple(WORK)
+    work: Sequence[str] = DEFAULT_WORK
     batch_sizes: Sequence[int] = (64, 256, 1)
     precisions: Sequence[str] = tuple(PRECISIONS)
     parts: Sequence[str] = PARTS

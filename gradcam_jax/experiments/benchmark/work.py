@@ -10,8 +10,13 @@ WORK = {
     "all_classes": "Grad-CAM, all 1,000 classes",
     "guided_backprop": "guided backpropagation",
     "guided_grad_cam": "Guided Grad-CAM",
+    "gradient_methods": "eight methods of activations and gradients",
+    "ablation_cam": "Ablation-CAM",
 }
 """Every kind of work by name, in words."""
+
+DEFAULT_WORK = tuple(name for name in WORK if name not in ("gradient_methods", "ablation_cam"))
+"""What is timed unless it is said."""
 
 
 class Task(NamedTuple):

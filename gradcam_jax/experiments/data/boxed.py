@@ -120,9 +120,8 @@ def _xml_objects(root: xml.etree.ElementTree.Element) -> Iterator[LabelledBox]:
 
 def _read_tfds(source: str, split: str) -> list[Photo]:
     builder = open_prepared(source)
-    objects = builder.info.features.get("objects")
     try:
-        names = objects["label"].names
+        names = builder.info.features["objects"]["label"].names
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"Expected a dataset with 'image' and 'objects' of a 'bbox' and a 'label', got "

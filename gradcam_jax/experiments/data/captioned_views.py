@@ -12,11 +12,13 @@ import numpy as np
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captions import CaptionedPhoto, read_caption_table, read_coco_captions
-from gradcam_jax.experiments.data.photos import WHOLE, Photo, read_photos, subfolders
+from gradcam_jax.experiments.data.faults import Faults, collected, keep_whole
+from gradcam_jax.experiments.data.photos import WHOLE, Photo, subfolders
 from gradcam_jax.experiments.data.splits import split_of, split_of_boxed
 from gradcam_jax.experiments.data.tfds_captions import PREFIX, read_tfds_captions
 from gradcam_jax.experiments.data.views import LAYOUTS, Part, View, collage, training_views, view_of
 from gradcam_jax.experiments.data.words import ANIMAL, category_of, with_article
+from gradcam_jax.experiments.reporting import Progress
 
 _PLAIN = 0.1  # of the view's area: an object that a caption of one object may be about
 
@@ -28,29 +30,39 @@ class CaptionedView(NamedTuple):
     captions: tuple[str, ...]
 
 
-def read_captioned_photos(folder: str | Path) -> dict[str, list[CaptionedPhoto]]:
+def read_captioned_photos(folder: str | Path, faults: Faults | None = None) -> dict[str, list[CaptionedPhoto]]:
     """Returns the training, validation and test photos of a folder's captioned sets, or of a TensorFlow dataset.
 
     A set is a subfolder with ``captions.json`` (COCO) or ``captions.csv`` (``file``, ``caption``) and photos in
     ``images``. COCO's go with the split of their boxes, 70 % for training; of the others 86 % are for training. A
-    dataset, such as ``"tfds:coco_captions/2014"``, brings its own splits.
+    dataset, such as ``"tfds:coco_captions/2014"``, brings its own splits. What is at fault is an error that lists
+    it all, or is taken in by ``faults`` and left out.
     """
     if str(folder).startswith(PREFIX):
         return read_tfds_captions(str(folder))
     splits: dict[str, list[CaptionedPhoto]] = {"train": [], "validation": [], "test": []}
-    for part in subfolders(folder):
-        if (part / "captions.json").is_file():
-            for photo in read_coco_captions(part / "captions.json", part / "images"):
-                splits[split_of_boxed(photo.key)].append(photo)
-        elif (part / "captions.csv").is_file():
-            for photo in read_caption_table(part / "captions.csv", part / "images"):
-                splits[split_of(photo.key)].append(photo)
+    with collected(faults) as own:
+        for part in subfolders(folder):
+            if (part / "captions.json").is_file():
+                for photo in read_coco_captions(part / "captions.json", part / "images", own):
+                    splits[split_of_boxed(photo.key)].append(photo)
+            elif (part / "captions.csv").is_file():
+                for photo in read_caption_table(part / "captions.csv", part / "images", own):
+                    splits[split_of(photo.key)].append(photo)
     if not any(splits.values()):
         raise InputError(
             f"Expected photos with a captions.json (COCO) or a captions.csv in a subfolder of {str(folder)!r}, "
             "found none."
         )
     return splits
+
+
+def read_whole_captioned_photos(
+    folder: str | Path, faults: Faults, progress: Progress, memory: Path | None = None
+) -> dict[str, list[CaptionedPhoto]]:
+    """Reads captioned photos as :func:`read_captioned_photos` does, those that are there and whole."""
+    splits = read_captioned_photos(folder, faults)
+    return {name: keep_whole(photos, faults, progress=progress, memory=memory) for name, photos in splits.items()}
 
 
 def people_views(photos: Sequence[CaptionedPhoto]) -> list[CaptionedView]:
@@ -62,17 +74,14 @@ def people_views(photos: Sequence[CaptionedPhoto]) -> list[CaptionedView]:
 
 
 def template_views(
-    folder: str | Path, rng: np.random.Generator, *, collages: int, pets: int, named: Collection[str] = ()
+    photos: Sequence[Photo], rng: np.random.Generator, *, collages: int, pets: int, named: Collection[str] = ()
 ) -> list[CaptionedView]:
     """Returns training views of photos whose objects are known, alone and in pairs, with template captions.
 
     There are so many ``collages`` of two photos, and so many of a dog's and a cat's (``pets``): few pairs drawn at
     large are of these two. An object that people ``named`` often is not shown alone, which teaches to say less.
     """
-    try:
-        photos = [photo for photo in read_photos(folder) if split_of_boxed(photo.key) == "train"]
-    except InputError:
-        return []
+    photos = [photo for photo in photos if split_of_boxed(photo.key) == "train"]
     drawn = training_views(photos, rng, collages=collages)
     enough = set(named)
     views = [view for view in drawn if len(view.parts) > 1 or not enough & {subject_of(p) for p in view.parts}]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.faults import Faults, collected, ids_of, records_of
 from gradcam_jax.experiments.data.photos import read_table
 from gradcam_jax.formats.json_file import read_json
 from gradcam_jax.models.captioner import MAX_WORDS
@@ -40,24 +40,35 @@ class CaptionArrays(NamedTuple):
     photos: np.ndarray
 
 
-def read_coco_captions(annotations: Path, folder: Path) -> list[CaptionedPhoto]:
-    """Reads a COCO ``captions_*.json`` of the photos in a folder; photos without a caption are left out."""
+def read_coco_captions(annotations: Path, folder: Path, faults: Faults | None = None) -> list[CaptionedPhoto]:
+    """Reads a COCO ``captions_*.json`` of the photos in a folder; photos without a caption are left out.
+
+    Records at fault are an error that lists them all, or are taken in by ``faults`` and left out.
+    """
     content = read_json(annotations, "images", "annotations")
     captions: dict[int, list[str]] = {}
-    try:
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        for annotation in content["annotations"]:
-            captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
-        paths = {photo: folder / names[photo] for photo in captions}
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{str(annotations)!r} is not a file of COCO's captions: it lacks {error}.") from error
+    paths: dict[int, Path] = {}
+    with collected(faults) as own:
+        for place, image, (number,) in records_of(content, "images", annotations, own, ("id",)):
+            if isinstance(image.get("file_name"), str):
+                paths[number] = folder / image["file_name"]
+            else:
+                own.add(place, f"expected a file_name, got {image.get('file_name')!r}")
+        left_out = ids_of(content, "images")
+        for place, record, (number,) in records_of(content, "annotations", annotations, own, ("image_id",)):
+            if not isinstance(record.get("caption"), str):
+                own.add(place, f"expected a caption, got {record.get('caption')!r}")
+            elif number in paths:
+                captions.setdefault(number, []).append(record["caption"])
+            elif number not in left_out:  # else the image is the fault
+                own.add(place, f"there is no image {number} in the file")
     return [CaptionedPhoto(f"coco/{photo}", paths[photo], tuple(texts)) for photo, texts in captions.items()]
 
 
-def read_caption_table(table: Path, folder: Path) -> list[CaptionedPhoto]:
+def read_caption_table(table: Path, folder: Path, faults: Faults | None = None) -> list[CaptionedPhoto]:
     """Reads a CSV file with the columns ``file`` (or ``image``) and ``caption``, one caption a line."""
     captions: dict[str, list[str]] = {}
-    for row in read_table(table, "file", "caption"):
+    for _, row in read_table(table, "file", "caption", faults=faults):
         captions.setdefault(row["file"], []).append(row["caption"])
     source = table.parent.name
     return [CaptionedPhoto(f"{source}/{name}", folder / name, tuple(texts)) for name, texts in captions.items()]

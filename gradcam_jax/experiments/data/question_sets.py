@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.faults import Faults, collected, keep_whole
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, image_file, most_frequent_answers, read_vqa
+from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.formats.json_file import read_json
 from gradcam_jax.text.questions import encode_question, question_tokens
 from gradcam_jax.text.vocabulary import Vocabulary, count_words
@@ -42,8 +44,14 @@ class QuestionArrays(NamedTuple):
     answer: np.ndarray
 
 
-def read_question_set(questions: Files, annotations: Files, images: Files) -> QuestionSet:
-    """Reads and joins question files, what people answered (no files for the test sets), and finds every photo."""
+def read_question_set(
+    questions: Files, annotations: Files, images: Files, faults: Faults | None = None
+) -> QuestionSet:
+    """Reads and joins question files, what people answered (no files for the test sets), and finds every photo.
+
+    What is at fault is an error that lists it all, or is taken in by ``faults`` and left out, with the questions
+    about photos that are not there.
+    """
     if not questions or len(images) != len(questions) or len(annotations) not in (0, len(questions)):
         raise InputError(
             "Expected one folder of images, and one or no file of annotations, for each file of questions; got "
@@ -52,14 +60,36 @@ def read_question_set(questions: Files, annotations: Files, images: Files) -> Qu
     joined: list[HumanQuestion] = []
     places: dict[Path, int] = {}
     photo_of: list[int] = []
-    for index, (file, folder) in enumerate(zip(questions, images, strict=True)):
-        part = read_vqa(Path(file), Path(annotations[index]) if annotations else None)
-        # Excerpts of the official files may not say which part of COCO they are of; its folder's name does.
-        subtype = read_json(Path(file)).get("data_subtype") or Path(folder).resolve().name
-        files = {image_id: image_file(folder, subtype, image_id) for image_id in {q.image_id for q in part}}
-        photo_of += [places.setdefault(files[question.image_id], len(places)) for question in part]
-        joined += part
+    with collected(faults) as own:
+        for index, (file, folder) in enumerate(zip(questions, images, strict=True)):
+            part = read_vqa(Path(file), Path(annotations[index]) if annotations else None, own)
+            # Excerpts of the official files may not say which part of COCO they are of; its folder's name does.
+            subtype = read_json(Path(file)).get("data_subtype") or Path(folder).resolve().name
+            files: dict[int, Path] = {}
+            for image_id in sorted({question.image_id for question in part}):
+                try:
+                    files[image_id] = image_file(folder, subtype, image_id)
+                except InputError as error:
+                    own.add(file, str(error))
+            answerable = [question for question in part if question.image_id in files]
+            photo_of += [places.setdefault(files[question.image_id], len(places)) for question in answerable]
+            joined += answerable
     return QuestionSet(tuple(joined), tuple(places), np.array(photo_of, np.int32))
+
+
+def with_whole_photos(data: QuestionSet, faults: Faults, progress: Progress, memory: Path | None) -> QuestionSet:
+    """Returns the questions whose photo is whole; the other photos are faults."""
+    photos = [_File(path) for path in data.photos]
+    whole = [photo.path for photo in keep_whole(photos, faults, progress=progress, memory=memory)]
+    places = {path: place for place, path in enumerate(whole)}
+    rows = [row for row, photo in enumerate(data.photo_of) if data.photos[photo] in places]
+    photo_of = [places[data.photos[data.photo_of[row]]] for row in rows]
+    return QuestionSet(tuple(data.questions[row] for row in rows), tuple(whole), np.array(photo_of, np.int32))
+
+
+class _File(NamedTuple):
+    path: Path
+    load: None = None
 
 
 def trainable(questions: QuestionSet, answers: int = 1000) -> tuple[QuestionSet, Vocabulary, Vocabulary]:

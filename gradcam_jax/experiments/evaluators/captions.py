@@ -1,15 +1,15 @@
 """Measures what a captioner says of photos kept out of training, and how probable it finds what people said."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.captioned_views import CaptionedView, people_views, read_captioned_photos
-from gradcam_jax.experiments.data.captions import encode_captions
+from gradcam_jax.experiments.data.captioned_views import CaptionedView, people_views
+from gradcam_jax.experiments.data.captions import CaptionedPhoto, encode_captions
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.metrics.captions import caption_scores, nearest_neighbour_captions, perplexity
 from gradcam_jax.experiments.reporting import Progress
@@ -21,7 +21,7 @@ from gradcam_jax.zoo import Loaded
 
 def evaluate(
     loaded: Loaded,
-    data: str,
+    splits: Mapping[str, Sequence[CaptionedPhoto]],
     work: Path,
     progress: Progress,
     *,
@@ -35,10 +35,9 @@ def evaluate(
     """
     if loaded.entry.cnn is None or "mean_features" not in loaded.statistics:
         raise InputError(f"Expected a captioner on the bundled CNN's features, got {loaded.name} instead.")
-    splits = read_captioned_photos(data)
     views, train_views = people_views(splits["test"]), people_views(splits["train"])
     if not views:
-        raise InputError(f"None of the captioned photos in {data!r} is kept for tests: there are too few.")
+        raise InputError("None of the captioned photos is kept for tests: there are too few.")
     features, train_features = (
         view_features([view.view for view in part], loaded.entry.size, work / name, progress).features
         for part, name in ((views, "people_test.safetensors"), (train_views, "people_train.safetensors"))

@@ -6,30 +6,44 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.experiments.data.faults import Faults, keep_whole
 from gradcam_jax.experiments.data.photos import read_labelled_folder
 from gradcam_jax.experiments.data.words import word_of_ilsvrc
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.images.photos import read_photo
 from gradcam_jax.images.preprocessing import Preprocessing, to_network
+from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.zoo import Loaded
 
 _BATCH = 16
 
 
-def accuracy(loaded: Loaded, folder: Path, preprocessing: Preprocessing, progress: Progress) -> Iterator[Finding]:
+def accuracy(
+    loaded: Loaded, folder: Path, preprocessing: Preprocessing, faults: Faults, progress: Progress
+) -> Iterator[Finding]:
     """Yields the shares of labelled photos whose class is the first, and among the first five.
 
     The folder has ``labels.csv`` (columns ``file`` and ``class_index``, 0-based) and the photos in ``images``.
     """
-    photos = read_labelled_folder(folder, word_of_ilsvrc)
-    classify = jax.jit(loaded.model.apply)
+    photos = read_labelled_folder(folder, word_of_ilsvrc, faults, classes=len(loaded.labels))
+    photos = keep_whole(photos, faults, progress=progress)
+    faults.settle()
+    if not photos:
+        raise InputError(f"Expected photos in {str(folder)!r}, got none that can be read.")
+
+    @jax.jit
+    def classify(forward: Tapped, images: jax.Array) -> jax.Array:
+        return jax.vmap(lambda image: forward({}, image)[0])(images)
+
+    forward = loaded.tapped()
 
     def run(rows: np.ndarray) -> jax.Array:
         size = preprocessing.size
         images = np.stack([preprocessing.resize(read_photo(photos[row].path), size).image for row in rows])
-        logits = classify(loaded.variables, to_network(images, preprocessing))
+        logits = classify(forward, to_network(images, preprocessing))
         progress("photos", int(rows[-1]) + 1, len(photos))
         return logits
 

@@ -42,7 +42,7 @@ def shown(name: str, value: Any) -> list[str]:
         return [f"{name}: " + ", ".join(f"{key} {_number(number)}" for key, number in value.items())]
     columns, first = list(next(iter(value.values()))), max(map(len, (name, *value)))
     rows = {name: columns} | {label: [_number(row[column]) for column in columns] for label, row in value.items()}
-    widths = [max(len(column) + 2, 10) for column in columns]
+    widths = [max(10, *(len(cells[place]) + 2 for cells in rows.values())) for place in range(len(columns))]
     return [
         f"{label:<{first}}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
         for label, cells in rows.items()

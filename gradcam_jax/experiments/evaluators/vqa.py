@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcam_jax.evaluation.pointing import CENTRE, lies_in, points_at
 from gradcam_jax.experiments.batches import in_batches
+from gradcam_jax.experiments.data.faults import Faults, keep_whole
 from gradcam_jax.experiments.data.photos import Box, read_photos
 from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
 from gradcam_jax.experiments.data.views import View, held_out_collages, render, split_views
@@ -33,13 +34,14 @@ from gradcam_jax.zoo import Loaded
 _SEED = 123
 
 
-def evaluate(loaded: Loaded, data: str, progress: Progress) -> Iterator[Finding]:
+def evaluate(loaded: Loaded, data: str, faults: Faults, progress: Progress) -> Iterator[Finding]:
     """Yields what is measured on the test photos of a folder."""
-    photos = read_photos(data)
+    photos = keep_whole(read_photos(data, faults), faults, progress=progress)
+    human = read_human_questions(data, faults)
+    faults.settle()
     training, views = split_views(photos, "train"), split_views(photos, "test")
     rng = np.random.default_rng(_SEED)
     training_questions, questions = ask(training, rng), ask(views, rng)
-    human = read_human_questions(data)
     features = _features(loaded, views, progress)
     yield "image_size", loaded.entry.size
     yield "test_photos", len(views)

@@ -1,6 +1,6 @@
 """Measures where a captioner's words look: on collages of two animals, and in the boxes of COCO's objects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ import numpy as np
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.pointing import inside_boxes, inside_over_outside, points_at
-from gradcam_jax.experiments.data.captioned_views import read_captioned_photos, subject_of
-from gradcam_jax.experiments.data.captions import training_words
-from gradcam_jax.experiments.data.photos import Box, Photo, read_photos
+from gradcam_jax.experiments.data.captioned_views import subject_of
+from gradcam_jax.experiments.data.captions import CaptionedPhoto, training_words
+from gradcam_jax.experiments.data.photos import Box, Photo
 from gradcam_jax.experiments.data.splits import split_of_boxed
 from gradcam_jax.experiments.data.views import Part, render, two_animal_collages, view_of
 from gradcam_jax.experiments.data.words import plural, with_article
@@ -26,15 +26,20 @@ _COLLAGES = 120
 _SEED = 123
 
 
-def word_pointing(loaded: Loaded, data: str) -> Iterator[Finding]:
-    """Yields how often an animal's word points at its half of a collage of two animals from the test photos."""
+def word_pointing(loaded: Loaded, known: Sequence[Photo]) -> Iterator[Finding]:
+    """Yields how often an animal's word points at its half of a collage of two animals from the test photos.
+
+    Args:
+        loaded: The captioner.
+        known: Photos whose objects are known, of every split.
+    """
     collages = [
         (view, [str(subject_of(part)) for part in view.parts])
-        for view in two_animal_collages(_test_photos(data), np.random.default_rng(_SEED), _COLLAGES)
+        for view in two_animal_collages(_of_tests(known), np.random.default_rng(_SEED), _COLLAGES)
         if all(_is_known(word, loaded) for word in map(subject_of, view.parts))
     ]
     if not collages:
-        raise InputError(f"There are no two animals in the test photos of {data!r} that the captioner knows.")
+        raise InputError("There are no two animals in the test photos that the captioner knows.")
     orders = [
         (view, {words[half]: view.parts[half].place for half in order})
         for view, words in collages
@@ -69,20 +74,27 @@ def word_pointing(loaded: Loaded, data: str) -> Iterator[Finding]:
     )
 
 
-def inside_over_outside_of_boxes(loaded: Loaded, data: str) -> Iterator[Finding]:
+def inside_over_outside_of_boxes(
+    loaded: Loaded, known: Sequence[Photo], captioned: Sequence[CaptionedPhoto]
+) -> Iterator[Finding]:
     """Yields a word's map inside the boxes of what it names over its map outside: the paper's caption test.
 
     The paper has boxes with a caption each (DenseCap's); here the words are those of people's captions that name
     a kind of object of which the photo has boxes. Found are the numbers of photos and words, the mean and the
     median of the ratio (1 for a flat map), and the share of words over 1; no ratio where no photo has both
     captions and boxes.
+
+    Args:
+        loaded: The captioner.
+        known: Photos whose objects are known, of every split.
+        captioned: The captioned test photos.
     """
     task = captioning(loaded)
     grid = task.size, task.size
-    photos = {photo.key: photo for photo in _test_photos(data) if photo.complete}
+    photos = {photo.key: photo for photo in _of_tests(known) if photo.complete}
     captions = [
         (photos[photo.key], " ".join(training_words(text)[:MAX_WORDS]))
-        for photo in read_captioned_photos(data)["test"]
+        for photo in captioned
         if photo.key in photos
         for text in photo.captions
     ]
@@ -120,8 +132,8 @@ def _named_masks(photo: Photo, caption: str, loaded: Loaded, grid: tuple[int, in
     return {word: mask for word, mask in masks.items() if mask.any() and not mask.all()}
 
 
-def _test_photos(data: str) -> list[Photo]:
-    return [photo for photo in read_photos(data) if split_of_boxed(photo.key) == "test"]
+def _of_tests(photos: Sequence[Photo]) -> list[Photo]:
+    return [photo for photo in photos if split_of_boxed(photo.key) == "test"]
 
 
 def _is_known(word: str | None, loaded: Loaded) -> bool:

@@ -40,6 +40,11 @@ class Options:
     seed: int = 123
     work: str = ""
     checkpoint: str = ""
+    skip_bad: bool = False
+
+
+WHOLE_PHOTOS = "whole_photos.json"
+"""The file in ``work`` that remembers which photos were found whole."""
 
 
 class Experiment(NamedTuple):

@@ -17,7 +17,7 @@ from gradcam_jax.experiments.data.captions import (
     read_coco_captions,
     training_words,
 )
-from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
+from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo, read_photos
 from gradcam_jax.experiments.data.splits import split_of_boxed
 from gradcam_jax.experiments.data.views import Part, collage, view_of
 from gradcam_jax.text.vocabulary import Vocabulary
@@ -47,7 +47,10 @@ def test_coco_captions_by_photo(coco):
 @pytest.mark.parametrize("content", ["{", "[]", '{"images": []}', '{"images": [{"id": 1}], "annotations": []}'])
 def test_other_json_is_an_error_that_says_what_was_expected(tmp_path, content):
     (tmp_path / "captions.json").write_text(content)
-    with pytest.raises(InputError, match=r"is not JSON|is not the expected file|is not a file of COCO's captions"):
+    with pytest.raises(
+        InputError,
+        match=r"is not JSON|is not the expected file|captions.json images.0.: expected a file_name, got None",
+    ):
         read_coco_captions(tmp_path / "captions.json", tmp_path)
 
 
@@ -71,7 +74,7 @@ def test_tables_as_flickr8k_and_flickr30k_are_published(tmp_path):
 @needs_shared_data
 def test_a_photos_captions_and_templates_are_in_one_split():
     captioned = read_captioned_photos(SHARED_DATA)
-    views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50, pets=5)
+    views = template_views(read_photos(SHARED_DATA), np.random.default_rng(0), collages=50, pets=5)
     templates = {part.photo.key for view in views for part in view.view.parts}
     for split in ("validation", "test"):
         kept_apart = {photo.key for photo in captioned[split]}
@@ -115,7 +118,7 @@ def test_an_object_that_people_name_often_needs_no_template_of_its_own(tmp_path)
     (folder / "images").mkdir(parents=True)
     rows = [(f"{name}{number}.jpg", index) for name, index in (("dog", 242), ("cat", 281)) for number in range(9)]
     (folder / "labels.csv").write_text("file,class_index\n" + "".join(f"{file},{index}\n" for file, index in rows))
-    views = template_views(tmp_path, np.random.default_rng(0), collages=0, pets=6, named=["dog"])
+    views = template_views(read_photos(tmp_path), np.random.default_rng(0), collages=0, pets=6, named=["dog"])
     alone = {view.captions[0] for view in views if len(view.view.parts) == 1}
     together = [view for view in views if len(view.view.parts) == 2]
     assert alone == {"a cat"}
@@ -136,14 +139,16 @@ def test_collages_name_both_and_only_what_is_plainly_there():
 
 @needs_shared_data
 def test_template_views_are_drawn_from_training_photos_alone():
-    views = template_views(SHARED_DATA, np.random.default_rng(0), collages=50, pets=5)
+    views = template_views(read_photos(SHARED_DATA), np.random.default_rng(0), collages=50, pets=5)
     assert {split_of_boxed(part.photo.key) for view in views for part in view.view.parts} == {"train"}
     assert any(len(view.view.parts) == 2 for view in views)
 
 
 def test_without_labelled_photos_there_are_no_templates(tmp_path):
     PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    assert template_views(tmp_path, np.random.default_rng(0), collages=5, pets=5) == []
+    assert (
+        template_views(read_photos(tmp_path, required=False), np.random.default_rng(0), collages=5, pets=5) == []
+    )
 
 
 def test_a_vocabulary_without_unk_cannot_encode_unknown_words():

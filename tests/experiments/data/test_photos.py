@@ -36,7 +36,7 @@ def test_a_folder_without_photos_is_an_error(tmp_path):
         read_photos(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["file,name\na.jpg,3\n", "file,class_index\na.jpg\n", ""])
+@pytest.mark.parametrize("content", ["file,name\na.jpg,3\n", ""])
 def test_labels_without_their_columns_are_explained(tmp_path, content):
     (tmp_path / "labels.csv").write_text(content)
     with pytest.raises(InputError, match=r"the columns 'file' and 'class_index' in .*labels\.csv"):

@@ -11,6 +11,7 @@ import pytest
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captioned_views import people_views, read_captioned_photos, template_views
 from gradcam_jax.experiments.data.captions import caption_vocabulary
+from gradcam_jax.experiments.data.photos import read_photos
 from gradcam_jax.experiments.data.views import render
 from gradcam_jax.pipeline.items import read_items
 
@@ -96,7 +97,7 @@ def test_the_vocabulary_is_that_of_the_training_photos():
     words = caption_vocabulary(texts).entries
     assert {"a", "dog", "train", "restval"} <= set(words)
     assert "test" not in words
-    assert template_views(SOURCE, np.random.default_rng(0), collages=1, pets=1) == []
+    assert template_views(read_photos(SOURCE, required=False), np.random.default_rng(0), collages=1, pets=1) == []
 
 
 def test_what_is_not_prepared_comes_with_the_command_and_is_not_fetched(tmp_path, monkeypatch):

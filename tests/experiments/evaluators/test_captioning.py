@@ -8,6 +8,8 @@ import pytest
 
 from gradcam_jax import zoo
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.captioned_views import read_captioned_photos
+from gradcam_jax.experiments.data.photos import read_photos
 from gradcam_jax.experiments.data.splits import split_of
 from gradcam_jax.experiments.data.views import render
 from gradcam_jax.experiments.evaluators import captions, program, words
@@ -45,7 +47,9 @@ def test_every_figure_is_of_all_test_photos_and_of_each_large_source(checkpoint,
     rows = "".join(f"{name},a dog\n{name},the dog\n" for name in test_photos)
     (data / "other" / "captions.csv").write_text("file,caption\n" + rows)
     loaded = zoo.load(checkpoint, task="captioning")
-    findings = list(captions.evaluate(loaded, str(data), tmp_path / "work", silent, beam_size=2, enough=3))
+    findings = list(
+        captions.evaluate(loaded, read_captioned_photos(data), tmp_path / "work", silent, beam_size=2, enough=3)
+    )
     record = gathered(findings)
     assert (record["beam_size"], record["length_exponent"]) == (2, 0.5)
     figures = record["test_photos"]
@@ -81,7 +85,9 @@ def test_words_are_looked_for_in_the_boxes_of_what_they_name(checkpoint, tmp_pat
     monkeypatch.setattr(words, "word_maps", word_maps)
     for module in ("gradcam_jax.experiments.data.captioned_views", "gradcam_jax.experiments.evaluators.words"):
         monkeypatch.setattr(f"{module}.split_of_boxed", lambda _key: "test")
-    ((name, figures),) = words.inside_over_outside_of_boxes(zoo.load(checkpoint), str(data))
+    ((name, figures),) = words.inside_over_outside_of_boxes(
+        zoo.load(checkpoint), read_photos(data), read_captioned_photos(data)["test"]
+    )
     assert name == "inside_over_outside"
     # No cat is on photo 1; photo 2 shows no dog; the small captioner knows neither "dogs" nor "car".
     assert asked == [((4, 4, 3), "a dog and a cat", ["dog"])]
@@ -106,7 +112,7 @@ def test_each_animal_of_a_collage_is_asked_for_in_both_orders(checkpoint, tmp_pa
     monkeypatch.setattr(words, "word_maps", word_maps)
     monkeypatch.setattr(words, "maps_of", maps_of)
     monkeypatch.setattr(words, "split_of_boxed", lambda _key: "test")
-    ((name, figures),) = words.word_pointing(zoo.load(checkpoint), str(make_data(tmp_path / "data")))
+    ((name, figures),) = words.word_pointing(zoo.load(checkpoint), read_photos(make_data(tmp_path / "data")))
     assert name == "word_pointing"
     assert set(map(str, asked)) == {
         str(("a dog and a cat", ["dog", "cat"])), str(("a cat and a dog", ["cat", "dog"])),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,14 +10,15 @@ import optax
 
 from gradcam_jax import zoo
 from gradcam_jax.experiments.data import splits
-from gradcam_jax.experiments.data.captioned_views import people_views, read_captioned_photos
+from gradcam_jax.experiments.data.captioned_views import people_views, read_whole_captioned_photos
 from gradcam_jax.experiments.data.captions import encode_captions
+from gradcam_jax.experiments.data.faults import Faults
 from gradcam_jax.experiments.data.features import encode_views
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.caption_finetuning import finetuning_loss, image_batches
 from gradcam_jax.experiments.training.caption_head import validation_scores
 from gradcam_jax.experiments.training.optimizers import published_captioning_with_cnn
-from gradcam_jax.experiments.training.program import Configuration, Experiment, Options
+from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options
 from gradcam_jax.images.preprocessing import to_network
 
 
@@ -38,11 +40,12 @@ class CaptionerFinetuning(Configuration):
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
         """Reads the captioner and the captions; see :meth:`Configuration.prepare`."""
-        del say, progress
         start = zoo.load(options.start, task="captioning")
         model, preprocessing, card = start.model, start.entry.preprocessing, start.card
         assert card is not None, "a captioner's words are in its card"
-        photos = read_captioned_photos(options.data)
+        faults = Faults(skip=options.skip_bad, say=say)
+        photos = read_whole_captioned_photos(options.data, faults, progress, Path(options.work) / WHOLE_PHOTOS)
+        faults.settle()
         training, checked = people_views(photos["train"]), people_views(photos["validation"])
         captions = encode_captions([view.captions for view in training], start.words)
         constants = {name: leaves for name, leaves in start.variables.items() if name != "params"}

@@ -16,10 +16,12 @@ from gradcam_jax.experiments.data import splits
 from gradcam_jax.experiments.data.captioned_views import (
     CaptionedView,
     people_views,
-    read_captioned_photos,
+    read_whole_captioned_photos,
     template_views,
 )
-from gradcam_jax.experiments.data.captions import caption_vocabulary, encode_captions, often_named
+from gradcam_jax.experiments.data.captions import CaptionedPhoto, caption_vocabulary, encode_captions, often_named
+from gradcam_jax.experiments.data.faults import Faults, keep_whole
+from gradcam_jax.experiments.data.photos import Photo, read_photos
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.caption_head import validation_scores
 from gradcam_jax.experiments.training.captioning import (
@@ -33,7 +35,7 @@ from gradcam_jax.experiments.training.captioning import (
 )
 from gradcam_jax.experiments.training.frozen_features import CNN, ViewFeatures, view_features
 from gradcam_jax.experiments.training.optimizers import modern, published_captioning
-from gradcam_jax.experiments.training.program import Configuration, Experiment, Options, blank_card
+from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
 
 _ENTRY = zoo.find("captioner_lite0")
 
@@ -76,10 +78,10 @@ class CaptionerHead(Configuration):
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
         """Reads the captions and computes the CNN's features; see :meth:`Configuration.prepare`."""
-        photos = read_captioned_photos(options.data)
+        photos, known = _read(options, say, progress)
         texts = [text for photo in photos["train"] for text in photo.captions]
         templates = template_views(
-            options.data,
+            known,
             np.random.default_rng(options.seed),
             collages=self.collages,
             pets=self.pets,
@@ -141,6 +143,16 @@ class CaptionerHead(Configuration):
             evaluate=evaluate,
             monitor="validation_cider",
         )
+
+
+def _read(options: Options, say: Say, progress: Progress) -> tuple[dict[str, list[CaptionedPhoto]], list[Photo]]:
+    """Returns the captioned photos by split, and those whose objects are known."""
+    faults, memory = Faults(skip=options.skip_bad, say=say), Path(options.work) / WHOLE_PHOTOS
+    captioned = read_whole_captioned_photos(options.data, faults, progress, memory)
+    known = read_photos(options.data, faults, required=False)
+    known = keep_whole(known, faults, progress=progress, memory=memory)
+    faults.settle()
+    return captioned, known
 
 
 LITE0 = CaptionerHead(

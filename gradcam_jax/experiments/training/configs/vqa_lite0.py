@@ -13,10 +13,11 @@ import optax
 
 from gradcam_jax import zoo
 from gradcam_jax.experiments.data import splits
+from gradcam_jax.experiments.data.faults import Faults, keep_whole
 from gradcam_jax.experiments.data.photos import read_photos
 from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
 from gradcam_jax.experiments.data.views import split_views
-from gradcam_jax.experiments.data.vqa_files import read_human_questions
+from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
 from gradcam_jax.experiments.metrics.answers import accuracy_by_kind
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.frozen_features import (
@@ -28,7 +29,7 @@ from gradcam_jax.experiments.training.frozen_features import (
 from gradcam_jax.experiments.training.located import Locations
 from gradcam_jax.experiments.training.optimizers import modern, published_vqa
 from gradcam_jax.experiments.training.principal_axes import PrincipalAxes, fold, principal_axes
-from gradcam_jax.experiments.training.program import Configuration, Experiment, Options, blank_card
+from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
 from gradcam_jax.experiments.training.transplants import transplant, transplanted_views
 from gradcam_jax.experiments.training.vqa_examples import (
     EpochsOfQuestions,
@@ -74,7 +75,11 @@ class VqaHead(Configuration):
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
         """Reads the photos and computes the CNN's features of their views; see :meth:`Configuration.prepare`."""
-        photos, size = read_photos(options.data), _ENTRY.size
+        faults, size = Faults(skip=options.skip_bad, say=say), _ENTRY.size
+        photos = read_photos(options.data, faults)
+        photos = keep_whole(photos, faults, progress=progress, memory=Path(options.work) / WHOLE_PHOTOS)
+        human = read_human_questions(options.data, faults)
+        faults.settle()
         training, validation = (
             view_features(
                 split_views(photos, split, collages=self.collages),
@@ -86,7 +91,7 @@ class VqaHead(Configuration):
         )
         say(f"{len(photos)} photos, {len(training.views)} training views")
         axes = principal_axes(training.features, _classifier())
-        epochs, words, answers = self._epochs(options, training, axes, progress)
+        epochs, words, answers = self._epochs(options, training, human, axes, progress)
         say(f"{len(words)} words, {len(answers)} answers, {epochs.steps} steps an epoch")
         model = _ENTRY.build(words=len(words), answers=len(answers), dropout=self.dropout)
         check = ask(validation.views, np.random.default_rng(options.seed))
@@ -111,14 +116,19 @@ class VqaHead(Configuration):
         )
 
     def _epochs(
-        self, options: Options, training: ViewFeatures, axes: PrincipalAxes, progress: Progress
+        self,
+        options: Options,
+        training: ViewFeatures,
+        questions: Sequence[HumanQuestion],
+        axes: PrincipalAxes,
+        progress: Progress,
     ) -> tuple[EpochsOfQuestions, Vocabulary, Vocabulary]:
         """Returns what is asked in training, with the words and the answers."""
         borrowed = transplanted_views(self.transplants)
         rng = np.random.default_rng(options.seed)
         moved = transplant(training.views, training.features, borrowed, _classifier(), rng)
         views = [*training.views, *borrowed]
-        human = questions_of_photos(read_human_questions(options.data), training.views)
+        human = questions_of_photos(questions, training.views)
         words, answers = vocabularies(views, human)
         locations = None
         if self.location_weight:

@@ -13,17 +13,20 @@ import optax
 
 from gradcam_jax import zoo
 from gradcam_jax.errors import InputError, lookup
+from gradcam_jax.experiments.data.faults import Faults
 from gradcam_jax.experiments.data.question_sets import (
     QuestionArrays,
+    QuestionSet,
     encode_question_set,
     read_question_set,
     trainable,
+    with_whole_photos,
 )
 from gradcam_jax.experiments.metrics.answers import official_scores
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.frozen_features import photo_features
 from gradcam_jax.experiments.training.optimizers import modern, published_vqa
-from gradcam_jax.experiments.training.program import Configuration, Experiment, Options, blank_card
+from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
 from gradcam_jax.experiments.training.vqa_head import best_answers, head_loss, initial_params, uniform_params
 from gradcam_jax.models.vqa import VQA
 from gradcam_jax.text.vocabulary import Vocabulary
@@ -64,7 +67,7 @@ class OfficialVqa(Configuration):
         entry = lookup(MODELS, self.model, "model")
         if options.val_questions and not options.val_annotations:
             raise InputError("Expected validation questions with answers; name the files of annotations too.")
-        everything = read_question_set(options.questions, options.annotations, options.images)
+        everything, validation = _read(options, say, progress)
         training, words, answers = trainable(everything, self.answers)
         say(
             f"{len(training.photos)} photos; {len(training.questions)} of {len(everything.questions)} questions "
@@ -74,7 +77,9 @@ class OfficialVqa(Configuration):
         features = photo_features(self.model, training.photos, Path(options.work), progress)
         encoded = encode_question_set(training, words, answers)
         numbers = "\n".join(str(question.question_id) for question in training.questions)
-        evaluate = self._evaluation(options, model, words, answers, progress) if options.val_questions else None
+        evaluate = None
+        if validation is not None:
+            evaluate = self._evaluation(options, validation, model, words, answers, progress)
         return Experiment(
             params=self.start(model, jax.random.key(options.seed), features.shape[-1]),
             loss=functools.partial(head_loss, model),
@@ -96,10 +101,15 @@ class OfficialVqa(Configuration):
         )
 
     def _evaluation(
-        self, options: Options, model: VQA, words: Vocabulary, answers: Vocabulary, progress: Progress
+        self,
+        options: Options,
+        validation: QuestionSet,
+        model: VQA,
+        words: Vocabulary,
+        answers: Vocabulary,
+        progress: Progress,
     ) -> Callable[[Any], Mapping[str, float]]:
         """Returns the accuracies on the validation questions, all of them: also those that no answer fits."""
-        validation = read_question_set(options.val_questions, options.val_annotations, options.val_images)
         features = photo_features(self.model, validation.photos, Path(options.work), progress)
         encoded = encode_question_set(validation, words, answers)
         people = [question.answers for question in validation.questions]
@@ -112,6 +122,17 @@ class OfficialVqa(Configuration):
             return {name: scores[name]["all"] for name in ("official", "vqa_accuracy")}
 
         return evaluate
+
+
+def _read(options: Options, say: Say, progress: Progress) -> tuple[QuestionSet, QuestionSet | None]:
+    """Returns the questions to train with and to validate on, those of whole photos; None without validation."""
+    faults, memory = Faults(skip=options.skip_bad, say=say), Path(options.work) / WHOLE_PHOTOS
+    files = [(options.questions, options.annotations, options.images)]
+    if options.val_questions:
+        files.append((options.val_questions, options.val_annotations, options.val_images))
+    sets = [with_whole_photos(read_question_set(*three, faults), faults, progress, memory) for three in files]
+    faults.settle()
+    return sets[0], sets[1] if len(sets) > 1 else None
 
 
 PUBLISHED = OfficialVqa(

@@ -1,0 +1,47 @@
+"""The sanity check of an evaluation: every method's maps while the model is randomised, output first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradcam_jax.evaluation.sanity import cascading_randomisation, weighted_modules
+from gradcam_jax.experiments.evaluators.asking import Asking, given
+from gradcam_jax.experiments.evaluators.cases import Case, heatmaps_of, pixels_of
+from gradcam_jax.experiments.evaluators.runner import number
+
+STAGES, CASES = 8, 16
+"""Of the cascade, and objects whose maps are compared, at most."""
+
+
+def similarities(
+    asked: Asking, methods: tuple[str, ...], cases: Sequence[Case], shapes: tuple[Any, ...]
+) -> tuple[tuple[str, ...], dict[str, list[float]]]:
+    """Compares the maps of some cases, at most :data:`CASES`, while the model is randomised.
+
+    Args:
+        asked: The task.
+        methods: Names of the methods.
+        cases: Objects.
+        shapes: One example of the model's inputs, or its shapes.
+
+    Returns:
+        The module with which each stage ends, and by method the mean rank correlation at each stage.
+    """
+    cases = cases[:: -(-len(cases) // CASES)]
+    plan, task = given(asked.plan), asked.task
+    images = np.stack([plan.preprocessing.resize(pixels_of(case.photo), task.size).image for case in cases])
+    arrays = jax.tree.map(lambda *leaves: np.stack(leaves), *(dict(case.arrays) for case in cases))
+    seeds = np.arange(len(cases), dtype=np.uint32)
+    _, targets = heatmaps_of(task.forward, images, arrays, seeds, plan=asked.plan, methods=methods)
+    arrays = arrays | {"targets": targets}
+
+    def maps_of(forward: Any) -> jax.Array:
+        maps, _ = heatmaps_of(forward, images, arrays, seeds, plan=plan, methods=methods)
+        return maps[:, 0].reshape((-1, *maps.shape[3:]))
+
+    stages = min(STAGES, len(weighted_modules(task.forward, *shapes)))
+    cascade = cascading_randomisation(task.forward, maps_of, jax.random.key(0), *shapes, stages=stages)
+    means = cascade.similarity.reshape(len(cascade.modules), len(cases), len(methods)).mean(axis=1)
+    return cascade.modules, {method: number(means[:, place]) for place, method in enumerate(methods)}
