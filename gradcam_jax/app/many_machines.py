@@ -15,14 +15,15 @@ import tqdm
 
 from gradcam_jax.app.drawing import draw_explained, kinds_of
 from gradcam_jax.app.looks import map_label, style_of
-from gradcam_jax.app.many_photos import INTERRUPTED, OK, SOME_FAILED, stopped_by_signals
+from gradcam_jax.app.many_photos import INTERRUPTED, OK, SOME_FAILED, name_failures, stopped_by_signals
 from gradcam_jax.app.options import Options, make_task
+from gradcam_jax.app.reporting import report_run
 from gradcam_jax.app.start import use_compilation_cache
 from gradcam_jax.app.summary import summary
 from gradcam_jax.errors import InputError
 from gradcam_jax.formats.storage import is_remote, path_of
 from gradcam_jax.images.decoder import Decoding
-from gradcam_jax.pipeline import Progress, device_function, explain_items, fitting_batch_size, read_items
+from gradcam_jax.pipeline import Progress, device_function, explain_items, fitting_batch_size, open_run, read_items
 from gradcam_jax.pipeline.cluster import (
     Outcome,
     Share,
@@ -92,11 +93,15 @@ def explain_on_cluster(options: Options, say: Callable[[str], None] = lambda _: 
     for part, reason in outcome.aside:
         set_aside(folder, part, reason)
         say(f"part {part.name} with {part.images} images was given up: {reason}")
+    if any(failed.values()):
+        name_failures(folder, (0, 1), say)
     say(f"results: {folder / 'manifest*.jsonl'}; gradcam_jax.pipeline.open_run({str(folder)!r}) reads them")
     if stop.is_set():
         say("interrupted; the same command goes on from here")
         return INTERRUPTED
     remove_unnamed(folder, SHARDS)
+    if options.report:
+        report_run(open_run(folder), say)
     return SOME_FAILED if outcome.aside or any(failed.values()) else OK
 
 
@@ -161,8 +166,9 @@ def _check(options: Options) -> None:
     options.check()
     if options.num_processes > 1:
         raise InputError("--ray shares the images by itself: leave --num_processes and --process_id out.")
-    if options.save != "maps" and is_remote(path_of(options.out_path)):
-        raise InputError(f"--save {options.save} draws into folders, but {options.out_path!r} is an object store.")
+    for flag in [f"--save {options.save}"] * (options.save != "maps") + ["--report"] * options.report:
+        if is_remote(options.out_path):
+            raise InputError(f"{flag} draws into folders, but {options.out_path!r} is an object store.")
     if options.part_size < 1:
         raise InputError(f"Expected --part_size of 1 or more, got {options.part_size} instead.")
 

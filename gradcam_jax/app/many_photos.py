@@ -98,10 +98,10 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     for line in summary(progress, failed_before=failed_before):
         say(line)
     if passed_over:
-        kinds_of = ", ".join(f"{suffix or 'no suffix'}: {count}" for suffix, count in passed_over.most_common())
-        say(f"passed over {sum(passed_over.values())} files that are no photos ({kinds_of})")
+        suffixes = ", ".join(f"{suffix or 'no suffix'}: {count}" for suffix, count in passed_over.most_common())
+        say(f"passed over {sum(passed_over.values())} files that are no photos ({suffixes})")
     if progress.failed or failed_before:
-        _name_failures(folder, place, say)
+        name_failures(folder, place, say)
     say(f"results: {folder / 'manifest*.jsonl'}; gradcam_jax.pipeline.open_run({str(folder)!r}) reads them")
     # Of several processes one may have no image, where there are few.
     if options.num_processes == 1 and not progress.explained + progress.failed + progress.skipped:
@@ -114,7 +114,7 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
     return SOME_FAILED if progress.failed or failed_before else OK
 
 
-def _name_failures(folder: Path, place: tuple[int, int], say: Callable[[str], None]) -> None:
+def name_failures(folder: Path, place: tuple[int, int], say: Callable[[str], None]) -> None:
     """Names the images that could not be explained, the first ones each, the rest by their number."""
     process, processes = place
     failed = [
