@@ -42,7 +42,7 @@ def listing() -> str:
         licence = entry.licence if path in (None, package_path(entry)) else read_card(path).licence
         here = "no" if path is None else "yes"
         lines.append(
-            f"{entry.name:<22}{entry.task:<16}{entry.layer:<16}{_size(entry, path):>9}  {here:<6}{licence}"
+            f"{entry.name:<22}{entry.task:<16}{entry.layer:<23}{_size(entry, path):>9}  {here:<6}{licence}"
         )
     lines += ["", "published files:"]
     for source in dict.fromkeys(source for entry in MODELS.values() for source in entry.sources):
