@@ -36,7 +36,7 @@ def gather(entry: Entry, files_at_hand: Sequence[Path], folder: Path) -> list[Pa
 
 def listing() -> str:
     """Describes every model, a line each, then every published file, a paragraph each."""
-    lines = [f"{'checkpoint':<22}{'task':<16}{'layer':<16}{'size':>9}  {'here':<6}licence"]
+    lines = [f"{'checkpoint':<22}{'task':<16}{'layer':<23}{'size':>9}  {'here':<6}licence"]
     for entry in MODELS.values():
         path = weights_path(entry)
         licence = entry.licence if path in (None, package_path(entry)) else read_card(path).licence
