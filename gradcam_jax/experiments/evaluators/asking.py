@@ -64,9 +64,12 @@ def _classification(loaded: Loaded, setting: Setting) -> Asking:
     named = classes_named(loaded.labels.entries)
     by_id = {class_.wnid: (class_.index,) for class_ in imagenet_classes()}
     own = {word_of_category(class_.name): (class_.index,) for class_ in named}
+    is_ilsvrc = named == imagenet_classes()
 
     def classes(word: str) -> tuple[int, ...]:
-        return classes_of(word) or by_id.get(word, ()) if named == imagenet_classes() else own.get(word, ())
+        if is_ilsvrc:
+            return classes_of(word) or by_id.get(word, ())
+        return own.get(word, ())
 
     def arrays_of(word: str) -> Mapping[str, np.ndarray] | None:
         group = np.zeros((1, len(named)), bool)
