@@ -226,9 +226,7 @@ def main(arguments: list[str]) -> None:
     rows = [*peers.gradient_rows(alexnet), *peers.gradient_rows(vgg16)]
     rows += [*peers.evaluated_rows(alexnet), *peers.pixel_rows(alexnet), *peers.resize_rows(alexnet)]
     parts = [_HEAD, _methods(_PAIRS)]
-    parts += [
-        "\n## By passes of their own\n\nVerbs `verb(forward, images, targets, *inputs, ...)` like `explain`.\n"
-    ]
+    parts += ["## By passes of their own\n\nVerbs `verb(forward, images, targets, *inputs, ...)` like `explain`."]
     parts += [_methods(_OTHERS), "## At the pixels\n\nOf one example, for `jax.vmap`.", _methods(_PIXELS)]
     parts += [
         _agreement_head(),

@@ -31,10 +31,11 @@ def list_layers(options: Options, say: Callable[[str], None]) -> None:
         inputs = example_inputs(entry, options.input_sz or None)
         for note in loaded.notes:
             say(note)
-    number = 0
-    for layer, leaf in layer_shapes(forward, *inputs).items():
+    number, shapes = 0, layer_shapes(forward, *inputs)
+    width = max(28, *(len(layer) + 2 for layer in shapes))
+    for layer, leaf in shapes.items():
         in_cnn = layer.startswith("cnn/") or options.task == "classification"
         mapped = in_cnn and map_shape(entry, leaf.shape) is not None
         number += mapped
         note = f"{number}{'  (default)' if layer == entry.layer else ''}" if mapped else ""
-        say(f"{layer:<28}{'x'.join(map(str, leaf.shape)):<14}{note}".rstrip())
+        say(f"{layer:<{width}}{'x'.join(map(str, leaf.shape)):<14}{note}".rstrip())

@@ -36,13 +36,13 @@ def gather(entry: Entry, files_at_hand: Sequence[Path], folder: Path) -> list[Pa
 
 def listing() -> str:
     """Describes every model, a line each, then every published file, a paragraph each."""
-    lines = [f"{'checkpoint':<22}{'task':<16}{'layer':<16}{'size':>9}  {'here':<6}licence"]
+    lines = [f"{'checkpoint':<22}{'task':<16}{'layer':<23}{'size':>9}  {'here':<6}licence"]
     for entry in MODELS.values():
         path = weights_path(entry)
         licence = entry.licence if path in (None, package_path(entry)) else read_card(path).licence
         here = "no" if path is None else "yes"
         lines.append(
-            f"{entry.name:<22}{entry.task:<16}{entry.layer:<16}{_size(entry, path):>9}  {here:<6}{licence}"
+            f"{entry.name:<22}{entry.task:<16}{entry.layer:<23}{_size(entry, path):>9}  {here:<6}{licence}"
         )
     lines += ["", "published files:"]
     for source in dict.fromkeys(source for entry in MODELS.values() for source in entry.sources):

@@ -113,9 +113,9 @@ def _compiled(
         model = _Cut(forward)
 
         def explain_example(image: jax.Array, targets: Any, inputs: tuple[Any, ...], key: Any) -> Explanation:
-            stack, one_of = image[jnp.newaxis], jax.tree.map(lambda leaf: leaf[jnp.newaxis], inputs)
-            activation = model.activations(stack, one_of)
-            outputs = jax.tree.map(lambda leaf: leaf[0], model.outputs(activation, stack, one_of))
+            stack = image[jnp.newaxis]
+            activation = model.activations(stack, inputs)
+            outputs = jax.tree.map(lambda leaf: leaf[0], model.outputs(activation, stack, inputs))
             chosen = spec.choose(outputs, targets)
             if asked.of_layer:
                 shapes = jax.tree.map(
@@ -123,19 +123,15 @@ def _compiled(
                 )
                 require_dependence(model.head, spec, forward.layers, (*of_one((activation, stack)), *shapes))
 
-            def as_stack(tree: Any, count: int) -> Any:
-                return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), tree)
-
             def scores(outputs: Any) -> jax.Array:
                 return jax.vmap(lambda target: spec.score(outputs, target))(chosen)
 
             def scores_of_images(images: jax.Array) -> jax.Array:
-                own = as_stack(inputs, len(images))
-                return jax.vmap(scores)(model.outputs(model.activations(images, own), images, own))
+                return jax.vmap(scores)(model.outputs(model.activations(images, inputs), images, inputs))
 
             def scores_of_activations(activations: jax.Array) -> jax.Array:
-                images, own = as_stack((image, inputs), len(activations))
-                return jax.vmap(scores)(model.outputs(activations, images, own))
+                # Not over image and inputs: what does not depend on the layer, a question's LSTM, runs once.
+                return jax.vmap(lambda one: scores(model.head({}, one, image, *inputs)[0]))(activations)
 
             one = Example(image, activation[0], spec.layout, scores_of_images, scores_of_activations, key)
             return Explanation(outputs, scores(outputs), asked.make_maps(one).astype(jnp.float32), None, chosen)
@@ -153,10 +149,13 @@ class _Cut:
         self.head = whole.resumed(self._layer) if self._layer else lambda taps, _, *example: whole(taps, *example)
 
     def activations(self, images: jax.Array, inputs: tuple[Any, ...]) -> jax.Array:
-        """Returns what the layer holds, ``(m, ...)``."""
-        return run_trunk(self._forward, self._layer, inputs, images) if self._layer else images
+        """Returns what the layer holds of each image, ``(m, ...)``, with the further inputs of one example."""
+        if not self._layer:
+            return images
+        repeated = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(images), *leaf.shape)), inputs)
+        return run_trunk(self._forward, self._layer, repeated, images)
 
     def outputs(self, activations: jax.Array, images: jax.Array, inputs: tuple[Any, ...]) -> Any:
-        """Returns the model's outputs, leading axis m."""
+        """Returns the model's outputs of each image, leading axis m, with the further inputs of one example."""
         over = batched if self._layer else over_examples
-        return over(lambda *example: self.head({}, *example)[0], activations, images, *inputs)
+        return over(lambda *example: self.head({}, *example, *inputs)[0], activations, images)

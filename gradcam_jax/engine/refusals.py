@@ -12,7 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.layouts import Layout, TokenGrid
-from gradcam_jax.engine.scores import PartScore, detection_score, difference_score, segmentation_score
+from gradcam_jax.engine.scores import (
+    PartScore,
+    detection_score,
+    difference_score,
+    finer_score,
+    probability_score,
+    segmentation_score,
+)
 from gradcam_jax.engine.spec import Choice, TargetScore, as_given, class_score, from_outputs
 from gradcam_jax.engine.tokens import next_token_score, token_score
 from gradcam_jax.errors import InputError, LayerError
@@ -115,6 +122,8 @@ _TOKENS = "tokens", _counted_tokens, lambda outputs: outputs
 # Score -> what its indices are called, where they are in its targets, and the logits that they index.
 _INDICES: dict[Any, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     class_score: _CLASSES,
+    probability_score: _CLASSES,
+    finer_score: _CLASSES,
     difference_score: _CLASSES,
     segmentation_score: ("class indices", lambda targets: targets["label"], lambda outputs: outputs),
     detection_score: ("class indices", lambda targets: targets["label"], lambda outputs: outputs[1]),

@@ -18,7 +18,7 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
         InputError: If the file cannot be read, is not JSON, or lacks a key.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
     except ValueError as error:

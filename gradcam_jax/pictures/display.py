@@ -70,7 +70,7 @@ def show(
     Example:
         >>> maps = np.ones((1, 2, 4, 4), np.float32)
         >>> show(Explanation(None, np.ones((1, 2)), maps, None, np.array([[3, 7]])), np.zeros((1, 32, 48, 3)))
-        Shown(948x772 pixels)
+        Shown(1414x394 pixels)
     """
     if isinstance(explained, ExplainedPhoto):
         view = View(explained.photo, explained.box, style=style)
@@ -85,10 +85,8 @@ def show(
     strips = []
     for image in range(min(count, _MOST_IMAGES)):
         photo = None if photos is None else _as_bytes(photos[image])
-        if photo is not None:
-            strips.append(Strip(f"image {image}", [("", photo)]))
         shown = range(min(scores.shape[1], _MOST_TARGETS))
-        tiles = []
+        tiles = [] if photo is None else [("photo", photo)]
         for target in shown:
             name = f"target {target}" if targets is None else f"class {targets[image, target]}"
             name = name if names is None else names[image][target]
@@ -98,8 +96,7 @@ def show(
                 label = f"{name}, {scores[image, target]:.2f}{method and f', {method}'}{blank}"
                 highest = float(cams[image].max()) if style.scale == "shared" else None
                 tiles.append((label, _drawn(photo, cam, style, highest)))
-        title = "" if photo is not None else f"image {image}"
-        strips.append(Strip(title, tiles))
+        strips.append(Strip(f"image {image}", tiles))
     footer = Footer(style.footer, style.colors)
     return Shown(panel(strips, paper=lookup(PAPERS, style.paper, "paper"), footer=footer))
 

@@ -128,11 +128,13 @@ def _strip(strip: Strip, height: int, paper: Paper) -> PIL.Image.Image:
             rows.append([])
         rows[-1].append(tile)
     widest = max(_width(row) for row in rows)
-    lines = [text_line(fitting(strip.title, _TITLE, max(widest, 600)), _TITLE, paper.ink, paper)]
+    lines = []
+    if strip.title:
+        lines.append(text_line(fitting(strip.title, _TITLE, max(widest, 600)), _TITLE, paper.ink, paper))
     if strip.warning:
         lines.append(text_line(fitting(strip.warning, _CAPTION, max(widest, 600)), _CAPTION, paper.warning, paper))
     heights = [max(tile.height for tile in row) for row in rows]
-    size = max(widest, *(line.width for line in lines)), sum(line.height for line in lines) + 6 + sum(heights)
+    size = max([widest, *(line.width for line in lines)]), sum(line.height for line in lines) + 6 + sum(heights)
     image = PIL.Image.new("RGB", size, paper.ground)
     y = 0
     for line in lines:

@@ -62,16 +62,25 @@ def describe_caption(
         maps=other_maps(results, 0),
     )
     lines = [] if given else ["No caption provided, using generated caption for Grad-CAM."]
-    lines += [f"Generated caption:\t{one['caption']}  (log-probability {one['log_prob']:.2f})" for one in written]
+    lines += [
+        f"Generated caption:\t{one['caption']}  (log-probability with its end {one['log_prob']:.2f})"
+        for one in written
+    ]
     lines += [f"Grad-CAM caption:\t{caption.text}  (log-probability of its words {whole.score:.2f})"]
-    lines += [f"  {word.name:<14}{math.exp(word.score):7.1%}{blank_note(word.cam)}" for word in words]
+    strengths = _strengths(words)
+    lines += [
+        f"  {word.name:<14}{math.exp(word.score):7.1%}  map {strength:.2f}{blank_note(word.cam)}"
+        for word, strength in zip(words, strengths, strict=True)
+    ]
     fields = {
         "caption": caption.text,
         "log_prob": whole.score,
         "all_negative": whole.all_negative,
         **whole.map_fields,
         "generated": written,
-        "words": [_fields(word) for word in words],
+        "words": [
+            {**_fields(word), "strength": strength} for word, strength in zip(words, strengths, strict=True)
+        ],
         "phrases": [_fields(part) for part in parts],
     }
     return Description(f"Why '{caption.text}'?", caption.text, [whole], words, parts, lines, fields)
@@ -138,6 +147,12 @@ def _part(name: str, score: float, cam: np.ndarray, fields: dict[str, Any]) -> R
 def spans_of(phrases: str, words: Sequence[str]) -> list[tuple[int, int]]:
     """Returns where comma-separated phrases stand among words, each ``(start, stop)``."""
     return [find_phrase(part.strip(), words) for part in phrases.split(",") if part.strip()]
+
+
+def _strengths(words: Sequence[Row]) -> list[float]:
+    """Returns each word's map's maximum as a share of the strongest word's."""
+    peaks = [max(float(word.cam.max()), 0.0) for word in words]
+    return [peak / (max(peaks) or 1.0) for peak in peaks]
 
 
 def _fields(row: Row) -> dict[str, Any]:

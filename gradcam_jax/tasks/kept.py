@@ -69,7 +69,7 @@ def explain_kept(
 
     Example:
         >>> import gradcam_jax as gc, numpy as np
-        >>> task = gc.tasks.vqa(gc.zoo.load("vqa_easy"))
+        >>> task = gc.tasks.vqa(gc.zoo.load("vqa_easy"), question="what shape?")
         >>> kept = keep_photo(task, np.full((64, 64, 3), 240, np.uint8))
         >>> explain_kept(task, kept, question="is there a circle?", answer="yes").description.rows[0].name
         'yes'

@@ -19,8 +19,8 @@ from gradcam_jax.zoo.layers import find_layout as find_layout
 from gradcam_jax.zoo.layers import map_shape as map_shape
 from gradcam_jax.zoo.layers import spatial_layers as spatial_layers
 from gradcam_jax.zoo.loaded import Loaded as Loaded
+from gradcam_jax.zoo.loaded import example_inputs as example_inputs
 from gradcam_jax.zoo.loading import build_model as build_model
-from gradcam_jax.zoo.loading import example_inputs as example_inputs
 from gradcam_jax.zoo.loading import load as load
 from gradcam_jax.zoo.loading import random_variables as random_variables
 from gradcam_jax.zoo.loading import with_cnn as with_cnn

@@ -8,8 +8,7 @@ from gradcam_jax.errors import InputError, nearest
 from gradcam_jax.interception.names import require_layers
 from gradcam_jax.interception.tapped import layer_shapes
 from gradcam_jax.zoo.entries import Entry
-from gradcam_jax.zoo.loaded import Loaded
-from gradcam_jax.zoo.loading import example_inputs
+from gradcam_jax.zoo.loaded import Loaded, example_inputs
 
 
 def spatial_layers(loaded: Loaded, size: int | None = None) -> dict[str, tuple[int, int, int]]:

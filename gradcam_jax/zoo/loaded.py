@@ -11,6 +11,8 @@ import numpy as np
 
 from gradcam_jax.interception import modules
 from gradcam_jax.interception.tapped import Tapped
+from gradcam_jax.models.captioner import MAX_WORDS
+from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
 from gradcam_jax.text.vocabulary import Vocabulary
 from gradcam_jax.zoo.checkpoint import Card
 from gradcam_jax.zoo.entries import Entry
@@ -91,3 +93,17 @@ class Loaded(NamedTuple):
             digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}".encode())
             digest.update(np.ascontiguousarray(numbers[:: max(numbers.size // _SAMPLED, 1)]).tobytes())
         return digest.hexdigest()[:16]
+
+
+def example_inputs(entry: Entry, size: int | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Returns the shapes of one example of a model's inputs, its image of this side in pixels or of the entry's.
+
+    The image; for VQA also the question's word indices and its length; for captioning also the caption's words.
+    """
+    side = size or entry.size
+    text = {
+        "classification": (),
+        "vqa": (jax.ShapeDtypeStruct((MAX_QUESTION_TOKENS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)),
+        "captioning": (jax.ShapeDtypeStruct((MAX_WORDS,), jnp.int32),),
+    }
+    return jax.ShapeDtypeStruct((side, side, 3), jnp.float32), *text[entry.task]

@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.conversion.rules import convert, unchanged, variable_shapes
 from gradcam_jax.errors import CheckpointError, InputError, lookup
 from gradcam_jax.formats.recognise import READERS, recognise_format
-from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.text.labels import Names, names_of_classes
-from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
 from gradcam_jax.text.vocabulary import Vocabulary
 from gradcam_jax.zoo.checkpoint import Card, card_of, read_checkpoint
 from gradcam_jax.zoo.class_names import class_names, published_names
 from gradcam_jax.zoo.entries import CAFFE, TORCH7, Entry
-from gradcam_jax.zoo.loaded import Loaded, distinct
+from gradcam_jax.zoo.loaded import Loaded, distinct, example_inputs
 from gradcam_jax.zoo.naming import import_named, is_function_name
 from gradcam_jax.zoo.originals import arrays_of, originals_of, read_file
 from gradcam_jax.zoo.own import own_model
@@ -150,20 +147,6 @@ def with_cnn(head: Mapping[str, Any], cnn_name: str) -> dict[str, Any]:
     params = {name: leaf for name, leaf in cnn.variables["params"].items() if name in features}
     others = {name: {"cnn": leaves} for name, leaves in cnn.variables.items() if name != "params"}
     return {"params": {**head, "cnn": params}, **others}
-
-
-def example_inputs(entry: Entry, size: int | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Returns the shapes of one example of a model's inputs, its image of this side in pixels or of the entry's.
-
-    The image; for VQA also the question's word indices and its length; for captioning also the caption's words.
-    """
-    side = size or entry.size
-    text = {
-        "classification": (),
-        "vqa": (jax.ShapeDtypeStruct((MAX_QUESTION_TOKENS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)),
-        "captioning": (jax.ShapeDtypeStruct((MAX_WORDS,), jnp.int32),),
-    }
-    return jax.ShapeDtypeStruct((side, side, 3), jnp.float32), *text[entry.task]
 
 
 def build_model(

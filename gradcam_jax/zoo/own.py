@@ -23,6 +23,7 @@ from gradcam_jax.text.labels import Names, names_of_classes
 from gradcam_jax.text.vocabulary import Vocabulary
 from gradcam_jax.zoo.checkpoint import card_of
 from gradcam_jax.zoo.entries import Entry
+from gradcam_jax.zoo.layers import find_layer
 from gradcam_jax.zoo.loaded import Loaded, distinct
 from gradcam_jax.zoo.naming import named_preprocessing
 
@@ -51,9 +52,9 @@ def own_model(
     """Returns a classifier of one's own as the zoo's are.
 
     Args:
-        function: Returns a Linen module, an NNX module, ``(module, variables)`` or a :class:`gradcam_jax.Tapped`.
-            It is called without arguments, or if it has a parameter ``checkpoint`` with that, which it then reads
-            itself; an NNX class is given ``rngs``.
+        function: A model, or a function that returns one: a Linen module, an NNX module, ``(module, variables)``
+            or a :class:`gradcam_jax.Tapped`. It is called without arguments, or if it has a parameter
+            ``checkpoint`` with that, which it then reads itself; an NNX class is given ``rngs``.
         name: What the model is called. Empty: the function's own name.
         checkpoint: An Orbax folder, or a file: safetensors, msgpack or npz, whose names are the variables' paths.
         recipe: A preprocessing, or its name. Empty: RGB in [0, 1], the whole photo stretched to a square.
@@ -66,7 +67,7 @@ def own_model(
             classes, or the number of labels is another than theirs.
         CheckpointError: If the checkpoint cannot be read, or does not fit the model.
     """
-    name = name or f"{function.__module__}:{function.__qualname__}"
+    name = name or _name_of(function)
     preprocessing, notes = _preprocessing(recipe)
     size = size or preprocessing.size
     image = jax.ShapeDtypeStruct((size, size, 3), jnp.float32)
@@ -84,12 +85,21 @@ def own_model(
         loaded = loaded._replace(notes=(*loaded.notes, *notes))
     texts = names_of_classes(labels or (card.labels if card is not None else ()), count, name)
     loaded = loaded._replace(labels=Vocabulary(distinct(texts)), card=card)
-    if not layer:
-        layer, reason = suggest_layer(loaded.tapped(), image)
-        loaded = loaded._replace(notes=(*loaded.notes, f"layer {layer}: {reason}"))
+    suggestion = suggest_layer(loaded.tapped(), image) if not layer else None
+    if suggestion is not None:
+        layer = suggestion.layer
+        loaded = loaded._replace(notes=(*loaded.notes, f"layer {layer}: {suggestion.reason}"))
     shapes = layer_shapes(loaded.tapped(), image)
     layout, arranged = _layout(shapes[layer].shape if layer in shapes else ())  # else a number, or a mistake
-    return loaded._replace(entry=entry._replace(layer=layer, layout=layout), notes=(*loaded.notes, *arranged))
+    loaded = loaded._replace(entry=entry._replace(layout=layout), notes=(*loaded.notes, *arranged))
+    if suggestion is None:
+        layer = find_layer(loaded, layer, size)
+    return loaded._replace(entry=loaded.entry._replace(layer=layer))
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def _layout(shape: tuple[int, ...]) -> tuple[Layout, tuple[str, ...]]:
@@ -118,6 +128,8 @@ def _called(function: Callable[..., Any], name: str, checkpoint: Checkpoint) -> 
         raise InputError(
             f"Expected {name!r} to be a function that returns a model, got {type(function).__name__}."
         )
+    if _is_model(function):
+        return function, False
     # A class's own metaclass may hide what its instances are made from, as NNX's does.
     called = function.__init__ if inspect.isclass(function) else function
     parameters = dict(inspect.signature(called).parameters)
@@ -146,6 +158,13 @@ def _called(function: Callable[..., Any], name: str, checkpoint: Checkpoint) -> 
             "that calls it with them."
         )
     return function(**arguments), "checkpoint" in arguments
+
+
+def _is_model(value: Any) -> bool:
+    """Tells whether a value is a model itself, which can be called too."""
+    from flax import nnx
+
+    return isinstance(value, nn.Module | Tapped | nnx.Module)
 
 
 def _with_weights(

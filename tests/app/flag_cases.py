@@ -239,12 +239,14 @@ def shows_maps_of_other_methods(lab, task):
 
 def shows_maps_by_evaluations(lab, task):
     maps = lab.both(task, methods="grad_cam")
-    named = ["ablation_cam", "score_cam", "smooth_grad_cam", "augmented_cam", "occlusion"]
     if task == "captioning":
         message = "--methods finer_cam is for --task classification or vqa, not for captioning"
         lab.refuses(task, message, methods="finer_cam")
-    else:
-        named.append("finer_cam")
+    named = {
+        "classification": ("finer_cam", "score_cam", "smooth_grad_cam", "augmented_cam"),
+        "vqa": ("finer_cam", "ablation_cam"),
+        "captioning": ("ablation_cam", "occlusion"),
+    }[task]
     # Of a caption that the model writes, the words stay the same whatever is done to the photo.
     said = lab.both(task, 1e-4, methods=",".join(named))
     assert said.names == maps.names

@@ -14,6 +14,7 @@ from gradcam_jax.app.help import help_text
 from gradcam_jax.app.options import Options
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.training.configs import EXPERIMENTS
+from gradcam_jax.tasks import captioning, explain_photo
 from gradcam_jax.text.ilsvrc import find_class
 from gradcam_jax.zoo import checkpoint_folders, load
 from gradcam_jax.zoo.answers import find_answer
@@ -161,6 +162,20 @@ def test_every_flag_is_in_a_group():
 def test_an_unknown_word_of_a_caption_is_a_line(capsys):
     main._say_warning(UserWarning("The model does not know 'zzz'; read as UNK."), UserWarning, "file.py", 3)
     assert capsys.readouterr().err == "note: The model does not know 'zzz'; read as UNK.\n"
+
+
+def test_a_captions_two_log_probabilities_are_named_and_its_words_have_strengths(lab):
+    task = captioning(load("small_captioning"), caption="a dog word1")
+    said = explain_photo(task, lab.photo, methods=("grad_cam",)).description
+    named = [line for line in said.lines if "log-probability" in line]
+    assert all("log-probability with its end" in line for line in named[:-1])
+    assert "log-probability of its words" in named[-1]
+    strengths = [word["strength"] for word in said.fields["words"]]
+    peaks = [max(float(word.cam.max()), 0.0) for word in said.words]
+    assert strengths == pytest.approx([peak / max(peaks) for peak in peaks])
+    assert max(strengths) == 1
+    for word, strength in zip(("a", "dog", "word1"), strengths, strict=True):
+        assert any(line.split()[0] == word and f"map {strength:.2f}" in line for line in said.lines)
 
 
 def test_training_does_not_overwrite_a_bundled_checkpoint():

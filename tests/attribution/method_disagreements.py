@@ -20,8 +20,14 @@ def disagreements(lab: Lab) -> Iterator[Row]:
         "grad_cam_plusplus", PGC, "GradCAMPlusPlus", "epsilon of 1e-6, against Eq. 19", relative_error(ours, raw)
     )
     theirs = torchcam_map(lab, "GradCAMpp")
-    what = "division that acts on a copy, against Eq. 19"
-    yield Row("grad_cam_plusplus", TORCHCAM, "GradCAMpp", what, relative_error(np.maximum(ours, 0), theirs))
+    what = "division that acts on a copy, against Eq. 19, both divided by their maxima"
+    yield Row(
+        "grad_cam_plusplus",
+        TORCHCAM,
+        "GradCAMpp",
+        what,
+        relative_error(of_its_maximum(ours), of_its_maximum(theirs)),
+    )
     undivided = np.maximum(lab.gradients, 0) * lab.gradients**2
     undivided = np.einsum("nhwk,nk->nhw", lab.activations, undivided.sum((1, 2)))
     error = relative_error(undivided, theirs)
@@ -37,6 +43,12 @@ def disagreements(lab: Lab) -> Iterator[Row]:
     for rule, (mode, options) in rules.items():
         error = relative_error(torch_resized(cam, mode, **options), half_pixel)
         yield Row("enlarging", "torch", f"interpolate(mode={mode!r})", f"{rule}, against half-pixel", error)
+
+
+def of_its_maximum(cams):
+    """Divides each rectified map by its maximum."""
+    rectified = np.maximum(cams, 0)
+    return rectified / rectified.max((1, 2), keepdims=True)
 
 
 def in_place_row(lab: Lab) -> Row:

@@ -1,6 +1,7 @@
 """Every map of activations and gradients: what each must do, by hand, by algebra, and a test that all inherit."""
 
 import functools
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -193,6 +194,12 @@ def test_maps_are_fused_each_by_its_own_maximum():
     assert gc.fuse_maps(batch, (4, 4)).shape == (2, 4, 4)
     with pytest.raises(ValueError, match="at least one map"):
         gc.fuse_maps([], (2, 2))
+
+
+def test_the_page_says_of_every_method_when_to_use_it():
+    page = (Path(gc.__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name in {*MAPS, *METHODS} - {"guided_backprop"}:
+        assert f"| `{name}` |" in page, name
 
 
 def test_every_name_on_the_command_line_has_a_title():

@@ -9,9 +9,10 @@ from gradcam_jax.conversion.rules import variable_shapes
 from gradcam_jax.errors import InputError
 from gradcam_jax.interception.linen import tapped
 from gradcam_jax.interception.tapped import layer_shapes
-from gradcam_jax.models.vgg import VGG
-from gradcam_jax.zoo import MODELS, example_inputs, find_layer
-from tests.comparison import assert_close, kaiming_variables, random_images
+from gradcam_jax.models.resnet import ResNet
+from gradcam_jax.models.vision_transformer import VisionTransformer
+from gradcam_jax.zoo import MODELS, example_inputs, find_layer, random_variables
+from tests.comparison import assert_close, random_images
 from tests.models.small_vgg import small_vgg
 from tests.zoo.from_shapes import load_shapes
 
@@ -108,15 +109,29 @@ def test_what_is_not_an_rgb_image_is_an_error(shape):
         model.apply(variables, jnp.ones(shape))
 
 
-def test_leading_axes_are_free():
-    model, variables = small_vgg()
+SMALL = {
+    "vgg": small_vgg()[0],
+    "resnet": ResNet(blocks=(1, 2), channels=8, classes=7),
+    "vit": VisionTransformer(patch_size=8, width=12, layers=2, heads=3, hidden=16, classes=7, input_size=32),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_leading_axes_are_free(name):
+    model = SMALL[name]
+    variables = random_variables(model, jax.ShapeDtypeStruct((32, 32, 3), jnp.float32))
     images = jnp.asarray(random_images(6, 32)).reshape(2, 3, 32, 32, 3)
     outputs = model.apply(variables, images)
     assert outputs.shape == (2, 3, 7)
     assert_close(outputs[1, 2], model.apply(variables, images[1, 2]), 2e-6)
 
 
-def test_own_class_counts():
-    model = VGG(convolutions=(1,), channels=(2,), hidden=4, classes=10, input_size=None)
-    variables = kaiming_variables(variable_shapes(model, jnp.ones((20, 30, 3))))
-    assert model.apply(variables, jnp.ones((20, 30, 3))).shape == (10,)
+@pytest.mark.parametrize("name", SMALL)
+def test_own_class_counts_and_features(name):
+    model, image = SMALL[name].clone(classes=10), jnp.ones((32, 32, 3))
+    variables = random_variables(model, image)
+    assert model.apply(variables, image).shape == (10,)
+    features = model.clone(classes=None)
+    assert features.apply(variables, image).shape == {"vgg": (16,), "resnet": (64,), "vit": (12,)}[name]
+    others = variable_shapes(features, image)["params"]
+    assert len(variables["params"]) == len(others) + 1

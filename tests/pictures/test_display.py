@@ -44,7 +44,7 @@ def test_a_photo_shows_its_panel(describe):
 def test_a_batch_shows_its_maps_alone_or_on_photos():
     alone, on_photos = show(explanation()).picture, show(explanation(), PHOTOS).picture
     np.testing.assert_array_equal(shown(explanation()), alone)
-    assert on_photos.shape[0] > alone.shape[0]
+    assert on_photos.shape[1] > alone.shape[1]
     floats = show(explanation(), jnp.asarray(PHOTOS) / 255).picture
     np.testing.assert_array_equal(floats, on_photos)
     assert (show(explanation(), list(PHOTOS)).picture == on_photos).all()
@@ -79,7 +79,7 @@ def test_a_picture_is_saved_and_says_what_it_is(tmp_path):
         (lambda: show(explanation(), names=[["a"]]), "Expected 2 lists of 3 names"),
         (
             lambda: show(explanation(MAPS[..., 0])),
-            r"Expected maps \(n, targets, h, w\) to show, got an array \(2, 3, 5\)",
+            r"Expected maps \(n, targets, h, w\), got an array \(2, 3, 5\)",
         ),
     ],
 )

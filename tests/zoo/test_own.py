@@ -1,5 +1,6 @@
 """A model of one's own from a function and a checkpoint of any kind: as if the zoo had it."""
 
+import functools
 import shutil
 
 import flax.serialization
@@ -180,6 +181,17 @@ def test_what_is_not_said_is_chosen_and_noted(tmp_path):
     assert find_layer(loaded, "4") == "second"
 
 
+def test_a_model_itself_and_a_partial_function_will_do(tmp_path):
+    save_orbax(tmp_path / "mine", linen_variables())
+    expected = Net().apply(linen_variables(), IMAGE[None], False)[0]
+    for made in (Net(), functools.partial(Net)):
+        loaded = gc.zoo.load(made, checkpoint=tmp_path / "mine", labels=NAMES, **OPTIONS)
+        assert_close(loaded.tapped()({}, IMAGE)[0], expected, 1e-6)
+    tapped = gc.zoo.load(own_models.as_tapped(), labels=NAMES, **{**OPTIONS, "layer": "4"})
+    assert_close(tapped.tapped()({}, IMAGE)[0], expected, 1e-6)
+    assert tapped.entry.layer == "second"  # the fourth
+
+
 def test_a_function_may_read_the_checkpoint_itself(tmp_path):
     write_checkpoint(tmp_path / "mine", {"params": {"x": np.zeros(1, np.float32)}}, Card("any", "any", "any", 0))
     loaded = gc.zoo.load(f"{HERE}:reads_itself", checkpoint=tmp_path / "mine", labels=NAMES, **OPTIONS)
@@ -211,6 +223,9 @@ def test_weights_and_labels_make_the_digest(tmp_path):
         ("with_variables", {"labels": NAMES[:3]}, r"Expected 5 labels, one for each class of .*, got 3\."),
         ("with_variables", {"recipe": f"{HERE}:SIZE"}, "to be a gradcam_jax.images.Preprocessing, got int"),
         ("with_variables", {"recipe": "torchvison"}, "There is no recipe 'torchvison'. Nearest: torchvision"),
+        ("with_variables", {"layer": "secnd"}, "secnd.*second"),
+        ("with_variables", {"layer": "9"}, "Expected a layer number from 1 to 5, got 9"),
+        ("with_variables", {"layer": "head"}, "Layer 'head' has no spatial extent"),
         ("linen", {"checkpoint": "none"}, "There is no checkpoint 'none'"),
         ("with_variables", {"task": "vqa"}, "A model of one's own is a classifier; vqa needs one of the zoo's"),
     ],

@@ -83,9 +83,9 @@ def read_table(path: Path, *columns: str, faults: Faults | None = None) -> list[
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
+            reader = csv.DictReader(lines, skipinitialspace=True)
             names = reader.fieldnames or ()
-            reader.fieldnames = ["file" if name == "image" else name for name in names]
+            reader.fieldnames = [{"image": "file"}.get(name.strip(), name.strip()) for name in names]
             rows = [(f"{path} line {reader.line_num}", row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The table {str(path)!r} cannot be read: {error}.") from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcam_jax.engine.core import Parts
 from gradcam_jax.engine.spec import Choice, TargetScore, as_given, class_score, top_k
-from gradcam_jax.experiments.data.words import OTHER, category_of, classes_of, with_article
+from gradcam_jax.experiments.data.words import OTHER, category_of, classes_of, with_article, word_of_category
 from gradcam_jax.tasks.captioning import captioning, span_score
 from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.task import Plan, Request, Setting, Task
@@ -63,10 +63,13 @@ def _classification(loaded: Loaded, setting: Setting) -> Asking:
     task = classification(loaded, setting)
     named = classes_named(loaded.labels.entries)
     by_id = {class_.wnid: (class_.index,) for class_ in imagenet_classes()}
-    own = {class_.name: (class_.index,) for class_ in named}
+    own = {word_of_category(class_.name): (class_.index,) for class_ in named}
+    is_ilsvrc = named == imagenet_classes()
 
     def classes(word: str) -> tuple[int, ...]:
-        return classes_of(word) or by_id.get(word, ()) if named == imagenet_classes() else own.get(word, ())
+        if is_ilsvrc:
+            return classes_of(word) or by_id.get(word, ())
+        return own.get(word, ())
 
     def arrays_of(word: str) -> Mapping[str, np.ndarray] | None:
         group = np.zeros((1, len(named)), bool)

@@ -34,11 +34,11 @@ def similarities(
     images = np.stack([plan.preprocessing.resize(pixels_of(case.photo), task.size).image for case in cases])
     arrays = jax.tree.map(lambda *leaves: np.stack(leaves), *(dict(case.arrays) for case in cases))
     seeds = np.arange(len(cases), dtype=np.uint32)
-    _, targets = heatmaps_of(task.forward, images, arrays, seeds, plan=asked.plan, methods=methods)
-    arrays = arrays | {"targets": targets}
+    trained = heatmaps_of(task.forward, images, arrays, seeds, plan=asked.plan, methods=methods)
+    arrays = arrays | {"targets": trained.targets}
 
     def maps_of(forward: Any) -> jax.Array:
-        maps, _ = heatmaps_of(forward, images, arrays, seeds, plan=plan, methods=methods)
+        maps = heatmaps_of(forward, images, arrays, seeds, plan=plan, methods=methods).heatmaps
         return maps[:, 0].reshape((-1, *maps.shape[3:]))
 
     stages = min(STAGES, len(weighted_modules(task.forward, *shapes)))

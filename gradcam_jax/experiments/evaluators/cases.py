@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.evaluation.baselines import centre_map, random_map, uniform_map
 from gradcam_jax.evaluation.boxes import Truth
 from gradcam_jax.experiments.data.photos import LabelledBox, Photo
 from gradcam_jax.experiments.evaluators.asking import Asking
-from gradcam_jax.experiments.evaluators.measures import heatmap_of_result
+from gradcam_jax.experiments.evaluators.measures import peaks_of, positive
 from gradcam_jax.images import read_photo
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.tasks import METHODS
@@ -46,6 +47,20 @@ class Case(NamedTuple):
     objects: tuple[LabelledBox, ...]
     arrays: Mapping[str, np.ndarray]
     truths: tuple[Truth, ...] = ()
+
+
+class BatchMaps(NamedTuple):
+    """The maps of a batch.
+
+    Attributes:
+        heatmaps: ``(n, targets, methods, H, W)``, not negative.
+        peaks: The centre of each one's highest cell, at its own resolution: ``(n, targets, methods, 2)``.
+        targets: A tree with leading axes ``(n, targets)``.
+    """
+
+    heatmaps: jax.Array
+    peaks: jax.Array
+    targets: Any
 
 
 def read_methods(names: Sequence[str]) -> tuple[str, ...]:
@@ -105,7 +120,7 @@ def heatmaps_of(
     *,
     plan: Plan,
     methods: tuple[str, ...],
-) -> tuple[jax.Array, Any]:
+) -> BatchMaps:
     """Makes the maps of a batch by every method, at the size of the network's image.
 
     Args:
@@ -115,27 +130,17 @@ def heatmaps_of(
         seeds: Of the random maps, ``(n,)`` uint32.
         plan: What is computed.
         methods: Names, of :data:`KNOWN_METHODS`.
-
-    Returns:
-        ``(n, targets, methods, H, W)``, not negative; and the targets, a tree with leading axes ``(n, targets)``.
     """
     asked = tuple(name for name in METHODS if name in methods or name == GRAD_CAM)
     results = explain_photos(forward, images, arrays, plan=plan, methods=asked)
     cam, size = results["cam"], (images.shape[-3], images.shape[-2])
-    baselines = {
-        "centre": jnp.broadcast_to(centre_map(size), (*cam.shape[:2], *size)),
-        "uniform": jnp.broadcast_to(uniform_map(size), (*cam.shape[:2], *size)),
+    own = {
+        GRAD_CAM: lambda: cam,
+        COUNTERFACTUAL: lambda: -cam,
+        "centre": lambda: jnp.broadcast_to(centre_map(size), (*cam.shape[:2], *size)),
+        "uniform": lambda: jnp.broadcast_to(uniform_map(size), (*cam.shape[:2], *size)),
+        "random": lambda: jax.vmap(lambda seed: random_map(jax.random.key(seed), cam.shape[1:]))(seeds),
     }
-
-    def heatmap(name: str) -> jax.Array:
-        if name in baselines:
-            return baselines[name]
-        if name == "random":
-            keys = jax.vmap(jax.random.key)(seeds)
-            return heatmap_of_result(
-                jax.vmap(lambda key: random_map(key, (cam.shape[1], *cam.shape[2:])))(keys), size
-            )
-        result = {GRAD_CAM: cam, COUNTERFACTUAL: -cam}.get(name)
-        return heatmap_of_result(results[name] if result is None else result, size)
-
-    return jnp.stack([heatmap(name) for name in methods], axis=2), results["targets"]
+    maps = [positive(own[name]() if name in own else results[name]) for name in methods]
+    heatmaps = jnp.stack([resize_corner_aligned(one, size) for one in maps], axis=2)
+    return BatchMaps(heatmaps, jnp.stack([peaks_of(one) for one in maps], axis=2), results["targets"])

@@ -10,51 +10,63 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from gradcam_jax.attribution.resize import normalize_max, resize_corner_aligned
+from gradcam_jax.attribution.resize import normalize_max
 from gradcam_jax.attribution.resize_matrices import half_pixel_matrix
 from gradcam_jax.evaluation.boxes import box_iou, foreground, map_box, mask_iou
 from gradcam_jax.evaluation.confidence import confidence_change
 from gradcam_jax.evaluation.curves import deletion, insertion
 from gradcam_jax.evaluation.imputation import road
 from gradcam_jax.evaluation.occlusion import occlusion_correlation, occlusion_drops
-from gradcam_jax.evaluation.pointing import energy_inside, inside_boxes, points_within
+from gradcam_jax.evaluation.pointing import Box, energy_inside, inside_boxes, lies_in, points_within
 from gradcam_jax.experiments.data.photos import LabelledBox
 from gradcam_jax.images import to_network
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.tasks.task import Plan
 
 
+class Place(NamedTuple):
+    """Where a map lies, and where its object does.
+
+    Attributes:
+        heatmap: The map at the photo's own size, ``(H, W)``.
+        peak: The centre of its highest cell, (x, y) in fractions of the photo; infinite if nothing is positive.
+        mask: The object's pixels, ``(H, W)`` bool.
+        boxes: The object's boxes, in fractions of the photo.
+    """
+
+    heatmap: np.ndarray
+    peak: tuple[float, float]
+    mask: np.ndarray
+    boxes: Sequence[Box]
+
+
 class Measure(NamedTuple):
     """One thing that is measured.
 
     Attributes:
-        title: What it is, for a table's head.
+        title: What it is, for a picture's heading.
         better: ``"higher"`` or ``"lower"``.
-        of_place: ``of_place(heatmap, mask, boxes) -> number``, of a map at the photo's own size; None if the model
-            is asked.
+        of_place: From a place to a number; None if the model is asked.
     """
 
     title: str
     better: str
-    of_place: Callable[[np.ndarray, np.ndarray, Sequence[Any]], float] | None = None
+    of_place: Callable[[Place], float] | None = None
 
 
-def _box_hit(heatmap: np.ndarray, mask: np.ndarray, boxes: Sequence[Any]) -> float:
-    del mask
-    found = map_box(heatmap)
-    return float(any(box_iou(found, box) >= 0.5 for box in boxes))
+def _box_hit(place: Place) -> float:
+    found = map_box(place.heatmap)
+    return float(any(box_iou(found, box) >= 0.5 for box in place.boxes))
 
 
 MEASURES: Mapping[str, Measure] = {
-    "pointing": Measure(
-        "pointing game", "higher", lambda heatmap, mask, _: float(points_within(heatmap, mask, tolerance=1))
-    ),
+    "pointing": Measure("pointing game", "higher", lambda place: float(lies_in(place.peak, place.boxes))),
     "pointing_15": Measure(
-        "pointing game, 15 pixels", "higher", lambda heatmap, mask, _: float(points_within(heatmap, mask))
+        "pointing game, 15 pixels", "higher", lambda place: float(points_within(place.heatmap, place.mask))
     ),
-    "energy": Measure("energy inside", "higher", lambda heatmap, mask, _: energy_inside(heatmap, mask)),
+    "energy": Measure("energy inside", "higher", lambda place: energy_inside(place.heatmap, place.mask)),
     "mask_iou": Measure(
-        "IoU with the mask", "higher", lambda heatmap, mask, _: mask_iou(foreground(heatmap), mask)
+        "IoU with the mask", "higher", lambda place: mask_iou(foreground(place.heatmap), place.mask)
     ),
     "box": Measure("box at IoU 0.5", "higher", _box_hit),
     "deletion": Measure("deletion", "lower"),
@@ -149,20 +161,27 @@ def _occlusion_grid(side: int) -> dict[str, int]:
     return {"patch": patch, "stride": max(patch // 2, 1)}
 
 
-def heatmap_of_result(values: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Returns what is measured of a method's result: rectified, at the size of the network's image.
+def positive(values: jax.Array) -> jax.Array:
+    """Returns what is measured of a method's result, at its own resolution and not negative.
 
     Args:
-        values: A map of each target, ``(n, targets, h, w)``, or a gradient at the pixels,
+        values: A map of each target, ``(n, targets, h, w)``, which is rectified, or a gradient at the pixels,
             ``(n, targets, H, W, 3)``: of its channels the largest magnitude counts.
-        size: ``(height, width)``.
-
-    Returns:
-        ``(n, targets, height, width)``, not negative.
     """
-    if values.ndim == 5:
-        return jnp.max(jnp.abs(values), axis=-1)
-    return resize_corner_aligned(jax.nn.relu(values), size)
+    return jnp.max(jnp.abs(values), axis=-1) if values.ndim == 5 else jax.nn.relu(values)
+
+
+def peaks_of(maps: jax.Array) -> jax.Array:
+    """Returns the centre of each map's highest cell, ``(..., h, w)`` -> (x, y) in fractions, ``(..., 2)``.
+
+    It is infinite if nothing is positive.
+    """
+    height, width = maps.shape[-2:]
+    flat = maps.reshape((*maps.shape[:-2], -1))
+    rows, columns = jnp.divmod(jnp.argmax(flat, axis=-1), width)
+    centres = (columns.astype(jnp.float32) + 0.5) / width, (rows.astype(jnp.float32) + 0.5) / height
+    peaks = jnp.stack(centres, axis=-1)
+    return jnp.where(jnp.max(flat, axis=-1, keepdims=True) > 0, peaks, jnp.full_like(peaks, jnp.inf))
 
 
 def place_on_photo(heatmap: np.ndarray, view: Sequence[float], size: tuple[int, int]) -> np.ndarray:

@@ -7,15 +7,16 @@ import jax
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.boxes import localisation_errors, map_box
+from gradcam_jax.evaluation.boxes import localisation_errors, map_box, on_photo
 from gradcam_jax.evaluation.pointing import points_within
 from gradcam_jax.experiments.batches import padded
 from gradcam_jax.experiments.evaluators.asking import Asking
-from gradcam_jax.experiments.evaluators.cases import Case, heatmaps_of, pixels_of
+from gradcam_jax.experiments.evaluators.cases import BatchMaps, Case, heatmaps_of, pixels_of
 from gradcam_jax.experiments.evaluators.measures import (
     CURVES,
     MEASURES,
     Faithfulness,
+    Place,
     faithfulness,
     mask_of,
     place_on_photo,
@@ -82,31 +83,33 @@ class Runner:
             rows.add([*(measure(batch, *self._explain(batch, plan)) if batch else []), *failed])
         progress("cases", len(cases), len(cases))
 
-    def _explain(self, batch: Sequence[Any], plan: Plan) -> tuple[Any, Any, Any, Any]:
-        """Returns a full batch's images, arrays, maps ``(n, targets, methods, H, W)`` and targets."""
+    def _explain(self, batch: Sequence[Any], plan: Plan) -> tuple[np.ndarray, dict[str, np.ndarray], BatchMaps]:
+        """Returns a full batch's images, arrays and maps."""
         rows = padded(np.arange(len(batch)), _BATCH)
         images = np.stack([resized.image for *_, resized in batch])[rows]
         arrays = jax.tree.map(lambda *leaves: np.stack(leaves)[rows], *(dict(case.arrays) for case, *_ in batch))
         seeds = np.array([hash_of(case.id) % 2**32 for case, *_ in batch], np.uint32)[rows]
-        maps, targets = heatmaps_of(self._forward, images, arrays, seeds, plan=plan, methods=self._methods)
-        return images, arrays, maps, targets
+        maps = heatmaps_of(self._forward, images, arrays, seeds, plan=plan, methods=self._methods)
+        return images, arrays, maps
 
-    def objects(self, batch: Any, images: Any, arrays: Any, maps: Any, targets: Any) -> Rows:
+    def objects(self, batch: Any, images: Any, arrays: Any, maps: BatchMaps) -> Rows:
         """Returns the rows of a batch of objects."""
         inputs = tuple(arrays[name] for name in self._ask.plan.inputs)
-        target = jax.tree.map(lambda leaf: leaf[:, 0], targets)
-        asked = faithfulness(self._forward, images, inputs, target, maps[:, 0], ask=self._ask)
-        asked, heatmaps = jax.device_get((asked, maps[:, 0]))
+        target = jax.tree.map(lambda leaf: leaf[:, 0], maps.targets)
+        asked = faithfulness(self._forward, images, inputs, target, maps.heatmaps[:, 0], ask=self._ask)
+        asked, heatmaps, peaks = jax.device_get((asked, maps.heatmaps[:, 0], maps.peaks[:, 0]))
         rows = []
         for place, (case, photo, resized) in enumerate(batch):
             size, boxes = photo.shape[:2], [item.box for item in case.objects]
             mask = mask_of(case.objects, size)
-            on_photo = [place_on_photo(heatmap, resized.box, size) for heatmap in heatmaps[place]]
+            places = []
+            for heatmap, (x, y) in zip(heatmaps[place], peaks[place].tolist(), strict=True):
+                x, y, *_ = on_photo((x, y, x, y), resized.box, size)
+                places.append(Place(place_on_photo(heatmap, resized.box, size), (x, y), mask, boxes))
             values = {}
             for name in self.measures:
                 of_place = MEASURES[name].of_place
-                found = [of_place(one, mask, boxes) for one in on_photo] if of_place else asked[name][place]
-                values[name] = self._by_method(found)
+                values[name] = self._by_method(map(of_place, places) if of_place else asked[name][place])
             curves = {
                 name: self._by_method(asked[f"curve_{name}"][place]) for name in CURVES if name in self.measures
             }
@@ -115,12 +118,10 @@ class Runner:
             rows.append(row)
         return rows
 
-    def predictions(
-        self, words: Mapping[int, str], batch: Any, images: Any, arrays: Any, maps: Any, targets: Any
-    ) -> Rows:
+    def predictions(self, words: Mapping[int, str], batch: Any, images: Any, arrays: Any, maps: BatchMaps) -> Rows:
         """Returns the rows of a batch of photos' predictions; ``words`` names the classes that are annotated."""
         del images, arrays
-        heatmaps, targets = jax.device_get((maps, targets))
+        heatmaps, targets = jax.device_get((maps.heatmaps, maps.targets))
         rows = []
         for place, (case, photo, resized) in enumerate(batch):
             size, classes = photo.shape[:2], targets[place].tolist()
@@ -152,8 +153,8 @@ class Runner:
         """Returns a case's photo, the part of it that is explained, and its maps ``(methods, H, W)``."""
         photo = pixels_of(case.photo)
         resized = plan.preprocessing.resize(photo, self._asked.task.size)
-        _, _, maps, _ = self._explain([(case, photo, resized)], plan)
-        return photo, resized.box, np.asarray(maps[0, 0])
+        _, _, maps = self._explain([(case, photo, resized)], plan)
+        return photo, resized.box, np.asarray(maps.heatmaps[0, 0])
 
     def _by_method(self, values: Any) -> dict[str, Any]:
         return {method: number(value) for method, value in zip(self._methods, values, strict=True)}

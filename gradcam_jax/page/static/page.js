@@ -223,13 +223,15 @@ async function showWhole(row) {
   }
 }
 
+const improbable = (row) => row.kind === "target" && row.probability !== null && row.probability < 0.01;
+
 function noteOn(row) {
   const { rows } = state.found;
   if (row.all_negative) return `No position of the photo speaks for “${row.name}”: there is nothing to see.`;
   const strongest = rows.filter((other) => other.kind === row.kind).sort((a, b) => b.strength - a.strength)[0];
-  if (row.kind === "target" && row.probability !== null && row.probability < 0.01) {
+  if (improbable(row)) {
     return `The model finds “${row.name}” improbable (${percent(row.probability)}, rank ${row.rank}): the map shows what little `
-      + `speaks for it. Its strength is ${row.strength.toFixed(2)} of that of “${strongest.name}”.`;
+      + `speaks for it. It is ${row.strength.toFixed(2)} times as strong as that of “${strongest.name}”, and drawn on the same scale.`;
   }
   if (row.kind === "word" && !row.known) return `The model does not know “${row.name}”; it reads an unknown word.`;
   const strength = row === strongest ? "the strongest map" : `a map ${row.strength.toFixed(2)} times as strong as that of “${strongest.name}”`;
@@ -251,7 +253,8 @@ function showTokens(row) {
 function showLayer() {
   if (!state.picture || !state.photo) return;
   const { name, row, box } = state.picture;
-  const shared = at("shared").checked ? 1 : 0;
+  // What the model hardly believes must not look as if it did.
+  const shared = at("shared").checked || improbable(state.found.rows[state.row]) ? 1 : 0;
   const opacity = at("opacity").value / 100;
   const base = `api/photos/${state.photo.id}/${name}`;
   const layer = at("layer");

@@ -3,7 +3,14 @@
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.data.photos import Box, LabelledBox, read_coco, read_labelled_folder, read_photos
+from gradcam_jax.experiments.data.photos import (
+    Box,
+    LabelledBox,
+    read_coco,
+    read_labelled_folder,
+    read_photos,
+    read_table,
+)
 from tests.experiments.data.made_photos import make_data
 
 
@@ -46,3 +53,11 @@ def test_labels_without_their_columns_are_explained(tmp_path, content):
 def test_missing_labels_are_named(tmp_path):
     with pytest.raises(InputError, match=r"labels\.csv' cannot be read"):
         read_labelled_folder(tmp_path, str)
+
+
+def test_tables_and_json_are_read_with_byte_order_marks_and_blanks(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_bytes(b"\xef\xbb\xbfimage, class_index\na.jpg, 3\n")
+    assert [row for _, row in read_table(table, "file", "class_index")] == [{"file": "a.jpg", "class_index": "3"}]
+    (tmp_path / "instances.json").write_bytes(b'\xef\xbb\xbf{"images": [], "annotations": [], "categories": []}')
+    assert read_coco(tmp_path) == []

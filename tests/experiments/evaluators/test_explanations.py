@@ -9,9 +9,11 @@ import pytest
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.evaluators import runner
+from gradcam_jax.experiments.evaluators.cases import KNOWN_METHODS
 from gradcam_jax.experiments.evaluators.explanations import METRICS
 from gradcam_jax.experiments.evaluators.measures import MEASURES
 from gradcam_jax.experiments.evaluators.program import Options, run
+from gradcam_jax.tasks import METHODS as METHODS_OF_TASKS
 from tests.app.small_models import add_small_models
 from tests.experiments.data.boxed_data import make_coco, make_ilsvrc, make_voc
 
@@ -62,7 +64,7 @@ def test_everything_that_is_measured_of_a_classifier(tmp_path):
     assert {found[method, "sanity"]["mean"] for method in ("centre", "random", "uniform")} == {1}
     assert abs(found["grad_cam", "sanity"]["mean"]) < 0.9
     assert found["", "classification_error_top1"]["count"] == 3
-    table = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
+    table = list(csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines()))
     assert len(table) == len(record["measures"])
     assert {row["method"] for row in table} == {*METHODS, ""}
     assert any(line.startswith("grad_cam ") and "[" in line for line in lines)
@@ -157,3 +159,14 @@ def test_what_cannot_be_measured_is_refused(tmp_path, fields, message):
     data = make_coco(tmp_path / "coco")
     with pytest.raises(InputError, match=message):
         measure(tmp_path, **{"task": "classification", "data": str(data)} | fields)
+
+
+def test_every_method_of_the_tasks_is_measured_by_its_name(tmp_path):
+    data = make_voc(tmp_path / "data")
+    record, _ = measure(
+        tmp_path, data=str(data), metrics=["energy", "box"], methods=list(KNOWN_METHODS), max_photos=1
+    )
+    found = cells(record)
+    assert {method for method, _ in found} == {*METHODS_OF_TASKS, "counterfactual", "centre", "random", "uniform"}
+    assert all(0 <= found[method, "energy"]["mean"] <= 1 for method in KNOWN_METHODS)
+    assert len({found[method, "energy"]["mean"] for method in KNOWN_METHODS}) > len(KNOWN_METHODS) // 2
