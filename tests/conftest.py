@@ -30,6 +30,7 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 pytest.register_assert_rewrite(
     *("tests.app.flag_lab", "tests.app.flag_cases", "tests.app.flag_cases_of_runs"),
     "tests.app.flag_cases_of_the_original",
+    "tests.app.flag_cases_of_own_models",
 )
 
 # Helpers that import libraries of extras hold no doctests; without these they must not be imported.

@@ -67,10 +67,9 @@ def describe_caption(
         for one in written
     ]
     lines += [f"Grad-CAM caption:\t{caption.text}  (log-probability of its words {whole.score:.2f})"]
-    strengths = _strengths(words)
     lines += [
-        f"  {word.name:<14}{math.exp(word.score):7.1%}  map {strength:.2f}{blank_note(word.cam)}"
-        for word, strength in zip(words, strengths, strict=True)
+        f"  {word.name:<14}{math.exp(word.score):7.1%}  map {share:.2f}{blank_note(word.cam)}"
+        for word, share in zip(words, _shares(words), strict=True)
     ]
     fields = {
         "caption": caption.text,
@@ -78,9 +77,7 @@ def describe_caption(
         "all_negative": whole.all_negative,
         **whole.map_fields,
         "generated": written,
-        "words": [
-            {**_fields(word), "strength": strength} for word, strength in zip(words, strengths, strict=True)
-        ],
+        "words": [_fields(word) for word in words],
         "phrases": [_fields(part) for part in parts],
     }
     return Description(f"Why '{caption.text}'?", caption.text, [whole], words, parts, lines, fields)
@@ -149,7 +146,7 @@ def spans_of(phrases: str, words: Sequence[str]) -> list[tuple[int, int]]:
     return [find_phrase(part.strip(), words) for part in phrases.split(",") if part.strip()]
 
 
-def _strengths(words: Sequence[Row]) -> list[float]:
+def _shares(words: Sequence[Row]) -> list[float]:
     """Returns each word's map's maximum as a share of the strongest word's."""
     peaks = [max(float(word.cam.max()), 0.0) for word in words]
     return [peak / (max(peaks) or 1.0) for peak in peaks]

@@ -47,8 +47,10 @@ def shows_targets(lab, task, flag):
     assert lab.both(task, **{flag: f"-1,{first}"}, top_k=2).names == [*highest, first]
     assert lab.both(task, **{flag: f"{first}, {first},{highest[0]},-1"}).names == [first, highest[0]]
     # A line of a list says the same by itself, whatever the flag says.
-    assert lab.line(task, {flag: first}, **{flag: second}).names == [first]
-    assert lab.line(task, {flag: f"{first},-1"}, top_k=2, max_targets=3).names == [first, *highest]
+    question = {"question": "What animal?"} if task == "vqa" else {}
+    assert lab.line(task, {flag: first, **question}, **{flag: second}).names == [first]
+    named = {flag: f"{first},-1", **question}
+    assert lab.line(task, named, top_k=2, max_targets=3).names == [first, *highest]
     lab.refuses(task, r"Expected \w+, comma-separated, or -1 for the predicted ones, got ' , '", **{flag: " , "})
     lab.refuses(task, "Nearest: ", **{flag: f"{first}{first}"})
 

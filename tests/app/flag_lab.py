@@ -201,6 +201,8 @@ class Lab:
             places = np.flatnonzero(targets >= 0)
             assert not arrays["cam"][targets < 0].any()
             labels = ANSWERS if options.task == "vqa" else [class_.name for class_ in imagenet_classes()]
+            if options.labels:
+                labels = Path(options.labels).read_text(encoding="utf-8").splitlines()
             names, others = [labels[target] for target in targets[places]], {"top": arrays["top_probabilities"]}
             if options.task == "vqa":
                 words = len((question or settings["question"]).replace("?", " ?").split())

@@ -115,6 +115,7 @@ def test_mistakes_are_explained(folder, options, message):
 def test_layers_are_listed_with_their_shapes(folder):
     lines = []
     list_layers(Options(task="vqa", model="small_vqa"), lines.append)
+    lines = [line.removesuffix("(default)") for line in lines]
     in_cnn = [line.split() for line in lines if len(line.split()) == 3]
     assert in_cnn[-2:] == [["cnn/relu2_1", "16x16x6", "5"], ["cnn/pool2", "8x8x6", "6"]]
     assert [number for _, _, number in in_cnn] == ["1", "2", "3", "4", "5", "6"]

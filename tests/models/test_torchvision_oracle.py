@@ -51,7 +51,7 @@ def written_and_converted(name, weights):
     entry = find(name)
     with tempfile.TemporaryDirectory() as folder:
         torch.save(weights, f"{folder}/weights.pth")
-        arrays = arrays_of(entry, [read_file(f"{folder}/weights.pth")])
+        arrays = arrays_of(entry, [read_file(f"{folder}/weights.pth")]).arrays
     return convert(arrays, entry.originals.rules, load_shapes(name).variables, ignore=entry.originals.ignore)
 
 

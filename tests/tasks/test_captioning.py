@@ -253,3 +253,15 @@ def test_unknown_words_are_named_once_for_the_task():
     with pytest.warns(UserWarning, match="does not know 'horse'"):
         task(caption="a horse on the grass")
     assert task().encode({"caption": "a horse"})["tokens"].tolist()[:2] == [0, 7]
+
+
+def test_maps_by_evaluations_ask_about_the_words_that_were_explained():
+    """A photo without a channel may bring about another caption; the written one is scored all the same."""
+    methods = ("grad_cam", "ablation_cam", "occlusion")
+    written = explain_photo(task(caption=""), photo(), methods=methods).description
+    given = explain_photo(task(caption=""), photo(), methods=methods, caption=written.rows[0].name).description
+    for row, other in zip((*written.rows, *written.words), (*given.rows, *given.words), strict=True):
+        assert list(row.maps) == list(methods[1:])
+        for name in row.maps:
+            assert np.abs(row.maps[name]).max() > 0
+            assert_close(row.maps[name], other.maps[name], 1e-5)

@@ -48,7 +48,9 @@ def test_what_is_said_of_a_class():
     description = explained().description
     rows = description.rows
     assert [(row.name, row.file_name) for row in rows] == [("tench", "1"), ("goldfish", "2"), ("boxer", "243")]
-    assert rows[2].fields == {"label": 243, "class_index": 242, "name": "boxer", "wnid": "n02108089"}
+    named = {"label": 243, "class_index": 242, "name": "boxer", "wnid": "n02108089"}
+    assert rows[2].fields == named | {name: rows[2].fields[name] for name in ("probability", "rank", "strength")}
+    assert rows[2].fields["strength"] == pytest.approx(max(rows[2].cam.max(), 0))
     assert description.heading == "Why tench and why goldfish and why boxer?"
     assert description.fields["targets"][1]["score"] == rows[1].score
     assert len(description.fields["predictions"]) == 5

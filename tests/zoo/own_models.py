@@ -81,8 +81,13 @@ def with_variables():
 
 
 def as_functions():
-    forward = gc.tapped(Net(), linen_variables(), train=False)
-    return gc.tapped_functions({"net": lambda image: forward({}, image)[0]}, ())
+    variables = linen_variables()
+    forward, head = gc.tapped(Net(), variables, "second.relu", train=False), variables["params"]["head"]
+    stages = {
+        "features": lambda image: forward({}, image)[1]["second.relu"],
+        "head": lambda features: features.mean((0, 1)) @ head["kernel"] + head["bias"],
+    }
+    return gc.tapped_functions(stages, ())
 
 
 def as_tapped():

@@ -169,7 +169,7 @@ def test_a_mistyped_name_lists_the_nearest_of_the_task(name, task, nearest):
             r"--model vgg16 .* --model vqa_vgg19 CAFFEMODEL .* VOCABULARY  or  --model captioner_vgg16 \S*.t7$",
         ),
         ("net.caffemodel", "classification", r"--model vgg16 .*  or  --model alexnet \S*net.caffemodel$"),
-        ("weights.pth", "classification", r"--model efficientnet_lite0 .* --model alexnet_torchvision \S*.pth$"),
+        ("weights.pth", "classification", r"--model efficientnet_lite0 .* --model alexnet_torchvision \S*.pth"),
     ],
 )
 def test_another_programs_file_comes_with_the_command_that_converts_it(tmp_path, name, task, commands):

@@ -159,7 +159,7 @@ def test_a_transformers_tokens_are_mapped_on_their_grid():
 @pytest.mark.parametrize("name", ["with_variables", "as_tapped", "as_functions"])
 def test_what_has_its_weights_needs_no_checkpoint(name):
     loaded = gc.zoo.load(
-        f"{HERE}:{name}", recipe=own_models.SMALL, layer="net" if name == "as_functions" else "second"
+        f"{HERE}:{name}", recipe=own_models.SMALL, layer="features" if name == "as_functions" else "second"
     )
     assert_close(loaded.tapped()({}, IMAGE)[0], Net().apply(linen_variables(), IMAGE[None], False)[0], 1e-6)
     assert loaded.labels.entries == ("class 1", "class 2", "class 3", "class 4", "class 5")

@@ -86,7 +86,9 @@ def test_a_mistyped_name_lists_the_nearest():
 def test_a_bundled_card_says_what_the_entry_says(name):
     entry, card = MODELS[name], read_card(weights_path(MODELS[name]))
     assert (card.model, card.recipe, card.licence) == (name, entry.preprocessing.name, entry.licence)
-    assert entry.trained_by in card.notes or name == "captioner_lite0"
+    # The card says how its weights were made; where they are to be written is for the next ones.
+    made = entry.trained_by.partition(" --checkpoint")[0]
+    assert made in card.notes or name == "captioner_lite0"
 
 
 @pytest.mark.parametrize("name", MODELS)
