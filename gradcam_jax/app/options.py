@@ -182,6 +182,8 @@ class Options:
         for name in ("max_targets", "batch_size", "workers"):
             if getattr(self, name) < 0:
                 raise InputError(f"Expected --{name} of 0 or more, got {getattr(self, name)} instead.")
+        if self.part_size != 2000 and not self.ray:
+            raise InputError("--part_size cuts the list for --ray, which was not given.")
         require_precision(self.dtype)
         others = [name for name in parse_methods(self.methods) if name in TITLES]
         for name in others:

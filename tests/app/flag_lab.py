@@ -146,6 +146,7 @@ class Lab:
         with pytest.MonkeyPatch.context() as own:
             own.setattr(main, "explain_one", lambda options, _: done.append((ONE, options)))
             own.setattr(main, "explain_many", lambda options, _: done.append((MANY, options)) or 0)
+            own.setattr(main, "explain_on_cluster", lambda options, _: done.append(("machines", options)) or 0)
             own.setattr(main, "list_layers", lambda options, _: done.append(("layers", options)))
             own.setattr(main, "list_answers", lambda options, _: done.append(("answers", options)))
             for name, value in (patch or {}).items():

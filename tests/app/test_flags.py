@@ -7,6 +7,7 @@ import pytest
 from gradcam_jax.app.options import Options
 from tests.app import (  # noqa: F401 - they register cases
     flag_cases,
+    flag_cases_of_machines,
     flag_cases_of_own_models,
     flag_cases_of_pictures,
     flag_cases_of_runs,
