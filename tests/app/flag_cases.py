@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcam_jax.app import many_photos, one_photo
+from gradcam_jax.app import drawing, many_photos, one_photo
 from gradcam_jax.errors import InputError
 from gradcam_jax.tasks.methods import GRADIENT_MAPS
 from gradcam_jax.text.captions import caption_words
@@ -286,7 +286,7 @@ def drawn(lab, task, **options):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(one_photo, "save_photo_pictures", take)
-        patch.setattr(many_photos, "save_run_pictures", take)
+        patch.setattr(drawing, "save_run_pictures", take)
         one_photo.explain_one(lab.options(task, ONE, methods="grad_cam", **options))
         many_photos.explain_many(lab.options(task, MANY, images=str(lab.photo), save="all", **options))
     assert len(taken) == 2
