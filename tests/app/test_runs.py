@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -111,7 +112,12 @@ def test_an_interrupt_says_at_once_what_happens(tmp_path, monkeypatch, capfd):
         show(bar, progress)
         if not said:
             os.kill(os.getpid(), signal.SIGINT)
-            said.append(capfd.readouterr().err)
+            # The main thread says it between two steps of its own; the run cannot go on while this one waits.
+            until, text = time.monotonic() + 30, ""
+            while "Ctrl-C" not in text and time.monotonic() < until:
+                time.sleep(0.02)
+                text += capfd.readouterr().err
+            said.append(text)
 
     monkeypatch.setattr(many_photos, "_show", interrupt)
     code, _ = explain(tmp_path, write_photos(tmp_path / "photos", 60))

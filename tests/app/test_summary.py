@@ -104,8 +104,8 @@ def test_a_slow_disk_is_told_from_slow_pictures_and_from_much_to_say(tmp_path, m
     saying = run(made(60), tmp_path / "saying", task=TASK._replace(record=record))
     assert last_line(saying) == "Faster with more processes that share the images (--num_processes)."
 
-    write = store._write_shard
-    monkeypatch.setattr(store, "_write_shard", lambda *shard: (time.sleep(PAUSE), write(*shard)))
+    write = store.write_shard
+    monkeypatch.setattr(store, "write_shard", lambda *shard: (time.sleep(PAUSE), write(*shard)))
     disk = run(made(60), tmp_path / "disk", task=TASK)
     assert last_line(disk) == "Faster with a faster disk to write to."
     assert disk.disk_seconds > 0.9 * disk.write_seconds

@@ -124,7 +124,7 @@ def test_what_goes_wrong_while_writing_stops_the_run(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gradcam_jax.pipeline.store._write_shard", fail)
+    monkeypatch.setattr("gradcam_jax.pipeline.store.write_shard", fail)
     with pytest.raises(InputError, match="the disk is full"):
         run_small(photos, tmp_path / "run", store={"shard_seconds": 0.0})
     monkeypatch.undo()
