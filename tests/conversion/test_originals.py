@@ -65,7 +65,8 @@ def test_a_file_of_another_model_names_that_model(tmp_path):
 def test_a_file_of_another_program_names_its_model(tmp_path):
     arrays = {rule.source: np.zeros(1, np.float32) for rule in originals_of(find("vgg16_torchvision")).rules}
     write_state_dict(tmp_path / "weights", arrays)
-    with pytest.raises(InputError, match=r"made from caffemodel or torch7, got weights \(pytorch\)\. .*vgg16_torchvision"):
+    message = r"made from caffemodel or torch7, got weights \(pytorch\)\. .*vgg16_torchvision"
+    with pytest.raises(InputError, match=message):
         arrays_of(find("vgg16"), [read_file(tmp_path / "weights")])
 
 
