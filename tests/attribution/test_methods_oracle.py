@@ -21,7 +21,7 @@ pytestmark = [
 ALEXNET = {"alexnet": (96, 96), "alexnet, not square": (96, 128)}
 VGG16 = {"vgg16": (64, 64), "vgg16, not square": (64, 96)}
 # Each of VGG-16's 512 channels takes them a pass through all layers.
-SMALL_VGG16 = {"vgg16": (32, 32), "vgg16, not square": (32, 48)}
+SMALL_VGG16 = {"vgg16": (32, 32)}
 
 
 @functools.lru_cache(maxsize=2)
@@ -41,9 +41,9 @@ def test_maps_of_activations_and_gradients(name):
     assert_agreement(method_peers.gradient_rows(make_lab(name, (ALEXNET | VGG16)[name])))
 
 
-@pytest.mark.parametrize("name", ALEXNET | VGG16)
+@pytest.mark.parametrize("name", ALEXNET)
 def test_gradients_at_the_pixels_and_occlusion(name):
-    assert_agreement(method_peers.pixel_rows(make_lab(name, (ALEXNET | VGG16)[name])))
+    assert_agreement(method_peers.pixel_rows(make_lab(name, ALEXNET[name])))
 
 
 @pytest.mark.parametrize("name", ALEXNET | SMALL_VGG16)
