@@ -5,6 +5,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 
+from gradcam_jax.app.options import Options, load_model
 from gradcam_jax.errors import InputError
 from gradcam_jax.page import Limits, make_server
 from gradcam_jax.page.examples import example_names, example_photo
@@ -24,6 +25,7 @@ class PageOptions:
         megapixels: Of a photo, at most.
         open_browser: Whether a browser is opened.
         warm_up: Whether what a first visitor needs is compiled at the start.
+        own: A model of one's own that is offered first, by the options of ``explain.py``; None: the zoo's alone.
     """
 
     host: str = "127.0.0.1"
@@ -32,6 +34,7 @@ class PageOptions:
     megapixels: float = 30.0
     open_browser: bool = False
     warm_up: bool = True
+    own: Options | None = None
 
 
 def serve_page(options: PageOptions, say: Callable[[str], None]) -> None:
@@ -46,7 +49,10 @@ def serve_page(options: PageOptions, say: Callable[[str], None]) -> None:
             f"{options.megabytes:g} and {options.megapixels:g} instead."
         )
     limits = Limits(photo_bytes=round(options.megabytes * 1e6), photo_pixels=round(options.megapixels * 1e6))
-    server = make_server(options.host, options.port, limits)
+    own = [load_model(options.own)] if options.own is not None else []
+    for note in (note for loaded in own for note in loaded.notes):
+        say(note)
+    server = make_server(options.host, options.port, limits, own)
     host = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{host}:{server.server_port}/"
     say(f"Open {address} in a browser; Ctrl-C ends it.")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradcam_jax.errors import InputError, lookup
@@ -11,6 +11,7 @@ from gradcam_jax.page.examples import example_names, example_photo
 from gradcam_jax.page.explaining import Choice, Explainer
 from gradcam_jax.page.files import File, file_of, photo_file
 from gradcam_jax.page.visits import ForgottenError, Limits, Visits, read_upload
+from gradcam_jax.zoo import Loaded
 
 Parameters = Mapping[str, str]
 
@@ -28,9 +29,9 @@ class Answers:
         explainer: What computes.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        """Begins with no visitor."""
-        self.limits, self.visits, self.explainer = limits, Visits(limits), Explainer(limits.at_once)
+    def __init__(self, limits: Limits, own: Sequence[Loaded] = ()) -> None:
+        """Begins with no visitor; ``own`` are models that are offered besides the zoo's."""
+        self.limits, self.visits, self.explainer = limits, Visits(limits), Explainer(limits.at_once, own)
 
     def read(self, parts: list[str], parameters: Parameters) -> File | None:
         """Returns what is at a path below ``/api/``, or None where nothing is.

@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +52,7 @@ class Choice(NamedTuple):
 
     Attributes:
         task: The task.
-        model: A model of the zoo for it.
+        model: A model of the zoo for it, or one's own that the page was started with.
         layer: The layer to map; empty: the model's own.
         size: Side of the model's image, in pixels; 0: the model's own.
         method: ``"counterfactual"``, or one of the program's methods.
@@ -83,9 +84,10 @@ class Shown(NamedTuple):
 class Explainer:
     """Explains visitors' photos; models, and tasks made of them, are made once and kept."""
 
-    def __init__(self, at_once: int) -> None:
-        """Begins with no model; so many explanations are computed at once."""
-        self._loaded: dict[tuple[str, str], Loaded] = {}
+    def __init__(self, at_once: int, own: Sequence[Loaded] = ()) -> None:
+        """Begins with models of one's own, if any; so many explanations are computed at once."""
+        self._own = tuple(own)
+        self._loaded = {(loaded.entry.task, loaded.name): loaded for loaded in own}
         self._tasks: Recent[Task] = Recent(24)
         self._making = threading.Lock()
         self._turns = threading.BoundedSemaphore(at_once)
@@ -96,6 +98,9 @@ class Explainer:
         for task, default in DEFAULTS.items():
             here = [entry for entry in MODELS.values() if entry.task == task and weights_path(entry) is not None]
             here.sort(key=lambda entry: entry.name != default)
+            own = [loaded.entry._replace(name=loaded.name) for loaded in self._own if loaded.entry.task == task]
+            names = {entry.name for entry in own}
+            here = own + [entry for entry in here if entry.name not in names]
             tasks[task] = [{"name": entry.name, "layer": entry.layer, "size": entry.size} for entry in here]
         return {
             "tasks": tasks,
@@ -153,17 +158,18 @@ class Explainer:
             return visit.shown.use(shown.name, lambda: shown)
 
     def warm_up(self, photo: np.ndarray) -> None:
-        """Compiles what a first visitor needs, for each task's own model that is here."""
+        """Compiles what a first visitor needs, for each task's first model if it is its default or one's own."""
         for task, models in self.offers()["tasks"].items():
-            if models and models[0]["name"] == DEFAULTS[task]:
-                self.explain(Visit(photo), Choice(task), {})
+            name = models[0]["name"] if models else ""
+            if name == DEFAULTS[task] or (task, name) in self._loaded:
+                self.explain(Visit(photo), Choice(task, name), {})
 
     def _load(self, choice: Choice) -> Loaded:
         name = choice.model or lookup(DEFAULTS, choice.task, "task")
-        lookup(MODELS, name, "model")  # a path is no model: nobody reads this machine's files by the page
+        key = choice.task, name
         with self._making:
-            key = choice.task, name
             if key not in self._loaded:
+                lookup(MODELS, name, "model")  # a path is no model: nobody reads this machine's files by the page
                 self._loaded[key] = load(name, task=choice.task)
             return self._loaded[key]
 

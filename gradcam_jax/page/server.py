@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 import traceback
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -17,6 +18,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.page.answers import Answers, sentence_of
 from gradcam_jax.page.files import File
 from gradcam_jax.page.visits import ForgottenError, Limits
+from gradcam_jax.zoo import Loaded
 
 _PAGE = {
     "/": ("index.html", "text/html"),
@@ -74,19 +76,22 @@ class PageServer(ThreadingHTTPServer):
         self.answers.visits.forget_idle()
 
 
-def make_server(host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None) -> PageServer:
+def make_server(
+    host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None, own: Sequence[Loaded] = ()
+) -> PageServer:
     """Returns a server that listens, and serves once its ``serve_forever`` is called.
 
     Args:
         host: The address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 is everyone who can reach it.
         port: The port; 0: any that is free.
         limits: What is taken from visitors.
+        own: Models that are offered besides the zoo's, first.
 
     Raises:
         InputError: If it cannot listen there.
     """
     try:
-        return PageServer((host, port), Answers(limits or Limits()))
+        return PageServer((host, port), Answers(limits or Limits(), own))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"Cannot listen at {host}, port {port}: {reason}. Any free port:  --port 0") from error

@@ -103,7 +103,6 @@ def write_report(
         index.finish()
         records.finish()
         page = importlib.resources.files("gradcam_jax.report") / "page"
-        page = importlib.resources.files("gradcam_jax.report") / "page"
         for name in PAGE:
             write_whole(folder / name, (page / name).read_bytes())
         summary = {

@@ -23,9 +23,9 @@ def add_small_defaults(folder, patch):
 
 
 @contextlib.contextmanager
-def served(limits=None):
+def served(limits=None, own=()):
     """Yields a server that serves."""
-    server = make_server(limits=limits or Limits())
+    server = make_server(limits=limits or Limits(), own=own)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
