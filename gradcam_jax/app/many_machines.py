@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +62,8 @@ def explain_on_cluster(options: Options, say: Callable[[str], None] = lambda _: 
     ray = import_ray()
     folder, started = path_of(options.out_path), time.perf_counter()
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+    # A worker may be started in another folder.
+    options = dataclasses.replace(options, **{name: _whole(getattr(options, name)) for name in _PATHS})
     parts = _cut(options, folder)
     if not parts:
         raise InputError(f"There is no image in {options.images!r}.")
@@ -82,7 +85,7 @@ def explain_on_cluster(options: Options, say: Callable[[str], None] = lambda _: 
         )
     by_node = Counter[str]()
     for part, progress, node in outcome.done:
-        failed[part] = progress.failed
+        failed[part] = failed_of_done(folder, part)
         total.explained += progress.explained
         total.skipped += progress.skipped
         by_node[node] += progress.explained
@@ -103,6 +106,9 @@ def explain_on_cluster(options: Options, say: Callable[[str], None] = lambda _: 
     if options.report:
         report_run(open_run(folder), say)
     return SOME_FAILED if outcome.aside or any(failed.values()) else OK
+
+
+_PATHS = "images", "out_path", "model", "checkpoint", "labels"
 
 
 class PhotoWorker:
@@ -173,13 +179,20 @@ def _check(options: Options) -> None:
         raise InputError(f"Expected --part_size of 1 or more, got {options.part_size} instead.")
 
 
+def _whole(path: str) -> str:
+    """Returns a path that means the same in any folder; an empty one, a store's, and what is no file stay."""
+    whole = os.path.abspath(os.path.expanduser(path))
+    return path if is_remote(path) or not path or not os.path.exists(whole) else whole
+
+
 def _cut(options: Options, folder: Any) -> Sequence[Part]:
     """Writes the parts' lists; how many parts a run has is decided once."""
     parts = number_of_parts(folder)
     if not parts:
         images = sum(1 for _ in read_items(options.images))
         parts = max(math.ceil(images / options.part_size), 1)
-    return cut(read_items(options.images), folder, parts)
+    items = (item._replace(path=_whole(item.path)) for item in read_items(options.images))
+    return cut(items, folder, parts)
 
 
 @contextlib.contextmanager

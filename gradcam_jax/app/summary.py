@@ -20,9 +20,10 @@ def summary(progress: Progress, cores: int | None = None, *, failed_before: int 
     before = f" ({failed_before} of them failed)" if failed_before else ""
     done = progress.explained + progress.failed
     seconds = max(progress.seconds, 1e-9)
+    first = f", first map after {progress.first_map_seconds:.1f} s" if progress.first_map_seconds else ""
     lines = [
         f"{progress.explained} explained, {progress.failed} failed, {progress.skipped} done before{before}; "
-        f"{seconds:.1f} s, {done / seconds:.1f} images/s, first map after {progress.first_map_seconds:.1f} s"
+        f"{seconds:.1f} s, {done / seconds:.1f} images/s{first}"
     ]
     if not progress.explained:
         return lines
