@@ -171,7 +171,8 @@ def panel_of(
     heading = description.heading if heading is None else heading
     if not drawn:
         raise InputError("Expected at least one explained target to draw, got none.")
-    ends = ("0", "highest of all" if view.style.scale == SHARED else "each map's highest")
+    highest = "highest of all" if view.style.scale == SHARED else "each map's highest"
+    ends = ("0", f"{highest}; of words, the strongest word's" if description.words else highest)
     look: dict[str, Any] = {"paper": paper, "footer": Footer(view.style.footer, view.style.colors, ends)}
     if any(one.row.tokens for one in drawn):
         return stacked([_question_panel(one, heading, look) for one in drawn], paper)
