@@ -69,7 +69,7 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise InputError("--ray needs Ray: pip install 'gradcam-jax[ray]', on every machine.") from error
+        raise InputError("--ray needs Ray on every machine:  pip install ray universal-pathlib") from error
     return ray
 
 

@@ -24,7 +24,7 @@ ASKED = {"task": "vqa", "model": "vqa_easy", "question": "What color is it?", "b
 
 def test_without_ray_it_is_said_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"pip install 'gradcam-jax\[ray\]', on every machine"):
+    with pytest.raises(InputError, match="needs Ray on every machine:  pip install ray universal-pathlib"):
         explain_on_cluster(Options(images=str(tmp_path), ray="local"))
 
 

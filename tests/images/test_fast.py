@@ -99,5 +99,5 @@ def test_every_preprocessing_takes_it(preprocessing):
 def test_libraries_that_are_missing_are_named(monkeypatch):
     require_fast()
     monkeypatch.setattr(fast.importlib.util, "find_spec", lambda name: None if name == "simplejpeg" else name)
-    with pytest.raises(InputError, match=r"--fast_decoding needs simplejpeg: pip install gradcam-jax\[fast\]"):
+    with pytest.raises(InputError, match=r"--fast_decoding needs simplejpeg:  pip install simplejpeg"):
         require_fast()

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
 class SmallWorker:
-    """Explains parts with the small task; the file ``kill`` in the run's folder says how it is to die."""
+    """Explains parts with the small task; files in the run's folder say how it is to die, and when to wait."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -64,6 +64,8 @@ class SmallWorker:
         deadly = self.folder / f"deadly-{part.number}"
         if deadly.exists():
             os.kill(os.getpid(), signal.SIGKILL)
+        while (self.folder / f"wait-{part.number}").exists():
+            time.sleep(0.05)
         deaths = self.folder / "deaths"
         with PartStore(self.folder, part, shard_bytes=1) as store:
             progress = explain_items(
@@ -133,23 +135,27 @@ def test_a_part_that_kills_three_workers_is_given_up_and_named(cluster, tmp_path
     assert len(open_run(folder)) == 16 - part.images
 
 
-def test_a_node_that_is_removed_and_one_that_joins(cluster, tmp_path):
+def test_a_node_joins_a_run_and_is_taken_away_from_its_part(cluster, tmp_path):
     folder, parts = prepared(tmp_path, photos=48, parts=12)
-    other = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
-    cluster.wait_for_nodes()
-    removed = []
+    waits = [folder / f"wait-{part.number}" for part in parts[2:]]
+    for wait in waits:
+        wait.write_text("")
+    joined, removed = [], []
 
     def report(outcome, under_way):
-        busy = {node for node, _ in under_way}
-        if not removed and other.node_id in busy and outcome.done:
-            cluster.remove_node(other)
+        if outcome.done and not joined:
+            joined.append(cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20))
+        elif joined and not removed and joined[0].node_id in {node for node, _ in under_way}:
             removed.append(len(outcome.done))
+            cluster.remove_node(joined[0])
+            for wait in waits:
+                wait.unlink()
 
     outcome = share(folder, parts, report=report)
-    assert removed
+    assert removed == [2]
     assert not outcome.aside
+    assert joined[0].node_id not in {node for _, _, node in outcome.done}
     same_results(open_run(tmp_path / "whole"), open_run(folder))
-    assert {node for _, _, node in outcome.done} <= {one["NodeID"] for one in ray.nodes()}
 
 
 def test_no_part_is_begun_after_a_stop(cluster, tmp_path):
