@@ -20,10 +20,11 @@ if os.environ.get("JAX_PLATFORMS", "cpu") != "cpu":
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Tests compile the same programs again and again; what one compiled, the next reads.
-_cache = tempfile.mkdtemp(prefix="gradcam_jax_tests_")
-atexit.register(shutil.rmtree, _cache, ignore_errors=True)
-jax.config.update("jax_compilation_cache_dir", _cache)
+# Tests compile the same programs again and again; what one process compiled, the others read.
+if "GRADCAM_JAX_TESTS_CACHE" not in os.environ:
+    os.environ["GRADCAM_JAX_TESTS_CACHE"] = tempfile.mkdtemp(prefix="gradcam_jax_tests_")
+    atexit.register(shutil.rmtree, os.environ["GRADCAM_JAX_TESTS_CACHE"], ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ["GRADCAM_JAX_TESTS_CACHE"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 # Cases and helpers whose asserts should show their values, as a test's do.

@@ -64,12 +64,14 @@ def guided(activation: Activation) -> Activation:
 @functools.cache
 def _guided(activation: Activation) -> Activation:
     def with_rule(function: Activation) -> Activation:
-        def backward(pull_back: Callable[..., tuple[jax.Array]], gradient: jax.Array) -> tuple[jax.Array]:
+        def backward(
+            pull_back: Callable[..., tuple[jax.Array, ...]], gradient: jax.Array
+        ) -> tuple[jax.Array, ...]:
             return pull_back(jnp.maximum(gradient, jnp.zeros_like(gradient)))
 
-        ruled = jax.custom_vjp(lambda x: function(x))
+        ruled = jax.custom_vjp(lambda *arrays: function(*arrays))
         # What is kept for the way back is the activation's own choice: of a ReLU its gates, a byte each.
-        ruled.defvjp(lambda x: jax.vjp(function, x), backward)
+        ruled.defvjp(lambda *arrays: jax.vjp(function, *arrays), backward)
         return ruled
 
     return _with_options(activation, with_rule)
@@ -101,24 +103,27 @@ def deconvolved(activation: Activation) -> Activation:
 @functools.cache
 def _deconvolved(activation: Activation) -> Activation:
     def with_rule(function: Activation) -> Activation:
-        def backward(_: None, gradient: jax.Array) -> tuple[jax.Array]:
-            return (jnp.maximum(gradient, jnp.zeros_like(gradient)),)
+        def backward(operands: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, ...]:
+            return jnp.maximum(gradient, jnp.zeros_like(gradient)), *map(jnp.zeros_like, operands)
 
-        ruled = jax.custom_vjp(lambda x: function(x))
-        ruled.defvjp(lambda x: (function(x), None), backward)
+        ruled = jax.custom_vjp(lambda *arrays: function(*arrays))
+        ruled.defvjp(lambda x, *operands: (function(x, *operands), operands), backward)
         return ruled
 
     return _with_options(activation, with_rule)
 
 
 def _with_options(activation: Activation, with_rule: Callable[[Activation], Activation]) -> Activation:
-    """Returns the activation with a rule, which goes on taking the activation's options, such as a slope."""
-    alone = with_rule(lambda x: activation(x))
+    """Returns the activation with a rule, which goes on taking the activation's options, such as a slope.
+
+    Arrays among these may be what a gradient is taken of, so they are arguments of the rule's function.
+    """
+    alone = with_rule(lambda *arrays: activation(*arrays))
 
     @functools.wraps(activation)
     def ruled(x: jax.Array, *arguments: Any, **options: Any) -> jax.Array:
-        if not arguments and not options:
-            return alone(x)
+        if not options and all(isinstance(argument, jax.Array) for argument in arguments):
+            return alone(x, *arguments)
         return with_rule(lambda x: activation(x, *arguments, **options))(x)
 
     return ruled

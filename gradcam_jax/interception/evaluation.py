@@ -19,7 +19,7 @@ from gradcam_jax.interception.elementwise import called, with_constants
 from gradcam_jax.interception.marks import layer_p
 from gradcam_jax.interception.sites import Place, read_body, rectifiers_inside
 
-ReluRule = Callable[[Callable[[jax.Array], jax.Array]], Callable[[jax.Array], jax.Array]]
+ReluRule = Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]
 Records = dict[int, jax.Array]
 
 
@@ -78,7 +78,8 @@ def evaluate(
             results = [_visit(arguments[0], sites, body.places[index + 1], edit, records)]
         elif rectifier is not None:
             if edit.rule is not None and not _is_replaced(edit, sites):
-                results = [edit.rule(rectifier.function)(value_of(rectifier.source))]
+                ruled = edit.rule(rectifier.function)
+                results = [ruled(*map(value_of, (rectifier.source, *rectifier.operands)))]
             else:
                 results = None if _is_replaced(edit, sites) else _bind(equation, arguments)
             value = results[0] if results else None
@@ -111,7 +112,8 @@ def _needed(program: ClosedJaxpr, body: Any, edit: Edit, first: int) -> list[tup
         if single and _is_replaced(edit, sites):
             continue
         if output in body.rectifiers and edit.rule is not None:
-            needed.add(body.rectifiers[output].source)
+            rectifier = body.rectifiers[output]
+            needed |= {atom for atom in (rectifier.source, *rectifier.operands) if isinstance(atom, Var)}
         else:
             needed |= {atom for atom in equation.invars if isinstance(atom, Var)}
     return chosen[::-1]

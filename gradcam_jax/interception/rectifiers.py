@@ -5,12 +5,12 @@ sample points, in numpy. A rectifier is such a function that is nearly flat on o
 other, to a straight line or to a ceiling: ReLU, ReLU6, leaky ReLU, ELU, CELU, SELU, GELU, SiLU, Mish, softplus and
 their like, called by name or spelled out. Sigmoids, tanh, steps, absolute values, exponentials and clipping to
 [0, 1] are none; nor is what keeps a root, a logarithm or a denominator from a value below zero
-(``jnp.maximum(variance, 0)``), nor PReLU, whose slope is a parameter.
+(``jnp.maximum(variance, 0)``). PReLU, whose slope is a parameter, is found as ``jnp.where(x >= 0, x, slope * x)``.
 """
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -47,13 +47,15 @@ class Rectifier(NamedTuple):
         source: What it is a function of.
         function: The function.
         parts: The numbers of the equations that compute it.
-        kind: Its name in ``jax.nn``; ``"activation"`` if it has none there.
+        kind: Its name in ``jax.nn``, or ``"prelu"``; ``"activation"`` if it has no name.
+        operands: What the function takes beside its source: the slope of a PReLU.
     """
 
     source: Var
-    function: Activation
+    function: Callable[..., jax.Array]
     parts: tuple[int, ...]
     kind: str
+    operands: tuple[Any, ...] = ()
 
 
 class Found(NamedTuple):
@@ -98,12 +100,15 @@ def find_rectifiers(program: ClosedJaxpr) -> Found:
     for variable in program.jaxpr.invars:
         known[variable] = _unknown(variable)
     found: dict[Var, Any] = {}
+    slopes: dict[Var, Rectifier] = {}
     closed = set()
     with np.errstate(all="ignore"):
         for index, equation in enumerate(program.jaxpr.eqns):
             inputs = [_constant(a.val) if isinstance(a, Literal) else known[a] for a in equation.invars]
             results = _follow(equation, inputs)
             known |= zip(equation.outvars, results or map(_unknown, equation.outvars), strict=True)
+            if results is None and (learned := _prelu(graph, equation, inputs, index)):
+                slopes[equation.outvars[0]] = learned
             if results is None or len(results) > 1 or results[0].source is None:
                 continue
             (output,), (value,) = equation.outvars, results
@@ -117,7 +122,7 @@ def find_rectifiers(program: ClosedJaxpr) -> Found:
                 closed.add(index)
                 if value.through is not None and len(graph.takers[value.through]) == 1:
                     found.pop(value.through, None)
-    rectifiers = {output: _rectifier(program, graph, output, *found[output]) for output in found}
+    rectifiers = {output: _rectifier(program, graph, output, *found[output]) for output in found} | slopes
     parts = {index for rectifier in rectifiers.values() for index in rectifier.parts}
     return Found(rectifiers, frozenset(closed | parts))
 
@@ -216,6 +221,38 @@ def _rectifier(program: ClosedJaxpr, graph: _Graph, output: Var, source: Var, ki
     closed = ClosedJaxpr(function, [values[constant] for constant in constants])
     text = f"{function} {[float(constant) for constant in closed.consts]}"
     return Rectifier(source, Activation(text, closed), tuple(sorted(parts)), kind)
+
+
+def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
+    """Multiplies what is negative by a slope that was learned (He et al., arXiv:1502.01852, equation 1)."""
+    return jnp.where(x >= 0, x, slope * x)
+
+
+def _prelu(graph: _Graph, equation: JaxprEqn, inputs: Sequence[_Values | None], index: int) -> Rectifier | None:
+    """Returns the PReLU that a choice is, by the sign of a value, between it and its product with another."""
+    body = called(equation)
+    choice = equation if body is None else body.jaxpr.eqns[0] if len(body.jaxpr.eqns) == 1 else None
+    if choice is None or choice.primitive.name != "select_n" or len(inputs) != 3 or None in inputs:
+        return None
+    own = equation.invars if body is None else body.jaxpr.invars
+    if any(isinstance(atom, Literal) for atom in choice.invars) or len(choice.invars) != 3:
+        return None
+    order = [own.index(atom) for atom in choice.invars]  # jnp.where is a program of its own
+    sign, *cases = (value for value in (inputs[place] for place in order) if value is not None)
+    for kept, other in ((1, 0), (0, 1)):
+        x, product = (equation.invars[order[1 + case]] for case in (kept, other))
+        maker = graph.equations[graph.maker[product]] if product in graph.maker else None
+        if sign.source is not cases[kept].source or maker is None or maker.primitive.name != "mul":
+            continue
+        slope = next((atom for atom in maker.invars if atom is not x), None)
+        positive = sign.values if kept else ~sign.values
+        if x in maker.invars and slope is not None and _is_sign(positive, cases[kept].values):
+            return Rectifier(x, prelu, (index,), "prelu", (slope,))  # type: ignore[arg-type]
+    return None
+
+
+def _is_sign(positive: np.ndarray, values: np.ndarray) -> bool:
+    return positive.ndim == 1 and any(np.array_equal(positive, one) for one in (values > 0, values >= 0))
 
 
 def _name(equation: JaxprEqn) -> str:

@@ -207,15 +207,16 @@ def rectifiers(forward: Tapped, *inputs: Any) -> dict[str, int]:
 
     A rectifier is an elementwise function of one array that is nearly flat on one side of zero and rises on the
     other, to a straight line or to a ceiling: ReLU, ReLU6, leaky ReLU, ELU, GELU, SiLU, softplus and their like,
-    called by name or spelled out (``jnp.maximum(x, 0)``). Sigmoids and tanh are none; nor is PReLU, whose slope is
-    a parameter. Inside a program that is called several times, ``scan`` for example, it counts once.
+    called by name or spelled out (``jnp.maximum(x, 0)``); and PReLU, whose slope is a parameter, as
+    ``jnp.where(x >= 0, x, slope * x)``. Sigmoids and tanh are none. Inside a program that is called several times,
+    ``scan`` for example, it counts once.
 
     Args:
         forward: A tapped model.
         *inputs: One example of the inputs, or its shapes.
 
     Returns:
-        The name in ``jax.nn``, or ``"activation"``, -> how many.
+        The name in ``jax.nn``, ``"prelu"`` or ``"activation"``, -> how many.
 
     Example:
         >>> import gradcam_jax as gc, jax, jax.numpy as jnp

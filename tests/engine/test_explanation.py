@@ -8,7 +8,6 @@ import pytest
 
 import gradcam_jax as gc
 from gradcam_jax.attribution.maps import gradient_times_input
-from gradcam_jax.models.layers import Relu
 from gradcam_jax.zoo import load
 from tests.comparison import assert_close, kaiming_variables, random_images
 from tests.models.flax_models import Tutorial, WithBatchNorm
@@ -289,18 +288,3 @@ def test_a_guided_twin_may_be_given():
     label = int(explanation.targets[1, 0])
     pixels = jax.grad(lambda image: twin.apply(variables, image[jnp.newaxis])[0, label])(images[1])
     assert_close(explanation.guided_backprop[1, 0], pixels, 2e-6)
-
-
-def test_no_tracer_is_left_behind():
-    class Tiny(nn.Module):
-        relu: object = nn.relu
-
-        @nn.compact
-        def __call__(self, x):
-            x = Relu(self.relu, name="first")(nn.Conv(2, (1, 1))(x))
-            return nn.Dense(3)(Relu(self.relu, name="second")(x).mean((1, 2)))
-
-    images = jnp.asarray(random_images(2, 4))
-    variables = Tiny().init(jax.random.key(0), images)
-    with jax.checking_leaks():
-        gc.explain(gc.tapped(Tiny(), variables, ("first", "second")), images, gc.top_k(1), guided=True)

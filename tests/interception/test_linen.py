@@ -206,15 +206,6 @@ def test_nothing_is_left_on_the_model_or_its_variables():
     assert set(model.init(jax.random.key(0), X)) == {"params"}
 
 
-def test_no_tracer_is_left_behind():
-    with jax.checking_leaks():
-        layer_shapes(tapped(*initialised(Plain(), X)), X)
-        for build in (Plain, lambda: Plain(block=nn.remat(Block)), lambda: Plain(block=nn.jit(Block))):
-            model, variables = initialised(build(), X)
-            jax.jit(lambda v, model=model: gradient(model, v, "second"))(variables)
-            jax.vmap(lambda x, model=model, v=variables: tapped(model, v, "first")({}, x)[1])(jnp.ones((2, 3)))
-
-
 def test_the_callers_model_and_variables_are_untouched_by_guided_gradients():
     model, variables = small_vgg()
     fields, before = dict(vars(model)), jax.tree.map(np.array, variables)

@@ -301,14 +301,6 @@ def test_the_callers_model_is_unchanged_after_success_and_failure(guided):
     assert_close(forward({}, images[0])[0], gc.tapped(tutorial()[0])({}, images[0])[0], 0)
 
 
-def test_no_tracer_is_left_behind():
-    model = Blocks(RematBlock, rngs=nnx.Rngs(0))
-    with jax.checking_leaks():
-        forward = gc.tapped(model, "blocks.0", train=True)
-        jax.jit(lambda forward, x: gc.layer_grads(forward, lambda y: y[0], x).gradients)(forward, X)
-        jax.vmap(lambda x: forward({}, x)[1])(jnp.stack([X, X]))
-
-
 def test_a_trunk_in_bfloat16():
     model, images = tutorial()
     forward = gc.tapped(model, "conv2")

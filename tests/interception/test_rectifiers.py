@@ -80,6 +80,46 @@ def test_a_rectifier_is_found_however_it_is_written_and_carries_the_rule(kind, i
     np.testing.assert_allclose(forward({}, x)[0], function(x), rtol=1e-6)
 
 
+def prelu_by_negative(x, slope):
+    return jnp.where(x < 0, slope * x, x)
+
+
+SLOPES = {
+    "where": (lambda x, slope: jnp.where(x > 0, x, slope * x), jnp.linspace(0.1, 0.6, 6)[jnp.newaxis]),
+    "the other way round": (prelu_by_negative, jnp.float32(0.25)),
+    "Flax": (lambda x, slope: nn.PReLU().apply({"params": {"negative_slope": slope}}, x), jnp.float32(0.25)),
+    "compiled": (jax.jit(lambda x, slope: jax.lax.select(x >= 0, x, x * jnp.broadcast_to(slope, x.shape))),
+                 jnp.linspace(0.1, 0.6, 6)[jnp.newaxis]),
+    "of an affine value": (lambda x, slope: prelu_by_negative(2 * x + 1, slope), jnp.float32(0.25)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_a_rectifier_whose_slope_is_a_parameter(name):
+    function, slope = SLOPES[name]
+    plain = gc.tapped_functions({"f": jax.tree_util.Partial(lambda slope, x: function(x, slope), slope)}, ())
+    assert gc.rectifiers(plain, X) == {"prelu": 1}
+    x, cotangent = X + 0.1, jnp.asarray(np.random.default_rng(0).standard_normal(X.shape), jnp.float32)
+    forward = plain.with_relu_rule(gc.guided)
+    expected = jax.vjp(lambda x: function(x, slope), x)[1](jnp.maximum(cotangent, 0))[0]
+    for run in (lambda x: forward({}, x)[0], jax.jit(lambda x: forward({}, x)[0])):
+        np.testing.assert_allclose(run(x), function(x, slope), rtol=1e-6)
+        assert_close(jax.vjp(run, x)[1](cotangent)[0], expected, 1e-6)
+    (deconvolved,) = jax.vjp(lambda x: plain.with_relu_rule(gc.deconvolved)({}, x)[0], x)[1](cotangent)
+    assert_close(deconvolved, jnp.maximum(cotangent, 0) * (2 if "affine" in name else 1), 1e-6)
+
+
+def test_a_choice_by_another_sign_is_no_prelu():
+    for function in (
+        lambda x, slope: jnp.where(x > 1, x, slope * x),
+        lambda x, slope: jnp.where(x > 0, x, slope + x),
+        lambda x, slope: jnp.where(slope > 0, x, slope * x),
+        lambda x, slope: jnp.where(x > 0, slope * x, x),
+    ):
+        plain = gc.tapped_functions({"f": lambda x, function=function: function(x, jnp.ones((1, 6)))}, ())
+        assert "prelu" not in gc.rectifiers(plain, X)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_is_no_rectifier_is_left_alone(name):
     function = OTHERS[name]
