@@ -115,11 +115,11 @@ def test_workers_a_node_and_the_command_are_killed(whole, cluster, environment, 
     leaving = cluster.add_node(**NODE)
     first = Watched(run, [cluster.head_node, leaving], until, cwd=ROOT, env=environment)
     first.kill_workers(4, draw)
-    first.wait_for(lambda: list(folder.glob("manifest*")) and first.workers_at_a_part(leaving))
+    first.wait_for(lambda: list(folder.glob("manifest*")) and first.loaded_workers(leaving))
     cluster.remove_node(leaving)
     first.nodes.remove(leaving)
     first.kill_workers(3, draw)
-    first.wait_for(first.workers_at_a_part)
+    first.wait_for(first.loaded_workers)
     first.process.kill()
     first.process.communicate()
     assert 0 < len(open_run(folder)) < PHOTOS

@@ -25,8 +25,8 @@ class Watched:
         self.megabytes = {"command": 0.0, "worker": 0.0}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
 
-    def workers_at_a_part(self, *nodes):
-        """Returns the process ids of workers, of some nodes or all, that have decoding processes."""
+    def loaded_workers(self, *nodes):
+        """Returns the process ids of workers, of some nodes or all, whose model is loaded."""
         self._measure("command", self.process.pid)
         at_work = []
         for node in nodes or self.nodes:
@@ -45,16 +45,16 @@ class Watched:
         return value
 
     def kill_workers(self, times, draw):
-        """Kills workers one after the other, each some time after it was seen at a part."""
+        """Kills workers one after the other, each some time after it was seen, so nearly always at a part."""
         for _ in range(times):
-            worker = draw.choice(self.wait_for(self.workers_at_a_part))
+            worker = draw.choice(self.wait_for(self.loaded_workers))
             time.sleep(draw.uniform(0, 0.6))
             os.kill(worker, signal.SIGKILL)
             self.wait_for(lambda worker=worker: not Path(f"/proc/{worker}").exists())
 
     def ended(self):
         """Returns whether the command ended."""
-        self.workers_at_a_part()
+        self.loaded_workers()
         return self.process.poll() is not None
 
     def _measure(self, what, process):
