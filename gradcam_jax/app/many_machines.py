@@ -45,6 +45,7 @@ from gradcam_jax.pipeline.parts import (
     remove_unnamed,
     set_aside,
 )
+from gradcam_jax.pipeline.run import started_front
 from gradcam_jax.pipeline.store import SHARDS, record_settings
 
 
@@ -137,6 +138,12 @@ class PhotoWorker:
         kinds, looks = kinds_of(options), (map_label(options), style_of(options, self._task))
         folder = Path(options.out_path)
         self._draw = functools.partial(draw_explained, folder, kinds, looks) if kinds else None
+        # Processes that decode serve all parts: to start them takes as long as to explain many photos.
+        front = started_front(
+            self._task, self._batch_size, self._decoders, self._decoding, keep_photo=self._draw is not None
+        )
+        self._held = contextlib.ExitStack()  # until the actor ends
+        self._front = self._held.enter_context(front)
         settings = run_settings(self._task, options.computation, self._decoding)
         return import_ray().get_runtime_context().get_node_id(), (settings, devices[0].device_kind)
 
@@ -160,6 +167,7 @@ class PhotoWorker:
                 decoding=self._decoding,
                 draw=self._draw,
                 report=self._note,
+                front=self._front,
             )
         mark_done(self._folder, part, progress.failed + (0 if retry else store.done.failed))
         return progress

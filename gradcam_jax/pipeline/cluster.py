@@ -227,6 +227,7 @@ class _Sharing:
             self._waiting.append(part)
         else:
             self._outcome.aside.append((part, f"{TRIES} workers died with it. The last: {_line(error)}"))
+        self._follow_the_cluster()  # another worker starts now, not when it is time to look again
 
 
 def _cause(error: Any) -> Exception:

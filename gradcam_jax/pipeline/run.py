@@ -6,6 +6,7 @@ images.
 """
 
 import contextlib
+import operator
 import os
 import threading
 import time
@@ -22,7 +23,7 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.images.decoder import EXACT, Decoded, Decoding, Settings
 from gradcam_jax.images.ring import Layout, Ring
 from gradcam_jax.pipeline.computation import image_dtype
-from gradcam_jax.pipeline.decoders import Decoders
+from gradcam_jax.pipeline.decoders import Decoders, Work
 from gradcam_jax.pipeline.decoding import AHEAD, Batch, decoded_batches
 from gradcam_jax.pipeline.items import Item
 from gradcam_jax.pipeline.machine import usable_cores
@@ -66,6 +67,7 @@ def explain_items(
     draw: Draw | None = None,
     report: Report = lambda _: None,
     stop: threading.Event | None = None,
+    front: "Front | None" = None,
 ) -> Progress:
     """Explains every image that is not done yet, and writes the results.
 
@@ -80,6 +82,7 @@ def explain_items(
         draw: Draws pictures of one explained image; called in threads before the image counts.
         report: Called whenever a batch is written.
         stop: When set, no more images are begun; those begun are finished and written.
+        front: What decodes, where it serves several calls; else it is started for this one.
 
     Returns:
         The final progress.
@@ -91,11 +94,10 @@ def explain_items(
     progress, started = Progress(), time.perf_counter()
     broken: list[InputError] = []
     undone = _undone(items, store, progress, stop, broken)
-    layout = Layout(AHEAD + 1 + _ON_DEVICE + 1, batch_size, task.size, image_dtype(task))
     with contextlib.ExitStack() as stack:
-        ring = stack.enter_context(contextlib.closing(Ring(layout)))
-        settings = Settings(task.plan.preprocessing, decoding, draw is not None, layout, ring.descriptor)
-        decoders = stack.enter_context(Decoders(settings, min(workers, usable_cores())))
+        own = started_front(task, batch_size, workers, decoding, keep_photo=draw is not None)
+        decoders, ring = front or stack.enter_context(own)
+        before = decoders.work
         threads = stack.enter_context(ThreadPoolExecutor(workers, "draw"))
         write = _Writing(task, store, progress, started, draw, threads, report)
         writer = stack.enter_context(Stage("write", write))
@@ -108,7 +110,7 @@ def explain_items(
             if batch is None:
                 break
             progress.starved_seconds += time.perf_counter() - waiting
-            _account(decoders, progress)
+            _account(decoders, before, progress)
             if len(decoders) < workers and decoders.wait_for_files:
                 decoders.start_another()
             fetcher.take(_started(batch, function, progress))
@@ -116,6 +118,33 @@ def explain_items(
         raise broken[0]
     progress.seconds = time.perf_counter() - started
     return progress
+
+
+class Front(NamedTuple):
+    """What decodes: processes, and the memory that they share with this one. Of no use after an error."""
+
+    decoders: Decoders
+    ring: Ring
+
+
+@contextlib.contextmanager
+def started_front(
+    task: Task, batch_size: int, workers: int, decoding: Decoding = EXACT, *, keep_photo: bool = False
+) -> Iterator[Front]:
+    """Starts the processes that decode, and ends them.
+
+    Args:
+        task: As :func:`explain_items` takes it, and so the next three.
+        batch_size: Images a batch.
+        workers: Processes, at most as many as there are cores.
+        decoding: How photos are decoded.
+        keep_photo: Whether photos are drawn, so needed whole.
+    """
+    layout = Layout(AHEAD + 1 + _ON_DEVICE + 1, batch_size, task.size, image_dtype(task))
+    with contextlib.closing(Ring(layout)) as ring:
+        settings = Settings(task.plan.preprocessing, decoding, keep_photo, layout, ring.descriptor)
+        with Decoders(settings, min(workers, usable_cores())) as decoders:
+            yield Front(decoders, ring)
 
 
 class _Started(NamedTuple):
@@ -139,9 +168,11 @@ def _started(batch: Batch, function: DeviceFunction, progress: Progress) -> _Sta
     return _Started(batch, results, begun if function.compilations == known else time.perf_counter())
 
 
-def _account(decoders: Decoders, progress: Progress) -> None:
+def _account(decoders: Decoders, before: Work, progress: Progress) -> None:
     progress.processes = len(decoders)
-    progress.decode_seconds, progress.decode_processor_seconds, progress.file_seconds = decoders.work
+    progress.decode_seconds, progress.decode_processor_seconds, progress.file_seconds = map(
+        operator.sub, decoders.work, before
+    )
 
 
 def _undone(

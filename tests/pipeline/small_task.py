@@ -101,13 +101,13 @@ def results_of(task, rows):
     return jax.device_get(function(*function.put(images, arrays)))
 
 
-def children(parent=None):
-    """Returns the ids of the decoding processes of a process, this one unless its id is given."""
+def children(parent=None, program=b"gradcam_jax.images.decoder"):
+    """Returns the ids of the decoding processes of a process, this one unless its id is given, or of others."""
     found, wanted = [], str(parent or os.getpid())
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             own = path.read_text().rpartition(")")[2].split()[1] == wanted
-            if own and b"gradcam_jax.images.decoder" in (path.parent / "cmdline").read_bytes():
+            if own and program in (path.parent / "cmdline").read_bytes():
                 found.append(int(path.parent.name))
     return found
 
