@@ -21,7 +21,6 @@ from gradcam_jax.app.reporting import report_run
 from gradcam_jax.app.summary import summary
 from gradcam_jax.errors import InputError
 from gradcam_jax.images.decoder import Decoding
-from gradcam_jax.images.fast import require_fast
 from gradcam_jax.pipeline import (
     Progress,
     device_function,
@@ -49,8 +48,6 @@ def explain_many(options: Options, say: Callable[[str], None] = lambda _: None) 
         InputError: If something that was asked for cannot be had, or results cannot be written.
     """
     options.check()
-    if options.fast_decoding:
-        require_fast()
     passed_over: Counter[str] = Counter()
     # What is wrong with its name is said before a model is loaded.
     source = read_items(options.images, passed_over)

@@ -11,6 +11,7 @@ from typing import Any
 from gradcam_jax.engine.precision import PRECISIONS, require_precision
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import PREPROCESSINGS
+from gradcam_jax.images.fast import require_fast
 from gradcam_jax.pictures import COLORS, KINDS, PAPERS, SCALES
 from gradcam_jax.pipeline import Computation, read_items
 from gradcam_jax.pipeline.items import is_list
@@ -185,6 +186,8 @@ class Options:
         if self.part_size != 2000 and not self.ray:
             raise InputError("--part_size cuts the list for --ray, which was not given.")
         require_precision(self.dtype)
+        if self.fast_decoding:
+            require_fast()
         others = [name for name in parse_methods(self.methods) if name in TITLES]
         for name in others:
             if name in OF_CLASSES and self.task == "captioning":

@@ -15,6 +15,7 @@ from gradcam_jax.app.many_photos import SOME_FAILED, explain_many
 from gradcam_jax.app.options import Options
 from gradcam_jax.errors import InputError
 from gradcam_jax.formats.storage import path_of
+from gradcam_jax.images import fast
 from gradcam_jax.pipeline import open_run
 from gradcam_jax.pipeline.store import SHARDS
 from tests.app.watched import Watched
@@ -42,9 +43,11 @@ def test_nothing_else_imports_ray():
         ({"num_processes": 2}, "--ray shares the images by itself"),
         ({"part_size": 0}, "Expected --part_size of 1 or more, got 0"),
         ({"out_path": "s3://bucket/run", "save": "panels"}, "draws into folders, but 's3://bucket/run'"),
+        ({"fast_decoding": True}, "--fast_decoding needs simplejpeg:  pip install simplejpeg"),
     ],
 )
-def test_flags_that_do_not_go_together_are_refused(flags, message, tmp_path):
+def test_what_cannot_be_done_is_refused_before_anything_starts(flags, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(fast.importlib.util, "find_spec", lambda name: None if name == "simplejpeg" else name)
     with pytest.raises(InputError, match=message):
         explain_on_cluster(Options(images=str(tmp_path), ray="local", **flags))
 
