@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gradcam_jax.pictures.colors import PAPERS
-from gradcam_jax.pictures.panels import Footer, Strip, panel, stacked, stretch_to, text_line
+from gradcam_jax.pictures.panels import Footer, Strip, panel, stacked, stretch_to
+from gradcam_jax.pictures.sheet import text_line
 
 
 @pytest.mark.parametrize(

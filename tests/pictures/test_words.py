@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gradcam_jax.pictures.sheet import drawn
 from gradcam_jax.pictures.words import WordMap, sentence, word_color, word_frames, word_strips
 
 PHOTO = np.full((60, 90, 3), 120, np.uint8)
@@ -24,7 +25,7 @@ def test_words_are_red_for_and_blue_against(importance, color):
 
 
 def test_a_sentences_grounds_are_shares_of_the_largest_importance():
-    picture = sentence(["what", "animal"], [-4.0, 2.0])
+    picture = drawn(sentence(["what", "animal"], [-4.0, 2.0]))
     assert tuple(picture[16, 15]) == word_color(-1.0)
     grounds = {tuple(pixel) for pixel in picture[16].tolist()}
     assert word_color(0.5) in grounds
@@ -32,13 +33,14 @@ def test_a_sentences_grounds_are_shares_of_the_largest_importance():
 
 
 def test_a_sentence_without_importances_is_white():
-    picture = sentence(["what", "?"], [0.0, 0.0])
+    picture = drawn(sentence(["what", "?"], [0.0, 0.0]))
     assert (picture[15, :] == 255).all()
 
 
 def test_a_legend_stands_below_the_sentence():
     words, importances = ["a"], [1.0]
-    plain, told = sentence(words, importances), sentence(words, importances, caption="red words speak for it")
+    captions = ("", "red words speak for it")
+    plain, told = (drawn(sentence(words, importances, caption=caption)) for caption in captions)
     assert told.shape[0] == plain.shape[0] + 26
     assert told.shape[1] > plain.shape[1]
     assert (told[-20:] < 255).any()
