@@ -1,5 +1,6 @@
 """A report opened from disk in a real browser: summary, gallery, search, each photo, phones, the dark."""
 
+import numpy as np
 import pytest
 
 from gradcam_jax.pipeline import open_run
@@ -147,6 +148,19 @@ def test_a_photos_page_shows_its_maps_numbers_and_request(browser, page_file):
         page.wait_for_function("document.querySelector('h1').textContent === 'photos/000026.png'")
         page.click("text=all photos")
         wait_for(page, "14 of 130")
+
+
+def test_a_photos_page_shows_guided_gradients_where_the_run_stored_them(browser, tmp_path):
+    photo = write_photo(tmp_path / "photo.png", (300, 200))
+    guided = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float16)
+    file = write_report(open_run(made_run(tmp_path / "run", 1, photos=[photo], guided=guided))).page
+    with page_of(browser, file) as page:
+        page.goto(f"{file.as_uri()}#photo={key_of(NASTY[0])}")
+        page.wait_for_selector("figure")
+        captions = page.eval_on_selector_all("figcaption", "all => all.map(one => one.textContent)")
+        kinds = ("guided backpropagation", "Guided Grad-CAM")
+        assert captions[3:] == [f"{name} {kind}" for name in ("class 0", "boxer") for kind in kinds]
+        page.wait_for_function("[...document.images].filter(one => one.naturalWidth > 0).length === 7")
 
 
 def test_a_photo_of_a_wicked_name_is_text_and_a_failed_one_says_why(browser, page_file):

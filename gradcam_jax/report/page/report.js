@@ -5,6 +5,7 @@
 const FAILED = 1, BLANK = 2, NO_PICTURE = 4;
 const KEY = 0, ID = 1, FLAGS = 2, PREDICTION = 3, PROBABILITY = 4, TARGETS = 5, TARGET_PROBABILITY = 6, MORE = 7;
 const CARDS = 48, MOST_NAMES = 2000, IMPROBABLE = 0.01;
+const GRADIENTS = { guided_backprop: "guided backpropagation", guided_grad_cam: "Guided Grad-CAM" };
 
 const report = (() => {
   let run = null, rows = null, chosen = [], asked = null;
@@ -293,6 +294,10 @@ const report = (() => {
       }
     }
     const parts = [make("h2", {}, "Maps"), make("div", { className: "figures" }, ...all)];
+    const gradients = record.targets.flatMap((target) => record.gradients.map((name) =>
+      figure(`-${name}-${target.place}`, `${GRADIENTS[name]} of ${target.name}`, make("b", {}, target.name),
+        ` ${GRADIENTS[name]}`)));
+    if (gradients.length) parts.push(make("h2", {}, "Guided gradients"), make("div", { className: "figures" }, ...gradients));
     if (record.words) parts.push(make("h2", {}, "Word by word"), words(record));
     if (record.tokens) parts.push(make("h2", {}, "Words of the question"), ...record.targets.map((target) => tokens(record, target)));
     return parts;
