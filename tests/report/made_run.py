@@ -80,8 +80,9 @@ def made_run(folder, count, *, photos, failing=(), settings=SETTINGS, start=0, g
             names = [f"class {number % 7}", "boxer"]
             line = line_of(path, identifier, cams, names, probability=(number % 100) / 100)
             arrays = {"cam": cams[np.newaxis]}
-            for name in GUIDED if guided is not None else ():
-                arrays |= {name: guided[np.newaxis], name + SCALE: np.full((1, 2), 0.25, np.float32)}
+            if guided is not None:
+                scales = {name + SCALE: np.full((1, 2), 0.25, np.float32) for name in GUIDED}
+                arrays |= dict.fromkeys(GUIDED, guided[np.newaxis]) | scales
             store.add([line], arrays)
     return folder
 

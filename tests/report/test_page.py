@@ -24,7 +24,10 @@ def browser():
 def page_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     sizes = [(300, 200), (200, 300), (1600, 100), (10, 10)]
-    photos = [write_photo(folder / "photos" / f"{number}.png", size) for number, size in enumerate(sizes)]
+    photos = [
+        write_photo(folder / "photos" / f"{'a_long_name' * 12}{number}.png", size)
+        for number, size in enumerate(sizes)
+    ]
     run = open_run(made_run(folder / "a run", COUNT, photos=photos, failing=FAILING))
     return write_report(run, chunks=ChunkSizes(50, 20), title="<b>a run</b>").page
 
@@ -205,3 +208,23 @@ def test_a_page_that_is_not_whole_says_so(browser, tmp_path):
     with pytest.raises(AssertionError, match=r"index-00000\.js"):
         look_at_gallery(browser, file)
     assert seen == ["data/index-00000.js is missing: the report is not whole."]
+
+
+def test_of_a_long_path_the_gallery_shows_the_files_name(browser, tmp_path):
+    photo = write_photo(tmp_path / "photo.png", (30, 20))
+    folder = made_run(tmp_path / "run", 6, photos=[photo])
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text(
+        manifest.read_text().replace('"photos/', '"/srv/photos/of/a/folder/with/a/very/long/path/')
+    )
+    with page_of(browser, write_report(open_run(folder)).page, width=360) as page:
+        open_gallery(page)
+        assert ids(page)[4] == "/srv/photos/of/a/folder/with/a/very/long/path/000004.png"
+        visible = page.evaluate(
+            """() => {
+                const [card] = [...document.querySelectorAll(".card")].slice(4);
+                const end = card.querySelector(".name span:last-child").getBoundingClientRect();
+                return end.width > 0 && end.right <= card.getBoundingClientRect().right;
+            }"""
+        )
+        assert visible
