@@ -17,6 +17,7 @@ _MARGIN = 16
 _WIDEST = 2000  # pixels of a strip; what is more goes on below
 _HEADING, _TITLE, _CAPTION, _FOOTER = 26, 21, 17, 15  # pixels of their fonts
 _BAR = (220, 14)
+_LEAST_ROOM = 600  # pixels of a line, however narrow the pictures are
 
 
 class Strip(NamedTuple):
@@ -69,12 +70,13 @@ def panel_sheet(
     Returns:
         A sheet of at most about 2000 pixels' width.
     """
-    parts = [_strip(strip, height, paper) for strip in strips]
-    widest = max(part.width for part in parts)
+    tiles = [_rows_of_tiles(strip, height, paper) for strip in strips]
+    room = max(_LEAST_ROOM, *(_width(row) for rows in tiles for row in rows))
+    parts = [_strip(strip, rows, room, paper) for strip, rows in zip(strips, tiles, strict=True)]
     if heading:
-        parts.insert(0, text_line(fitting(heading, _HEADING, max(widest, 600)), _HEADING, paper.ink))
+        parts.insert(0, text_line(fitting(heading, _HEADING, room), _HEADING, paper.ink))
     if footer.text:
-        parts.append(_footer(footer, max(widest, 600), paper))
+        parts.append(_footer(footer, room, paper))
     y, places = _MARGIN, []
     for part in parts:
         places.append((part, (_MARGIN, y)))
@@ -101,19 +103,23 @@ def fitting(text: str, size: int, width: int) -> str:
     return text
 
 
-def _strip(strip: Strip, height: int, paper: Paper) -> Sheet:
+def _rows_of_tiles(strip: Strip, height: int, paper: Paper) -> list[list[Sheet]]:
     rows: list[list[Sheet]] = [[]]
     for caption, picture in strip.tiles:
         tile = _tile(caption, picture, height, paper)
         if rows[-1] and _width(rows[-1]) + _MARGIN + tile.width > _WIDEST:
             rows.append([])
         rows[-1].append(tile)
-    widest = max(_width(row) for row in rows)
+    return rows
+
+
+def _strip(strip: Strip, rows: Sequence[Sequence[Sheet]], room: int, paper: Paper) -> Sheet:
+    """Sets rows of tiles under their title and warning, which are cut to the room that the panel has."""
     lines = []
     if strip.title:
-        lines.append(text_line(fitting(strip.title, _TITLE, max(widest, 600)), _TITLE, paper.ink))
+        lines.append(text_line(fitting(strip.title, _TITLE, room), _TITLE, paper.ink))
     if strip.warning:
-        lines.append(text_line(fitting(strip.warning, _CAPTION, max(widest, 600)), _CAPTION, paper.warning))
+        lines.append(text_line(fitting(strip.warning, _CAPTION, room), _CAPTION, paper.warning))
     places, y = [], 0
     for line in lines:
         places.append((line, (0, y)))
@@ -125,7 +131,7 @@ def _strip(strip: Strip, height: int, paper: Paper) -> Sheet:
             places.append((tile, (x, y)))
             x += tile.width + _MARGIN
         y += max(tile.height for tile in row)
-    return joined(places, (max([widest, *(line.width for line in lines)]), y), paper.ground)
+    return joined(places, (max(part.width + place[0] for part, place in places), y), paper.ground)
 
 
 def _width(tiles: Sequence[Sheet]) -> int:
@@ -140,7 +146,8 @@ def _tile(caption: str, picture: np.ndarray, height: int, paper: Paper) -> Sheet
     label = text_line(caption, _CAPTION, paper.faint)
     below = shown_height + 4
     places = [(picture_sheet(picture, (width, shown_height)), (0, 0)), (label, (0, below))]
-    return joined(places, (max(width, label.width), below + label.height), paper.ground)
+    # A caption may reach into the margin: tiles of one size then stand in columns.
+    return joined(places, (max(width, label.width - _MARGIN // 2), below + label.height), paper.ground)
 
 
 def _footer(footer: Footer, width: int, paper: Paper) -> Sheet:

@@ -17,7 +17,7 @@ _FOR, _AGAINST = np.array([239, 68, 68]), np.array([59, 130, 246])
 _FONT_SIZE, _LINE, _CAPTION = 20, 30, 14  # pixels
 _GAP, _MARGIN = 8, 14
 _TILES_A_STRIP = 4
-_NARROWEST = 200  # pixels of a frame, for the words
+_NARROWEST = 200  # pixels of a frame, for the words, and of a tiny photo's longer side
 _FRAME_SIDE = 480  # pixels; the photo's longer side in the animation
 
 
@@ -95,7 +95,7 @@ def word_strips(photo: np.ndarray, words: Sequence[WordMap], box: Box, *, colors
         for word in words
     ]
     starts = range(0, len(tiles), _TILES_A_STRIP)
-    titles = ["Word by word (probability after the words before, strength), by one scale"]
+    titles = ["Word by word (probability after those before, strength)"]
     titles += [""] * (len(starts) - 1)
     return [
         Strip(title, tiles[start : start + _TILES_A_STRIP]) for start, title in zip(starts, titles, strict=False)
@@ -129,7 +129,8 @@ def word_frames(
     Returns:
         uint8 RGB frames of one shape, ``1 + len(words)``.
     """
-    factor = min(_FRAME_SIDE / max(photo.shape[:2]), 1.0)
+    longest = max(photo.shape[:2])
+    factor = min(_FRAME_SIDE / longest, max(1.0, _NARROWEST / longest))
     size = max(round(photo.shape[1] * factor), 1), max(round(photo.shape[0] * factor), 1)
     lines = _wrapped([word.word for word in words], max(size[0], _NARROWEST))
     strongest = strongest_of(words)

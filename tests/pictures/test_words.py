@@ -71,8 +71,8 @@ def test_word_tiles_stand_four_a_strip():
 def test_frames_mark_one_word_after_the_other():
     words = [word_map("dog", highest=0.0), word_map("cat", highest=0.0)]
     whole, dog, cat = word_frames(PHOTO, words, np.zeros((4, 4)), BOX)
-    assert whole.shape == dog.shape == cat.shape == (60 + 40, 200, 3)
-    text = slice(60, None)
+    assert whole.shape == dog.shape == cat.shape == (133 + 40, 200, 3)  # a photo of 90 pixels is enlarged
+    text = slice(133, None)
 
     def marked(frame):
         return (frame[text, :, 0].astype(int) - frame[text, :, 1] > 80).nonzero()[1]
@@ -88,7 +88,16 @@ def test_frames_break_long_captions_into_lines():
     frames = word_frames(PHOTO, words, np.ones((4, 4)), BOX)
     assert len(frames) == 13
     assert len({frame.shape for frame in frames}) == 1
-    assert frames[0].shape[0] > 60 + 40
+    assert frames[0].shape[0] > 133 + 40
+
+
+def test_a_tiny_photo_is_enlarged_to_be_seen():
+    photo = np.zeros((30, 40, 3), np.uint8)
+    photo[:, 20:] = 255
+    frame, _ = word_frames(photo, [word_map("dog", highest=0.0)], np.zeros((4, 4)), (0, 0, 40, 30))
+    assert frame.shape == (150 + 40, 200, 3)
+    assert (frame[:150, :80] == 0).all()
+    assert (frame[:150, 120:] == 255).all()
 
 
 def test_frames_shrink_large_photos():
