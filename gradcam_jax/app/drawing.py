@@ -76,7 +76,7 @@ def _draw_missing(task: Task, run: Run, item: Item, *, kinds: tuple[str, ...], l
     if item.id not in run:
         return False, ""
     record = run[item.id]
-    if record.fields["status"] != OK or _is_drawn(record, run.folder, kinds):
+    if record.fields["status"] != OK or _is_drawn(record, run.folder, kinds, looks[1].panels):
         return False, ""
     try:
         photo = read_photo(item.path) if item.pixels is None else np.asarray(item.pixels())
@@ -88,7 +88,7 @@ def _draw_missing(task: Task, run: Run, item: Item, *, kinds: tuple[str, ...], l
     return True, ""
 
 
-def _is_drawn(record: Record, folder: Path, kinds: tuple[str, ...]) -> bool:
+def _is_drawn(record: Record, folder: Path, kinds: tuple[str, ...], panels: str) -> bool:
     names = [target["name"] for target in record.fields["targets"]]
-    overlays, panel = run_picture_paths(folder, record.fields["id"], names, kinds)
+    overlays, panel = run_picture_paths(folder, record.fields["id"], names, kinds, panels=panels)
     return all(path.is_file() for path in [*overlays, *([panel] if panel else [])])

@@ -12,7 +12,7 @@ from gradcam_jax.engine.precision import PRECISIONS, require_precision
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import PREPROCESSINGS
 from gradcam_jax.images.fast import require_fast
-from gradcam_jax.pictures import COLORS, KINDS, PAPERS, SCALES
+from gradcam_jax.pictures import COLORS, FORMATS, KINDS, PAPERS, SCALES
 from gradcam_jax.pipeline import Computation, read_items
 from gradcam_jax.pipeline.items import is_list
 from gradcam_jax.tasks.captioning import BEAM_SIZE, LENGTH_EXPONENT, captioning
@@ -140,7 +140,7 @@ class Options:
         "own", "Maps of several targets are coloured each by its own highest value, or share one.", values=SCALES
     )
     paper: str = _option("white", "What panels are drawn on.", values=tuple(PAPERS))
-    panel_format: str = _option("png", "The panels' format.", photos=_ONE, values=("png", "pdf"))
+    panel_format: str = _option("png", "The panels' format; in an SVG texts are texts.", values=FORMATS)
     save: str = _option(
         "maps", "What is drawn besides the raw maps.", photos=_MANY, values=("maps", *KINDS, "all")
     )

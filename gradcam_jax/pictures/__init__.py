@@ -23,6 +23,7 @@ from gradcam_jax.pictures.maps import overlay as overlay
 from gradcam_jax.pictures.panels import Strip as Strip
 from gradcam_jax.pictures.panels import panel as panel
 from gradcam_jax.pictures.panels import stacked as stacked
+from gradcam_jax.pictures.photo import FORMATS as FORMATS
 from gradcam_jax.pictures.photo import SCALES as SCALES
 from gradcam_jax.pictures.photo import Style as Style
 from gradcam_jax.pictures.photo import View as View

@@ -7,8 +7,8 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from gradcam_jax.pictures.colors import WHITE
-from gradcam_jax.pictures.panels import text_line
+from gradcam_jax.pictures.colors import WHITE, Color
+from gradcam_jax.pictures.sheet import drawn, text_line
 
 COLORS = (
     (31, 119, 180),
@@ -50,7 +50,7 @@ def line_chart(
     xs, ys = (np.concatenate([np.asarray(line[axis], float) for line in lines.values()]) for axis in (0, 1))
     low, high = min(0.0, float(ys.min())), max(float(ys.max()), 1e-9)
     first, last = float(xs.min()), float(xs.max())
-    labels = [text_line(name, 14, WHITE.ink) for name in lines]
+    labels = [_line(name, 14, WHITE.ink) for name in lines]
     high_enough = max(height, _LEGEND_ROW * len(labels))
     sheet_size = (_LEFT + width + 60 + max(label.width for label in labels), _TOP + high_enough + _BOTTOM)
     sheet = PIL.Image.new("RGB", sheet_size, WHITE.ground)
@@ -60,17 +60,17 @@ def line_chart(
         across = (x - first) / max(last - first, 1e-12)
         return _LEFT + across * width, _TOP + height - (y - low) / (high - low) * height
 
-    sheet.paste(text_line(title, 18, WHITE.ink), (_LEFT, 10))
+    sheet.paste(_line(title, 18, WHITE.ink), (_LEFT, 10))
     for tick in np.linspace(low, high, 5):
         _, y = place(first, tick)
         draw.line([(_LEFT, y), (_LEFT + width, y)], fill=(228, 228, 231))
-        label = text_line(f"{tick:.3g}", 12, WHITE.faint)
+        label = _line(f"{tick:.3g}", 12, WHITE.faint)
         sheet.paste(label, (_LEFT - label.width - 6, round(y) - label.height // 2))
     for tick in np.linspace(first, last, 5):
         x, _ = place(tick, low)
-        label = text_line(f"{tick:g}", 12, WHITE.faint)
+        label = _line(f"{tick:g}", 12, WHITE.faint)
         sheet.paste(label, (round(x) - label.width // 2, _TOP + height + 4))
-    sheet.paste(text_line(x_label, 13, WHITE.faint), (_LEFT, _TOP + height + 26))
+    sheet.paste(_line(x_label, 13, WHITE.faint), (_LEFT, _TOP + height + 26))
     for number, (label, (x, y)) in enumerate(zip(labels, lines.values(), strict=True)):
         color = COLORS[number % len(COLORS)]
         points = [place(*point) for point in zip(x, y, strict=True)]
@@ -81,3 +81,7 @@ def line_chart(
         draw.line([(_LEFT + width + 16, row + 9), (_LEFT + width + 40, row + 9)], fill=color, width=3)
         sheet.paste(label, (_LEFT + width + 48, row))
     return np.asarray(sheet)
+
+
+def _line(text: str, size: int, color: Color) -> PIL.Image.Image:
+    return PIL.Image.fromarray(drawn(text_line(text, size, color)))

@@ -13,8 +13,9 @@ from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.pictures.colors import PAPERS
 from gradcam_jax.pictures.files import save
 from gradcam_jax.pictures.maps import heat_map, overlay
-from gradcam_jax.pictures.panels import Footer, Strip, panel
-from gradcam_jax.pictures.photo import DEFAULT_STYLE, Style, View, panel_of
+from gradcam_jax.pictures.panels import Footer, Strip, panel_sheet
+from gradcam_jax.pictures.photo import DEFAULT_STYLE, Style, View, sheet_of
+from gradcam_jax.pictures.sheet import Sheet, drawn
 from gradcam_jax.tasks.task import ExplainedPhoto
 
 _MOST_IMAGES, _MOST_TARGETS = 8, 8
@@ -25,14 +26,19 @@ class Shown(NamedTuple):
     """A picture that a notebook shows where it is a cell's last value.
 
     Attributes:
-        picture: uint8 RGB, ``(H, W, 3)``.
+        sheet: What is on it.
     """
 
-    picture: np.ndarray
+    sheet: Sheet
+
+    @property
+    def picture(self) -> np.ndarray:
+        """It as pixels: uint8 RGB, ``(H, W, 3)``."""
+        return drawn(self.sheet)
 
     def save(self, path: str | Path) -> Path:
-        """Writes it, in the format that the name ends in, and returns the path."""
-        return save(self.picture, path)
+        """Writes it, in the format that the name ends in, and returns the path. In ``.svg`` texts stay texts."""
+        return save(self.sheet, path)
 
     def _repr_png_(self) -> bytes:
         content = io.BytesIO()
@@ -41,7 +47,7 @@ class Shown(NamedTuple):
 
     def __repr__(self) -> str:
         """Says what it is, where no picture can be shown."""
-        return f"Shown({self.picture.shape[1]}x{self.picture.shape[0]} pixels)"
+        return f"Shown({self.sheet.width}x{self.sheet.height} pixels)"
 
 
 def show(
@@ -74,7 +80,7 @@ def show(
     """
     if isinstance(explained, ExplainedPhoto):
         view = View(explained.photo, explained.box, style=style)
-        return Shown(panel_of(explained.description, view))
+        return Shown(sheet_of(explained.description, view))
     maps, scores = _named_maps(explained.cam), np.asarray(explained.scores)
     count = len(scores)
     if photos is not None and len(photos) != count:
@@ -98,7 +104,7 @@ def show(
                 tiles.append((label, _drawn(photo, cam, style, highest)))
         strips.append(Strip(f"image {image}", tiles))
     footer = Footer(style.footer, style.colors)
-    return Shown(panel(strips, paper=lookup(PAPERS, style.paper, "paper"), footer=footer))
+    return Shown(panel_sheet(strips, paper=lookup(PAPERS, style.paper, "paper"), footer=footer))
 
 
 def _named_maps(cam: Any, name: str = "") -> dict[str, np.ndarray]:

@@ -19,8 +19,9 @@ from gradcam_jax.pictures.photo import (
     for_panels,
     frames_of,
     own_heading,
-    panel_of,
+    sheet_of,
 )
+from gradcam_jax.pictures.sheet import Sheet, drawn, picture_sheet, svg
 from gradcam_jax.tasks.rows import Description
 
 KINDS = ("overlays", "panels")
@@ -33,11 +34,11 @@ _DOTS = 144.0  # an inch, of a PDF
 _MILLISECONDS = 900  # a frame of an animation
 
 
-def save(picture: np.ndarray, path: str | Path) -> Path:
-    """Writes a picture, in the format that the name ends in, ``.pdf`` too; makes the folder where there is none.
+def save(picture: np.ndarray | Sheet, path: str | Path) -> Path:
+    """Writes a picture, in the format that the name ends in, ``.pdf`` and ``.svg`` too, and makes its folder.
 
     Args:
-        picture: uint8, RGB ``(H, W, 3)`` or grey ``(H, W)``.
+        picture: uint8, RGB ``(H, W, 3)`` or grey ``(H, W)``; or a sheet, whose texts stay texts in an SVG.
         path: The file.
 
     Returns:
@@ -46,14 +47,21 @@ def save(picture: np.ndarray, path: str | Path) -> Path:
     Raises:
         InputError: If the picture is not uint8.
     """
-    picture, path = np.asarray(picture), Path(path)
-    if picture.dtype != np.uint8:
-        raise InputError(f"Expected a uint8 picture for {str(path)!r}, got {picture.dtype} instead.")
+    path = Path(path)
+    if not isinstance(picture, Sheet):
+        picture = np.asarray(picture)
+        if picture.dtype != np.uint8:
+            raise InputError(f"Expected a uint8 picture for {str(path)!r}, got {picture.dtype} instead.")
+        picture = picture_sheet(picture) if path.suffix.lower() == ".svg" else picture
     path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(picture, Sheet) and path.suffix.lower() == ".svg":
+        path.write_text(svg(picture), encoding="utf-8")
+        return path
+    image = PIL.Image.fromarray(drawn(picture) if isinstance(picture, Sheet) else picture)
     if path.suffix.lower() == ".pdf":
-        PIL.Image.fromarray(picture).save(path, resolution=_DOTS)
+        image.save(path, resolution=_DOTS)
     else:
-        PIL.Image.fromarray(picture).save(path, compress_level=_COMPRESSION)
+        image.save(path, compress_level=_COMPRESSION)
     return path
 
 
@@ -108,10 +116,10 @@ def save_photo_pictures(
         The files written.
     """
     files = []
-    drawn = draw_rows(description.rows, view)
-    for one in drawn:
+    rows = draw_rows(description.rows, view)
+    for one in rows:
         row, name = one.row, safe_name(one.row.file_name)
-        own_panel = panel_of(description, view, [one], heading=own_heading(description, row))
+        own_panel = sheet_of(description, view, [one], heading=own_heading(description, row))
         colored = "_hm" if in_color else ""
         draw = functools.partial(heat_map, colors=view.style.colors) if in_color else grey_map
         pictures = {
@@ -128,8 +136,8 @@ def save_photo_pictures(
             for kind, picture in pictures.items()
             if picture is not None
         ]
-    if len(drawn) > 1:
-        files.append(save(panel_of(description, view, drawn), folder / f"{prefix}_panel.{view.style.panels}"))
+    if len(rows) > 1:
+        files.append(save(sheet_of(description, view, rows), folder / f"{prefix}_panel.{view.style.panels}"))
     if description.words:
         name = safe_name(description.rows[0].file_name)
         files.append(save_animation(frames_of(description, view), folder / f"{prefix}_words_{name}.gif"))
@@ -147,7 +155,7 @@ def save_run_pictures(
 ) -> list[Path]:
     """Writes the pictures of one photo of a run: ``overlays/ID_TARGET.png`` a row, ``panels/ID.png`` a photo.
 
-    The overlay of a map by another method is ``overlays/ID_TARGET_METHOD.png``.
+    A panel's name ends in its format's. The overlay of another method's map is ``overlays/ID_TARGET_METHOD.png``.
 
     Args:
         folder: The run's folder.
@@ -162,15 +170,16 @@ def save_run_pictures(
     """
     files = []
     view = view if "overlays" in kinds else for_panels(view)
-    drawn = draw_rows(description.rows, view)
-    paths = run_picture_paths(folder, identifier, [row.name for row in description.rows], kinds)
-    for path, one in zip(paths.overlays, drawn, strict=False):
+    rows = draw_rows(description.rows, view)
+    names = [row.name for row in description.rows]
+    paths = run_picture_paths(folder, identifier, names, kinds, panels=view.style.panels)
+    for path, one in zip(paths.overlays, rows, strict=False):
         files.append(save(one.overlay, path))
         for method, (_, picture) in one.others.items():
             files.append(save(picture, path.with_name(f"{path.stem}_{method}.png")))
     if paths.panel is not None:
         heading = (description.heading if heading is None else heading)[:LONGEST_QUESTION]
-        files.append(save(panel_of(description, view, drawn, heading=heading), paths.panel))
+        files.append(save(sheet_of(description, view, rows, heading=heading), paths.panel))
     return files
 
 
@@ -182,7 +191,7 @@ class RunPictures(NamedTuple):
 
 
 def run_picture_paths(
-    folder: Path, identifier: str, names: Sequence[str], kinds: Sequence[str] = KINDS
+    folder: Path, identifier: str, names: Sequence[str], kinds: Sequence[str] = KINDS, *, panels: str = "png"
 ) -> RunPictures:
     """Returns where :func:`save_run_pictures` writes.
 
@@ -191,6 +200,7 @@ def run_picture_paths(
         identifier: The photo's id.
         names: Its explained targets'.
         kinds: Of :data:`KINDS`.
+        panels: The panels' format.
     """
     stem = picture_path(identifier)
     # Two classes may have one name, as the crane that flies and the one that lifts.
@@ -200,7 +210,8 @@ def run_picture_paths(
         for end in ends
         if "overlays" in kinds
     ]
-    panel = folder / "panels" / stem.parent / f"{stem.name}.png" if "panels" in kinds and names else None
+    drawn_panel = "panels" in kinds and names
+    panel = folder / "panels" / stem.parent / f"{stem.name}.{panels}" if drawn_panel else None
     return RunPictures(overlays, panel)
 
 

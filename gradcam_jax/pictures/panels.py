@@ -4,19 +4,20 @@ Pictures are uint8 arrays, RGB ``(H, W, 3)`` or grey ``(H, W)``; panels are uint
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
-import PIL.ImageDraw
 import PIL.ImageFont
 
-from gradcam_jax.pictures.colors import ORIGINAL, WHITE, Color, Paper, color_values
+from gradcam_jax.pictures.colors import ORIGINAL, WHITE, Paper, color_values
+from gradcam_jax.pictures.sheet import Sheet, drawn, joined, picture_sheet, stacked_sheets, text_line
 
 _MARGIN = 16
 _WIDEST = 2000  # pixels of a strip; what is more goes on below
 _HEADING, _TITLE, _CAPTION, _FOOTER = 26, 21, 17, 15  # pixels of their fonts
 _BAR = (220, 14)
+_LEAST_ROOM = 600  # pixels of a line, however narrow the pictures are
 
 
 class Strip(NamedTuple):
@@ -44,14 +45,19 @@ class Footer(NamedTuple):
 NO_FOOTER = Footer()
 
 
-def panel(
+def panel(strips: Sequence[Strip], **options: Any) -> np.ndarray:
+    """Draws :func:`panel_sheet`, which takes the same, as uint8 RGB."""
+    return drawn(panel_sheet(strips, **options))
+
+
+def panel_sheet(
     strips: Sequence[Strip],
     *,
     heading: str = "",
     height: int = 300,
     paper: Paper = WHITE,
     footer: Footer = NO_FOOTER,
-) -> np.ndarray:
+) -> Sheet:
     """Sets strips of labelled pictures one under the other.
 
     Args:
@@ -62,54 +68,31 @@ def panel(
         footer: A line below everything, with a bar of the colours.
 
     Returns:
-        uint8 RGB, at most about 2000 pixels wide.
+        A sheet of at most about 2000 pixels' width.
     """
-    parts = [_strip(strip, height, paper) for strip in strips]
-    widest = max(part.width for part in parts)
+    tiles = [_rows_of_tiles(strip, height, paper) for strip in strips]
+    room = max(_LEAST_ROOM, *(_width(row) for rows in tiles for row in rows))
+    parts = [_strip(strip, rows, room, paper) for strip, rows in zip(strips, tiles, strict=True)]
     if heading:
-        parts.insert(0, text_line(fitting(heading, _HEADING, max(widest, 600)), _HEADING, paper.ink, paper))
+        parts.insert(0, text_line(fitting(heading, _HEADING, room), _HEADING, paper.ink))
     if footer.text:
-        parts.append(_footer(footer, max(widest, 600), paper))
-    width = max(part.width for part in parts) + 2 * _MARGIN
-    sheet = PIL.Image.new("RGB", (width, sum(part.height + _MARGIN for part in parts) + _MARGIN), paper.ground)
-    y = _MARGIN
+        parts.append(_footer(footer, room, paper))
+    y, places = _MARGIN, []
     for part in parts:
-        sheet.paste(part, (_MARGIN, y))
+        places.append((part, (_MARGIN, y)))
         y += part.height + _MARGIN
-    return np.asarray(sheet)
+    return joined(places, (max(part.width for part in parts) + 2 * _MARGIN, y), paper.ground)
 
 
 def stacked(pictures: Sequence[np.ndarray], paper: Paper = WHITE) -> np.ndarray:
     """Sets pictures one under the other on a paper, left-aligned; uint8 RGB each."""
-    width = max(picture.shape[1] for picture in pictures)
-    sheet = np.full((sum(len(picture) for picture in pictures), width, 3), paper.ground, np.uint8)
-    y = 0
-    for picture in pictures:
-        sheet[y : y + len(picture), : picture.shape[1]] = picture
-        y += len(picture)
-    return sheet
+    return drawn(stacked_sheets([picture_sheet(picture) for picture in pictures], paper.ground))
 
 
 def stretch_to(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Stretches a picture to ``(height, width)``, to undo the stretch that brought the photo to a square."""
     height, width = size
     return np.asarray(PIL.Image.fromarray(picture).resize((width, height), PIL.Image.Resampling.BICUBIC))
-
-
-def text_line(text: str, size: int, color: Color, paper: Paper = WHITE) -> PIL.Image.Image:
-    """Draws one line of text, no wider than the text.
-
-    Args:
-        text: The line.
-        size: Of the font, in pixels.
-        color: RGB.
-        paper: What it is drawn on.
-    """
-    font = PIL.ImageFont.load_default(size)
-    left, _, right, _ = font.getbbox(text)
-    image = PIL.Image.new("RGB", (int(right - left) + 2, int(size * 1.4)), paper.ground)
-    PIL.ImageDraw.Draw(image).text((0, 0), text, font=font, fill=color)
-    return image
 
 
 def fitting(text: str, size: int, width: int) -> str:
@@ -120,67 +103,65 @@ def fitting(text: str, size: int, width: int) -> str:
     return text
 
 
-def _strip(strip: Strip, height: int, paper: Paper) -> PIL.Image.Image:
-    rows: list[list[PIL.Image.Image]] = [[]]
+def _rows_of_tiles(strip: Strip, height: int, paper: Paper) -> list[list[Sheet]]:
+    rows: list[list[Sheet]] = [[]]
     for caption, picture in strip.tiles:
         tile = _tile(caption, picture, height, paper)
         if rows[-1] and _width(rows[-1]) + _MARGIN + tile.width > _WIDEST:
             rows.append([])
         rows[-1].append(tile)
-    widest = max(_width(row) for row in rows)
+    return rows
+
+
+def _strip(strip: Strip, rows: Sequence[Sequence[Sheet]], room: int, paper: Paper) -> Sheet:
+    """Sets rows of tiles under their title and warning, which are cut to the room that the panel has."""
     lines = []
     if strip.title:
-        lines.append(text_line(fitting(strip.title, _TITLE, max(widest, 600)), _TITLE, paper.ink, paper))
+        lines.append(text_line(fitting(strip.title, _TITLE, room), _TITLE, paper.ink))
     if strip.warning:
-        lines.append(text_line(fitting(strip.warning, _CAPTION, max(widest, 600)), _CAPTION, paper.warning, paper))
-    heights = [max(tile.height for tile in row) for row in rows]
-    size = max([widest, *(line.width for line in lines)]), sum(line.height for line in lines) + 6 + sum(heights)
-    image = PIL.Image.new("RGB", size, paper.ground)
-    y = 0
+        lines.append(text_line(fitting(strip.warning, _CAPTION, room), _CAPTION, paper.warning))
+    places, y = [], 0
     for line in lines:
-        image.paste(line, (0, y))
+        places.append((line, (0, y)))
         y += line.height
     y += 6
-    for row, tall in zip(rows, heights, strict=True):
+    for row in rows:
         x = 0
         for tile in row:
-            image.paste(tile, (x, y))
+            places.append((tile, (x, y)))
             x += tile.width + _MARGIN
-        y += tall
-    return image
+        y += max(tile.height for tile in row)
+    return joined(places, (max(part.width + place[0] for part, place in places), y), paper.ground)
 
 
-def _width(tiles: Sequence[PIL.Image.Image]) -> int:
+def _width(tiles: Sequence[Sheet]) -> int:
     return sum(tile.width for tile in tiles) + _MARGIN * (len(tiles) - 1)
 
 
-def _tile(caption: str, picture: np.ndarray, height: int, paper: Paper) -> PIL.Image.Image:
-    image = PIL.Image.fromarray(picture).convert("RGB")
+def _tile(caption: str, picture: np.ndarray, height: int, paper: Paper) -> Sheet:
+    own_height, own_width = picture.shape[:2]
     # A panorama is at most four times as wide as high photos are high; a tower at most twice as high.
-    factor = min(
-        max(height / image.height, height / 3 / image.width), 4 * height / image.width, 2 * height / image.height
-    )
-    width, shown_height = (max(1, round(side * factor)) for side in image.size)
-    image = image.resize((width, shown_height), PIL.Image.Resampling.LANCZOS)
-    label = text_line(caption, _CAPTION, paper.faint, paper)
-    tile = PIL.Image.new("RGB", (max(width, label.width), shown_height + 4 + label.height), paper.ground)
-    tile.paste(image, (0, 0))
-    tile.paste(label, (0, shown_height + 4))
-    return tile
+    factor = min(max(height / own_height, height / 3 / own_width), 4 * height / own_width, 2 * height / own_height)
+    width, shown_height = (max(1, round(side * factor)) for side in (own_width, own_height))
+    label = text_line(caption, _CAPTION, paper.faint)
+    below = shown_height + 4
+    places = [(picture_sheet(picture, (width, shown_height)), (0, 0)), (label, (0, below))]
+    # A caption may reach into the margin: tiles of one size then stand in columns.
+    return joined(places, (max(width, label.width - _MARGIN // 2), below + label.height), paper.ground)
 
 
-def _footer(footer: Footer, width: int, paper: Paper) -> PIL.Image.Image:
-    """Draws the line, and beside it, or below where there is no room, the bar between its ends."""
-    text = text_line(fitting(footer.text, _FOOTER, width), _FOOTER, paper.faint, paper)
-    ends = [text_line(end, _FOOTER, paper.faint, paper) for end in footer.ends]
+def _footer(footer: Footer, width: int, paper: Paper) -> Sheet:
+    """Sets the line, and beside it, or below where there is no room, the bar between its ends."""
+    text = text_line(fitting(footer.text, _FOOTER, width), _FOOTER, paper.faint)
+    ends = [text_line(end, _FOOTER, paper.faint) for end in footer.ends]
     colors = color_values(np.tile(np.linspace(0, 1, _BAR[0]), (_BAR[1], 1)), footer.colors)
-    bar = PIL.Image.fromarray(np.round(255 * colors).astype(np.uint8))
+    bar = picture_sheet(np.round(255 * colors).astype(np.uint8))
     wide = ends[0].width + bar.width + ends[1].width + _MARGIN
     beside = text.width + 2 * _MARGIN + wide <= width
     left, top = (text.width + 2 * _MARGIN, 0) if beside else (0, text.height + 4)
-    sheet = PIL.Image.new("RGB", (max(text.width, left + wide), top + ends[0].height), paper.ground)
-    sheet.paste(text, (0, 0))
+    size = max(text.width, left + wide), top + ends[0].height
+    places = [(text, (0, 0))]
     for part, down in ((ends[0], 0), (bar, 3), (ends[1], 0)):
-        sheet.paste(part, (left, top + down))
+        places.append((part, (left, top + down)))
         left += part.width + _MARGIN // 2
-    return sheet
+    return joined(places, size, paper.ground)

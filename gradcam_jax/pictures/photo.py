@@ -13,7 +13,8 @@ import numpy as np
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.pictures.colors import ORIGINAL, PAPERS
 from gradcam_jax.pictures.maps import Box, gradient_on, heatmap_of, overlay
-from gradcam_jax.pictures.panels import Footer, Strip, panel, stacked, stretch_to
+from gradcam_jax.pictures.panels import Footer, Strip, panel_sheet, stretch_to
+from gradcam_jax.pictures.sheet import Sheet, drawn, stacked_sheets
 from gradcam_jax.pictures.words import WordMap, sentence, word_frames, word_strips
 from gradcam_jax.tasks.methods import TITLES
 from gradcam_jax.tasks.rows import Description, Row
@@ -24,6 +25,9 @@ LONGEST_QUESTION = 100
 OWN, SHARED = "own", "shared"
 SCALES = (OWN, SHARED)
 """How maps of several targets are coloured: each by its own highest value, or all by the highest of all."""
+
+FORMATS = ("png", "pdf", "svg")
+"""Of panels. In an SVG texts are texts; a PDF holds pixels."""
 
 IMPROBABLE = 0.01
 """The probability below which a panel warns that the model does not see the target in the photo."""
@@ -42,7 +46,7 @@ class Style(NamedTuple):
         scale: Of :data:`SCALES`. A caption's words always share one.
         paper: What panels are drawn on, of :data:`gradcam_jax.pictures.PAPERS`.
         footer: A line below panels that says what made the maps; empty: none, and no bar of the colours.
-        panels: The format of one photo's panels, ``"png"`` or ``"pdf"``.
+        panels: The format of panels, of :data:`FORMATS`.
     """
 
     colors: str = ORIGINAL
@@ -152,7 +156,18 @@ def panel_of(
     *,
     heading: str | None = None,
 ) -> np.ndarray:
-    """Draws everything that is said of a photo as one picture.
+    """Draws :func:`sheet_of`, which takes the same, as uint8 RGB."""
+    return drawn(sheet_of(description, view, rows, heading=heading))
+
+
+def sheet_of(
+    description: Description,
+    view: View,
+    rows: Sequence[DrawnRow] | None = None,
+    *,
+    heading: str | None = None,
+) -> Sheet:
+    """Sets everything that is said of a photo on one sheet.
 
     Args:
         description: What is said of the photo.
@@ -160,30 +175,27 @@ def panel_of(
         rows: Those of its rows to show, already drawn; all of them if left out.
         heading: The line over everything; the description's if left out.
 
-    Returns:
-        uint8 RGB.
-
     Raises:
         InputError: If there is no row to draw.
     """
-    drawn = draw_rows(description.rows, view) if rows is None else rows
+    rows = draw_rows(description.rows, view) if rows is None else rows
     paper = lookup(PAPERS, view.style.paper, "paper")
     heading = description.heading if heading is None else heading
-    if not drawn:
+    if not rows:
         raise InputError("Expected at least one explained target to draw, got none.")
     highest = "highest of all" if view.style.scale == SHARED else "each map's highest"
     ends = ("0", f"{highest}; of words, the strongest word's" if description.words else highest)
     look: dict[str, Any] = {"paper": paper, "footer": Footer(view.style.footer, view.style.colors, ends)}
-    if any(one.row.tokens for one in drawn):
-        return stacked([_question_panel(one, heading, look) for one in drawn], paper)
+    if any(one.row.tokens for one in rows):
+        return stacked_sheets([_question_sheet(one, heading, look) for one in rows], paper.ground)
     if not description.words:
-        strips = [Strip(one.row.title, one.tiles, _warning(one.row)) for one in drawn]
-        return panel(strips, heading=heading, height=_HEIGHT, **look)
-    strips = [Strip(_WHOLE_CAPTION, one.tiles) for one in drawn]
+        strips = [Strip(one.row.title, one.tiles, _warning(one.row)) for one in rows]
+        return panel_sheet(strips, heading=heading, height=_HEIGHT, **look)
+    strips = [Strip(_WHOLE_CAPTION, one.tiles) for one in rows]
     strips += word_strips(view.photo, _word_maps(description, view), view.box, colors=view.style.colors)
     if description.phrases:
         strips.append(Strip("Phrases", [(row.name, _overlay_of(row, view)) for row in description.phrases]))
-    return panel(strips, heading=heading, height=_HEIGHT_AMONG_WORDS, **look)
+    return panel_sheet(strips, heading=heading, height=_HEIGHT_AMONG_WORDS, **look)
 
 
 def own_heading(description: Description, row: Row) -> str:
@@ -207,13 +219,14 @@ def frames_of(description: Description, view: View) -> list[np.ndarray]:
     return word_frames(view.photo, _word_maps(description, view), whole, view.box, **look)
 
 
-def _question_panel(drawn: DrawnRow, heading: str, look: Mapping[str, Any]) -> np.ndarray:
-    strip = Strip(drawn.row.title, drawn.tiles, _warning(drawn.row))
-    picture = panel([strip], heading=heading[:LONGEST_QUESTION], height=_HEIGHT, **look)
-    words = [word for word, _ in drawn.row.tokens]
-    importances = [importance for _, importance in drawn.row.tokens]
-    legend = _LEGEND.format(max(map(abs, importances), default=0.0), drawn.row.score)
-    return stacked([picture, sentence(words, importances, caption=legend, paper=look["paper"])], look["paper"])
+def _question_sheet(one: DrawnRow, heading: str, look: Mapping[str, Any]) -> Sheet:
+    strip = Strip(one.row.title, one.tiles, _warning(one.row))
+    pictures = panel_sheet([strip], heading=heading[:LONGEST_QUESTION], height=_HEIGHT, **look)
+    words = [word for word, _ in one.row.tokens]
+    importances = [importance for _, importance in one.row.tokens]
+    legend = _LEGEND.format(max(map(abs, importances), default=0.0), one.row.score)
+    paper = look["paper"]
+    return stacked_sheets([pictures, sentence(words, importances, caption=legend, paper=paper)], paper.ground)
 
 
 def _warning(row: Row) -> str:

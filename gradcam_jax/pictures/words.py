@@ -11,12 +11,13 @@ import PIL.ImageFont
 from gradcam_jax.pictures.colors import ORIGINAL, WHITE, Paper
 from gradcam_jax.pictures.maps import Box, overlay
 from gradcam_jax.pictures.panels import Strip
+from gradcam_jax.pictures.sheet import Part, Sheet, joined, text_line
 
 _FOR, _AGAINST = np.array([239, 68, 68]), np.array([59, 130, 246])
-_FONT_SIZE, _LINE = 20, 30
+_FONT_SIZE, _LINE, _CAPTION = 20, 30, 14  # pixels
 _GAP, _MARGIN = 8, 14
 _TILES_A_STRIP = 4
-_NARROWEST = 200  # pixels of a frame, for the words
+_NARROWEST = 200  # pixels of a frame, for the words, and of a tiny photo's longer side
 _FRAME_SIDE = 480  # pixels; the photo's longer side in the animation
 
 
@@ -36,8 +37,8 @@ class WordMap(NamedTuple):
 
 def sentence(
     words: Sequence[str], importances: Sequence[float], *, caption: str = "", paper: Paper = WHITE
-) -> np.ndarray:
-    """Draws words on coloured ground: red for those that speak for the answer, blue for those against it.
+) -> Sheet:
+    """Sets words on coloured ground: red for those that speak for the answer, blue for those against it.
 
     Args:
         words: The words.
@@ -45,29 +46,22 @@ def sentence(
         caption: A line under the words.
         paper: What they are drawn on.
 
-    Returns:
-        uint8 RGB.
-
     Example:
-        >>> sentence(["what", "animal", "?"], [0.5, 2.0, -0.1]).ndim
-        3
+        >>> sentence(["what", "animal", "?"], [0.5, 2.0, -0.1]).height
+        48
     """
-    font = PIL.ImageFont.load_default(_FONT_SIZE)
-    boxes = [int(np.ceil(font.getlength(word))) + _GAP for word in words]
-    small = PIL.ImageFont.load_default(14)
-    width = max(sum(boxes) + _GAP * len(boxes), int(small.getlength(caption))) + 2 * _MARGIN
-    height = _MARGIN + int(1.7 * _FONT_SIZE) + (26 if caption else 0)
-    sheet = PIL.Image.new("RGB", (width, height), paper.ground)
-    draw = PIL.ImageDraw.Draw(sheet)
     largest = max((abs(importance) for importance in importances), default=0.0) or 1.0
-    x = _MARGIN
-    for word, importance, wide in zip(words, importances, boxes, strict=True):
-        corners = (x, _MARGIN, x + wide, _MARGIN + int(1.4 * _FONT_SIZE))
-        draw.rectangle(corners, fill=word_color(importance / largest, paper))
-        draw.text((x + _GAP / 2, _MARGIN + 2), word, font=font, fill=paper.ink)
-        x += wide + _GAP
-    draw.text((_MARGIN, height - 22), caption, font=small, fill=paper.faint)
-    return np.asarray(sheet)
+    places, x = [], _MARGIN
+    for word, importance in zip(words, importances, strict=True):
+        line = text_line(word, _FONT_SIZE, paper.ink)
+        size = line.width + _GAP, int(1.4 * _FONT_SIZE)
+        places.append((Sheet(size, [Part((0, 0), size, word_color(importance / largest, paper))]), (x, _MARGIN)))
+        places.append((line, (x + _GAP // 2, _MARGIN + 2)))
+        x += size[0] + _GAP
+    below = text_line(caption, _CAPTION, paper.faint)
+    height = _MARGIN + int(1.7 * _FONT_SIZE) + (26 if caption else 0)
+    places.append((below, (_MARGIN, height - 22)))
+    return joined(places, (max(x + _MARGIN, below.width + 2 * _MARGIN), height), paper.ground)
 
 
 def word_color(importance: float, paper: Paper = WHITE) -> tuple[int, int, int]:
@@ -101,7 +95,7 @@ def word_strips(photo: np.ndarray, words: Sequence[WordMap], box: Box, *, colors
         for word in words
     ]
     starts = range(0, len(tiles), _TILES_A_STRIP)
-    titles = ["Word by word (probability after the words before, strength), by one scale"]
+    titles = ["Word by word (probability after those before, strength)"]
     titles += [""] * (len(starts) - 1)
     return [
         Strip(title, tiles[start : start + _TILES_A_STRIP]) for start, title in zip(starts, titles, strict=False)
@@ -135,7 +129,8 @@ def word_frames(
     Returns:
         uint8 RGB frames of one shape, ``1 + len(words)``.
     """
-    factor = min(_FRAME_SIDE / max(photo.shape[:2]), 1.0)
+    longest = max(photo.shape[:2])
+    factor = min(_FRAME_SIDE / longest, max(1.0, _NARROWEST / longest))
     size = max(round(photo.shape[1] * factor), 1), max(round(photo.shape[0] * factor), 1)
     lines = _wrapped([word.word for word in words], max(size[0], _NARROWEST))
     strongest = strongest_of(words)

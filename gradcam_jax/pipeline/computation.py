@@ -18,7 +18,7 @@ from gradcam_jax.images.decoder import EXACT, Decoding
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.pipeline.store import RunStore
 from gradcam_jax.tasks.indices import SCALE
-from gradcam_jax.tasks.methods import GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM
+from gradcam_jax.tasks.methods import GRAD_CAM, GUIDED
 from gradcam_jax.tasks.task import Plan, Results, Task, explain_photos
 
 _ANY_REQUEST = {"question": "What is this?"}  # its arrays have the shapes of every image's
@@ -136,7 +136,7 @@ def _explain(forward: Tapped, images: Any, arrays: Any, *, plan: Plan, computati
         return results
     kept = {}
     for name, array in results.items():
-        kept |= _halves(name, array) if name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM) else {name: array}
+        kept |= _halves(name, array) if name in GUIDED else {name: array}
     return kept
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradcam_jax.pipeline.manifest import OK
 from gradcam_jax.pipeline.reader import Record
-from gradcam_jax.report.thumbnails import CAM, Drawn, key_of, map_names
+from gradcam_jax.report.thumbnails import CAM, Drawn, gradient_names, key_of, map_names
 
 FAILED, BLANK, NO_PICTURE = 1, 2, 4
 """Bits of a row's flags: it failed; nothing speaks for one of its targets; its photo could not be read again."""
@@ -52,6 +52,7 @@ def shown_record(record: Record, drawn: Drawn) -> dict[str, Any]:
         "predictions": [_rounded(one) for one in fields.get("predictions") or []],
         "targets": [_rounded(target) for target in fields["targets"] or []],
         "maps": map_names(arrays),
+        "gradients": gradient_names(arrays),
     }
     for target in shown["targets"]:
         target["strength"] = _strength(arrays[CAM][target["place"]])

@@ -1,7 +1,8 @@
 """Pictures of a run's photos at the size of a page, drawn from the stored maps: written once, in threads.
 
-A photo's pictures are ``pictures/ab/KEY.jpg``, the photo, ``KEY-cam-0.jpg``, the first target's map on it, and
-``KEY-words.jpg``, a caption's words side by side. The key is the id's hash: it holds while the run goes on.
+A photo's pictures are ``pictures/ab/KEY.jpg``, the photo, ``KEY-cam-0.jpg``, the first target's map on it,
+``KEY-guided_backprop-0.jpg`` and ``KEY-guided_grad_cam-0.jpg``, its guided gradients, if the run stored them,
+and ``KEY-words.jpg``, a caption's words side by side. The key is the id's hash: it holds while the run goes on.
 """
 
 import os
@@ -15,9 +16,12 @@ import PIL.Image
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import Preprocessing, read_photo
 from gradcam_jax.images.tfds_source import PREFIX, read_record
-from gradcam_jax.pictures import overlay
+from gradcam_jax.pictures import gradient_on, overlay
+from gradcam_jax.pictures.panels import stretch_to
 from gradcam_jax.pipeline.items import hash_of
 from gradcam_jax.pipeline.reader import Record
+from gradcam_jax.tasks.indices import guided_parts
+from gradcam_jax.tasks.methods import GUIDED
 
 CAM = "cam"
 PICTURES = "pictures"
@@ -65,6 +69,11 @@ def map_names(arrays: Mapping[str, np.ndarray]) -> list[str]:
     return [name for name, array in arrays.items() if array.shape == shape and array.dtype.kind == "f"]
 
 
+def gradient_names(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns the names of the arrays that hold guided gradients a target."""
+    return [name for name in GUIDED if name in arrays]
+
+
 def draw_record(record: Record, folder: Path, source: Source) -> Drawn:
     """Draws the pictures of one photo that are not there yet.
 
@@ -80,7 +89,12 @@ def draw_record(record: Record, folder: Path, source: Source) -> Drawn:
         for target in record.fields["targets"]
     }
     words = record.fields.get("words") or []
-    wanted = ["", *maps, *(["-words"] if words else [])]
+    gradients = {
+        f"-{name}-{target['place']}": (name, target["place"])
+        for name in gradient_names(record.arrays)
+        for target in record.fields["targets"]
+    }
+    wanted = ["", *maps, *gradients, *(["-words"] if words else [])]
     paths = {name: stem.with_name(f"{key}{name}.jpg") for name in wanted}
     if all(_is_there(path) for path in paths.values()):
         with PIL.Image.open(paths[""]) as picture:
@@ -93,6 +107,8 @@ def draw_record(record: Record, folder: Path, source: Source) -> Drawn:
     stem.parent.mkdir(parents=True, exist_ok=True)
     for name, cam in maps.items():
         _save(overlay(photo, cam, box), paths[name])
+    for end, (name, place) in gradients.items():
+        _save(_gradient(guided_parts(record.arrays, place)[name], photo, box), paths[end])
     if words:
         cams = np.asarray(record.arrays["word_cams"][: len(words)])
         _save(_words(photo, cams, box), paths["-words"])
@@ -119,6 +135,15 @@ def _small(photo: np.ndarray, side: int) -> np.ndarray:
     width, height = (max(round(length * factor), 1) for length in (photo.shape[1], photo.shape[0]))
     image = PIL.Image.fromarray(photo).resize((width, height), PIL.Image.Resampling.BICUBIC, reducing_gap=3)
     return np.asarray(image)
+
+
+def _gradient(gradient: np.ndarray, photo: np.ndarray, box: Any) -> np.ndarray:
+    """Draws a gradient where the network's image lies on the photo, on white."""
+    left, top, right, bottom = (round(edge) for edge in box or (0, 0, photo.shape[1], photo.shape[0]))
+    picture = np.full_like(photo, 255)
+    shape = max(bottom - top, 1), max(right - left, 1)
+    picture[top:bottom, left:right] = stretch_to(gradient_on(gradient), shape)[: bottom - top, : right - left]
+    return picture
 
 
 def _words(photo: np.ndarray, cams: np.ndarray, box: Any) -> np.ndarray:

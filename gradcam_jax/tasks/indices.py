@@ -13,6 +13,7 @@ import numpy as np
 
 from gradcam_jax.engine.core import Parts
 from gradcam_jax.errors import InputError
+from gradcam_jax.tasks.methods import GUIDED
 
 PREDICTED = "-1"
 """What a user writes for the model's own predictions."""
@@ -180,7 +181,7 @@ def record_indices(results: Mapping[str, np.ndarray], names: Sequence[str]) -> d
 def guided_parts(results: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:
     """Returns a row's guided gradients, those that were computed, float32; float16 ones times their scale."""
     parts = {}
-    for name in ("guided_backprop", "guided_grad_cam"):
+    for name in GUIDED:
         if name in results:
             parts[name] = np.asarray(results[name][place], np.float32)
         if name + SCALE in results:

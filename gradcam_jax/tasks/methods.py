@@ -23,6 +23,7 @@ from gradcam_jax.errors import lookup
 from gradcam_jax.interception.tapped import Tapped
 
 GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM = "grad_cam", "guided_backprop", "guided_grad_cam"
+GUIDED = (GUIDED_BACKPROP, GUIDED_GRAD_CAM)
 
 GRADIENT_MAPS: Mapping[str, Callable[..., Any]] = {
     method.__name__: method
@@ -103,10 +104,10 @@ TITLES: Mapping[str, str] = {
 }
 """What the maps besides Grad-CAM are called under pictures."""
 
-DEFAULT_METHODS = (GRAD_CAM, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
+DEFAULT_METHODS = (GRAD_CAM, *GUIDED)
 """What is computed of one photo unless methods are named."""
 
-METHODS = (GRAD_CAM, *TITLES, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
+METHODS = (GRAD_CAM, *TITLES, *GUIDED)
 """What can be computed of a photo; Grad-CAM always is."""
 
 

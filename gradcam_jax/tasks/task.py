@@ -23,6 +23,7 @@ from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.tasks.methods import (
     DEFAULT_METHODS,
+    GUIDED,
     GUIDED_BACKPROP,
     GUIDED_GRAD_CAM,
     evaluated_maps,
@@ -166,7 +167,7 @@ def explain_photos(
         and, if they are asked for, ``guided_backprop`` and ``guided_grad_cam``, ``(n, targets, H, W, 3)`` float32.
     """
     network = to_network(images, plan.preprocessing)
-    wanted = [name for name in (GUIDED_BACKPROP, GUIDED_GRAD_CAM) if name in methods]
+    wanted = [name for name in GUIDED if name in methods]
     inputs = tuple(arrays[name] for name in plan.inputs)
     guided_forward = forward.with_relu_rule(guided) if wanted else None
     spec = with_gradient_maps(plan.spec._replace(guided=bool(wanted)), methods)

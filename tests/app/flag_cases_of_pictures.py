@@ -1,6 +1,8 @@
 """What each flag about how pictures look does, for one photo and for many alike."""
 
-from tests.app.flag_lab import ONE, case
+import xml.etree.ElementTree as ElementTree
+
+from tests.app.flag_lab import case
 from tests.comparison import assert_close
 
 
@@ -27,9 +29,14 @@ case("paper", "black")(shows_looks("paper", "black", "grey"))
 case("scale", "shared")(shows_looks("scale", "shared", "both"))
 
 
-@case("panel_format", "pdf", photos=[ONE])
+@case("panel_format", "svg")
 def shows_panel_format(lab, task):
-    panels = {file for file in lab.one(task, panel_format="pdf").files if "panel" in file}
-    assert panels
-    assert all(file.endswith(".pdf") for file in panels)
-    lab.refuses(task, "Expected --panel_format png or pdf, got 'svg'", photos=[ONE], panel_format="svg")
+    for panels in ("pdf", "svg"):
+        one, many = lab.one(task, panel_format=panels), lab.many(task, panel_format=panels, save="panels")
+        for said in (one, many):
+            files = [file for file in said.files if "panel" in file]
+            assert files
+            assert all(file.endswith(f".{panels}") for file in files)
+            for file in files if panels == "svg" else []:
+                assert f"small_{task}, " in "\n".join(ElementTree.parse(said.folder / file).getroot().itertext())
+    lab.refuses(task, "Expected --panel_format png, pdf or svg, got 'eps'", panel_format="eps")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gradcam_jax.pictures.colors import PAPERS
-from gradcam_jax.pictures.panels import Footer, Strip, panel, stacked, stretch_to, text_line
+from gradcam_jax.pictures.panels import Footer, Strip, panel, panel_sheet, stacked, stretch_to
+from gradcam_jax.pictures.sheet import text_line
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,22 @@ def test_a_panel_may_be_black_and_a_long_title_ends_in_dots():
     assert picture.shape[1] <= 600 + 2 * 16
     red = (picture[..., 0].astype(int) - picture[..., 2] > 50) & (picture[..., 1] > 100)
     assert red.any()  # the warning, light red on black
+
+
+def test_a_title_has_the_room_of_the_whole_panel():
+    tile = ("photo", np.zeros((300, 400, 3), np.uint8))
+    title = "Word by word, " * 7
+    alone, below_wider = (panel_sheet([*more, Strip(title, [tile])]) for more in ([], [Strip("", [tile] * 4)]))
+    assert next(part.text for part in alone.parts if "Word" in part.text).endswith("…")
+    assert [part.text for part in below_wider.parts if "Word" in part.text] == [title]
+
+
+def test_tiles_of_one_size_stand_in_columns_under_captions_a_little_wider():
+    picture = np.zeros((300, 200, 3), np.uint8)
+    captions = ("Grad-CAM, strength 100%", "Grad-CAM, strength 9%")
+    sheet = panel_sheet([Strip("", [(caption, picture), ("", picture)]) for caption in captions])
+    places = [part.place[0] for part in sheet.parts if part.picture is not None]
+    assert places == [16, 232, 16, 232]
 
 
 def test_pictures_stand_side_by_side_under_their_title():

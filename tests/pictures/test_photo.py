@@ -7,8 +7,9 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.pictures import photo
 from gradcam_jax.pictures.colors import PAPERS
 from gradcam_jax.pictures.maps import gradient_on, heatmap_of, overlay
-from gradcam_jax.pictures.panels import Strip, panel, stacked, stretch_to
+from gradcam_jax.pictures.panels import Strip, panel, panel_sheet, stacked, stretch_to
 from gradcam_jax.pictures.photo import Style, draw_row, draw_rows, for_panels, frames_of, own_heading, panel_of
+from gradcam_jax.pictures.sheet import drawn
 from gradcam_jax.pictures.words import sentence
 from gradcam_jax.tasks.rows import Description
 from tests.pictures.descriptions import BOX, PHOTO, SIZE, TASKS, VIEW, captioning, classification, row, vqa
@@ -70,7 +71,7 @@ def test_a_row_of_several_has_a_panel_of_its_own():
 def test_answers_have_the_question_over_them_and_its_words_below():
     description = vqa()._replace(heading="What animal? " * 10)
     legend = "red words speak for the answer, blue ones against it; full colour: 2 of its score -1.00"
-    below = sentence(["what", "animal", "?"], [0.5, 2.0, -0.1], caption=legend)
+    below = drawn(sentence(["what", "animal", "?"], [0.5, 2.0, -0.1], caption=legend))
     expected = []
     for one, label in zip(description.rows, ("Grad-CAM, strength 100%", "Grad-CAM, strength 0%"), strict=True):
         above = panel([strip_of(one, label=label)], heading=description.heading[:100])
@@ -87,9 +88,9 @@ def test_a_caption_is_shown_whole_then_word_by_word_then_by_phrases(monkeypatch)
     def panel_and_remember(given, **options):
         strips.extend(given)
         assert (options["heading"], options["height"]) == ("Why 'a dog and a cat on couch'?", 260)
-        return panel(given, **options)
+        return panel_sheet(given, **options)
 
-    monkeypatch.setattr(photo, "panel", panel_and_remember)
+    monkeypatch.setattr(photo, "panel_sheet", panel_and_remember)
     panel_of(captioning(), VIEW)
     whole, first_words, last_words, phrases = strips
     assert whole.title == "The whole caption: where the photo speaks for it"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gradcam_jax.pictures.sheet import drawn
 from gradcam_jax.pictures.words import WordMap, sentence, word_color, word_frames, word_strips
 
 PHOTO = np.full((60, 90, 3), 120, np.uint8)
@@ -24,7 +25,7 @@ def test_words_are_red_for_and_blue_against(importance, color):
 
 
 def test_a_sentences_grounds_are_shares_of_the_largest_importance():
-    picture = sentence(["what", "animal"], [-4.0, 2.0])
+    picture = drawn(sentence(["what", "animal"], [-4.0, 2.0]))
     assert tuple(picture[16, 15]) == word_color(-1.0)
     grounds = {tuple(pixel) for pixel in picture[16].tolist()}
     assert word_color(0.5) in grounds
@@ -32,13 +33,14 @@ def test_a_sentences_grounds_are_shares_of_the_largest_importance():
 
 
 def test_a_sentence_without_importances_is_white():
-    picture = sentence(["what", "?"], [0.0, 0.0])
+    picture = drawn(sentence(["what", "?"], [0.0, 0.0]))
     assert (picture[15, :] == 255).all()
 
 
 def test_a_legend_stands_below_the_sentence():
     words, importances = ["a"], [1.0]
-    plain, told = sentence(words, importances), sentence(words, importances, caption="red words speak for it")
+    captions = ("", "red words speak for it")
+    plain, told = (drawn(sentence(words, importances, caption=caption)) for caption in captions)
     assert told.shape[0] == plain.shape[0] + 26
     assert told.shape[1] > plain.shape[1]
     assert (told[-20:] < 255).any()
@@ -69,8 +71,8 @@ def test_word_tiles_stand_four_a_strip():
 def test_frames_mark_one_word_after_the_other():
     words = [word_map("dog", highest=0.0), word_map("cat", highest=0.0)]
     whole, dog, cat = word_frames(PHOTO, words, np.zeros((4, 4)), BOX)
-    assert whole.shape == dog.shape == cat.shape == (60 + 40, 200, 3)
-    text = slice(60, None)
+    assert whole.shape == dog.shape == cat.shape == (133 + 40, 200, 3)  # a photo of 90 pixels is enlarged
+    text = slice(133, None)
 
     def marked(frame):
         return (frame[text, :, 0].astype(int) - frame[text, :, 1] > 80).nonzero()[1]
@@ -86,7 +88,16 @@ def test_frames_break_long_captions_into_lines():
     frames = word_frames(PHOTO, words, np.ones((4, 4)), BOX)
     assert len(frames) == 13
     assert len({frame.shape for frame in frames}) == 1
-    assert frames[0].shape[0] > 60 + 40
+    assert frames[0].shape[0] > 133 + 40
+
+
+def test_a_tiny_photo_is_enlarged_to_be_seen():
+    photo = np.zeros((30, 40, 3), np.uint8)
+    photo[:, 20:] = 255
+    frame, _ = word_frames(photo, [word_map("dog", highest=0.0)], np.zeros((4, 4)), (0, 0, 40, 30))
+    assert frame.shape == (150 + 40, 200, 3)
+    assert (frame[:150, :80] == 0).all()
+    assert (frame[:150, 120:] == 255).all()
 
 
 def test_frames_shrink_large_photos():

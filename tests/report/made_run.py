@@ -6,6 +6,8 @@ import numpy as np
 import PIL.Image
 
 from gradcam_jax.pipeline.store import RunStore
+from gradcam_jax.tasks.indices import SCALE
+from gradcam_jax.tasks.methods import GUIDED
 
 SETTINGS = {
     "task": "classification",
@@ -57,10 +59,11 @@ def line_of(path, identifier, cams, names, *, prediction=None, probability=0.5, 
     }
 
 
-def made_run(folder, count, *, photos, failing=(), settings=SETTINGS, start=0):
+def made_run(folder, count, *, photos, failing=(), settings=SETTINGS, start=0, guided=None):
     """Writes a run of ``count`` images over a few photos; every tenth map is all negative, those failing failed.
 
-    Class ``class N`` is predicted of image N modulo 7, with probability N modulo 100 in percent.
+    Class ``class N`` is predicted of image N modulo 7, with probability N modulo 100 in percent. ``guided``,
+    ``(2, H, W, 3)``, are the float16 gradients of each image's targets, stored as a run stores them.
     """
     random = np.random.default_rng(0)
     with RunStore(folder, settings, "cpu") as store:
@@ -76,7 +79,11 @@ def made_run(folder, count, *, photos, failing=(), settings=SETTINGS, start=0):
                 cams[0] = -abs(cams[0])
             names = [f"class {number % 7}", "boxer"]
             line = line_of(path, identifier, cams, names, probability=(number % 100) / 100)
-            store.add([line], {"cam": cams[np.newaxis]})
+            arrays = {"cam": cams[np.newaxis]}
+            if guided is not None:
+                scales = {name + SCALE: np.full((1, 2), 0.25, np.float32) for name in GUIDED}
+                arrays |= dict.fromkeys(GUIDED, guided[np.newaxis]) | scales
+            store.add([line], arrays)
     return folder
 
 

@@ -1,5 +1,6 @@
 """A report opened from disk in a real browser: summary, gallery, search, each photo, phones, the dark."""
 
+import numpy as np
 import pytest
 
 from gradcam_jax.pipeline import open_run
@@ -23,7 +24,10 @@ def browser():
 def page_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     sizes = [(300, 200), (200, 300), (1600, 100), (10, 10)]
-    photos = [write_photo(folder / "photos" / f"{number}.png", size) for number, size in enumerate(sizes)]
+    photos = [
+        write_photo(folder / "photos" / f"{'a_long_name' * 12}{number}.png", size)
+        for number, size in enumerate(sizes)
+    ]
     run = open_run(made_run(folder / "a run", COUNT, photos=photos, failing=FAILING))
     return write_report(run, chunks=ChunkSizes(50, 20), title="<b>a run</b>").page
 
@@ -149,6 +153,19 @@ def test_a_photos_page_shows_its_maps_numbers_and_request(browser, page_file):
         wait_for(page, "14 of 130")
 
 
+def test_a_photos_page_shows_guided_gradients_where_the_run_stored_them(browser, tmp_path):
+    photo = write_photo(tmp_path / "photo.png", (300, 200))
+    guided = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float16)
+    file = write_report(open_run(made_run(tmp_path / "run", 1, photos=[photo], guided=guided))).page
+    with page_of(browser, file) as page:
+        page.goto(f"{file.as_uri()}#photo={key_of(NASTY[0])}")
+        page.wait_for_selector("figure")
+        captions = page.eval_on_selector_all("figcaption", "all => all.map(one => one.textContent)")
+        kinds = ("guided backpropagation", "Guided Grad-CAM")
+        assert captions[3:] == [f"{name} {kind}" for name in ("class 0", "boxer") for kind in kinds]
+        page.wait_for_function("[...document.images].filter(one => one.naturalWidth > 0).length === 7")
+
+
 def test_a_photo_of_a_wicked_name_is_text_and_a_failed_one_says_why(browser, page_file):
     for number, name in enumerate(NASTY):
         with page_of(browser, page_file.with_name("index.html")) as page:
@@ -191,3 +208,23 @@ def test_a_page_that_is_not_whole_says_so(browser, tmp_path):
     with pytest.raises(AssertionError, match=r"index-00000\.js"):
         look_at_gallery(browser, file)
     assert seen == ["data/index-00000.js is missing: the report is not whole."]
+
+
+def test_of_a_long_path_the_gallery_shows_the_files_name(browser, tmp_path):
+    photo = write_photo(tmp_path / "photo.png", (30, 20))
+    folder = made_run(tmp_path / "run", 6, photos=[photo])
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text(
+        manifest.read_text().replace('"photos/', '"/srv/photos/of/a/folder/with/a/very/long/path/')
+    )
+    with page_of(browser, write_report(open_run(folder)).page, width=360) as page:
+        open_gallery(page)
+        assert ids(page)[4] == "/srv/photos/of/a/folder/with/a/very/long/path/000004.png"
+        visible = page.evaluate(
+            """() => {
+                const [card] = [...document.querySelectorAll(".card")].slice(4);
+                const end = card.querySelector(".name span:last-child").getBoundingClientRect();
+                return end.width > 0 && end.right <= card.getBoundingClientRect().right;
+            }"""
+        )
+        assert visible

@@ -70,6 +70,34 @@ def test_every_photo_has_its_pictures_drawn_from_the_stored_maps(tmp_path, photo
     }
 
 
+def test_guided_gradients_that_the_run_stored_are_drawn_for_each_target(tmp_path, photos):
+    guided = np.zeros((2, 64, 64, 3), np.float16)
+    guided[0, :, 32:] = 2, -2, 0  # the first target's: the right half
+    guided[1, 32:] = 1, 1, -1  # the second one's: the lower half
+    folder = tmp_path / "run"
+    run = open_run(made_run(folder, 5, photos=photos, guided=guided))
+    report = write_report(run).page.parent
+    assert len(pictures(report)) == 5 * (1 + 3 * 2)
+    assert all(
+        one["gradients"] == ["guided_backprop", "guided_grad_cam"] for one in data(report, "records-00000.js")[1]
+    )
+    for record in run.values():
+        key = key_of(record.fields["id"])
+        stem = report / "pictures" / key[:2] / key
+        photo = np.asarray(PIL.Image.open(f"{stem}.jpg").convert("RGB"))
+        left, top, right, bottom = map(round, find_preprocessing("efficientnet_lite").resize(photo, 64).box)
+        for name in ("guided_backprop", "guided_grad_cam"):
+            for place in range(2):
+                drawn = np.asarray(PIL.Image.open(f"{stem}-{name}-{place}.jpg").convert("L"))
+                assert drawn.shape == photo.shape[:2]
+                empty, full = np.array_split(drawn[top:bottom, left:right], 2, axis=1 - place)
+                assert np.median(empty) > 250  # the page is seen
+                assert np.median(full) < 130
+    (lost := next(report.rglob("*-guided_grad_cam-1.jpg"))).unlink()
+    write_report(run)
+    assert lost.is_file()
+
+
 def test_what_is_there_is_not_drawn_again_and_what_is_new_is_added(tmp_path, photos):
     folder = tmp_path / "run"
     write_report(open_run(made_run(folder, 6, photos=photos)))

@@ -5,6 +5,7 @@
 const FAILED = 1, BLANK = 2, NO_PICTURE = 4;
 const KEY = 0, ID = 1, FLAGS = 2, PREDICTION = 3, PROBABILITY = 4, TARGETS = 5, TARGET_PROBABILITY = 6, MORE = 7;
 const CARDS = 48, MOST_NAMES = 2000, IMPROBABLE = 0.01;
+const GRADIENTS = { guided_backprop: "guided backpropagation", guided_grad_cam: "Guided Grad-CAM" };
 
 const report = (() => {
   let run = null, rows = null, chosen = [], asked = null;
@@ -91,7 +92,7 @@ const report = (() => {
       ...failures(), ...predictions(), ...times(),
       make("h2", {}, "What was asked"),
       table(null, Object.entries(settings).map(([name, value]) =>
-        [name, typeof value === "string" ? value : JSON.stringify(value)])));
+        [name, Array.isArray(value) ? value.join(", ") : typeof value === "string" ? value : JSON.stringify(value)])));
   }
 
   function failures() {
@@ -240,8 +241,14 @@ const report = (() => {
       target === row[PREDICTION] ? "" : `predicted: ${row[PREDICTION]}`];
     return make("a", { className: "card", href: hash({ photo: row[KEY], ...filters(state) }) },
       make("div", { className: "picture" }, image),
-      make("div", { className: "text" }, make("div", { title: row[ID] }, row[ID]),
+      make("div", { className: "text" }, name_of(row[ID]),
         ...lines.filter(Boolean).map((text) => make("div", { className: "faint", title: text }, text))));
+  }
+
+  // Of a long path the folders are cut short, never the file's name.
+  function name_of(id) {
+    const end = id.lastIndexOf("/") + 1;
+    return make("div", { title: id, className: "name" }, make("span", {}, id.slice(0, end)), make("span", {}, id.slice(end)));
   }
 
   // ---- one photo
@@ -258,7 +265,8 @@ const report = (() => {
     const list = matching(filters(state)), at = list.indexOf(place);
     const step = (by, text) => make("button", { type: "button", disabled: !(at + by in list) || at < 0,
       onclick: () => { location.hash = hash({ photo: rows[list[at + by]][KEY], ...filters(state) }); } }, text);
-    const request = Object.entries(record.request).map(([name, text]) => [name, text]);
+    const request = Object.entries(record.request).map(([name, text]) =>
+      [name, text === "-1" ? "what the model predicts" : text]);
     main.replaceChildren(
       make("div", { className: "pages" }, step(-1, "previous"), step(1, "next"),
         link({ gallery: 1, ...filters(state), page: Math.floor(Math.max(at, 0) / CARDS) + 1 }, "all photos"),
@@ -293,6 +301,10 @@ const report = (() => {
       }
     }
     const parts = [make("h2", {}, "Maps"), make("div", { className: "figures" }, ...all)];
+    const gradients = record.targets.map((target) => make("div", { className: "figures" }, ...record.gradients.map((name) =>
+      figure(`-${name}-${target.place}`, `${GRADIENTS[name]} of ${target.name}`, make("b", {}, target.name),
+        ` ${GRADIENTS[name]}`))));
+    if (record.gradients.length) parts.push(make("h2", {}, "Guided gradients"), ...gradients);
     if (record.words) parts.push(make("h2", {}, "Word by word"), words(record));
     if (record.tokens) parts.push(make("h2", {}, "Words of the question"), ...record.targets.map((target) => tokens(record, target)));
     return parts;
