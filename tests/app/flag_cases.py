@@ -249,7 +249,7 @@ def shows_maps_by_evaluations(lab, task):
     named = {
         "classification": ("finer_cam", "score_cam", "smooth_grad_cam", "augmented_cam"),
         "vqa": ("finer_cam", "ablation_cam"),
-        "captioning": ("ablation_cam", "occlusion"),
+        "captioning": ("occlusion",),
     }[task]
     # Of a caption that the model writes, the words stay the same whatever is done to the photo.
     said = lab.both(task, 1e-4, methods=",".join(named))

@@ -51,6 +51,7 @@ def run(task, images, requests, computation=Computation()):  # noqa: B008 - a tu
     return jax.device_get(function(*function.put(images, stacked(task, requests))))
 
 
+@jax.jit
 def alone(forward, image, target):
     """Returns logits, score, map and guided gradient of one target, one gradient at a time."""
     score = lambda logits: logits[target]  # noqa: E731
