@@ -129,7 +129,7 @@ def _hint(images: Any) -> Iterator[None]:
     """Adds to an error how the images were read, where one image without a batch axis reads as signals."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever the model raises is raised again, with the hint
         shape = np.shape(images)
         if len(shape) == 3:
             error.add_note(

@@ -155,8 +155,8 @@ def read_upload(content: bytes, name: str, limits: Limits) -> np.ndarray:
                 width, height = image.size
     except PIL.Image.DecompressionBombError as error:
         raise InputError(f"{name!r} has far too many pixels; {most}") from error
-    except Exception:
-        width = height = 0  # Decoding it says what is wrong; Pillow's readers raise what they like.
+    except Exception:  # Pillow's readers raise what they like; decoding it below says what is wrong.
+        width = height = 0
     if width * height > limits.photo_pixels:
         raise InputError(f"{name!r} has {width} x {height} pixels; {most}")
     return np.asarray(decode_photo(io.BytesIO(content), name))
