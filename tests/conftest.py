@@ -5,9 +5,13 @@ suite on a GPU.
 """
 
 import atexit
+import contextlib
+import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import pytest
@@ -27,12 +31,18 @@ if "GRADCAM_JAX_TESTS_CACHE" not in os.environ:
 jax.config.update("jax_compilation_cache_dir", os.environ["GRADCAM_JAX_TESTS_CACHE"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
+# Small models run once: optimising their programs takes longer than it saves. Tests that measure time undo it.
+jax.config.update("jax_disable_most_optimizations", True)
+
 # Cases and helpers whose asserts should show their values, as a test's do.
 pytest.register_assert_rewrite(
     *("tests.app.flag_lab", "tests.app.flag_cases", "tests.app.flag_cases_of_runs"),
     "tests.app.flag_cases_of_the_original",
     "tests.app.flag_cases_of_own_models",
 )
+
+# Each compiled program has mappings of its own, and Linux gives a process 65,530 (vm.max_map_count), then it dies.
+_MOST_MAPPINGS = 25_000
 
 # Helpers that import libraries of extras hold no doctests; without these they must not be imported.
 collect_ignore = [
@@ -53,9 +63,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item):
-    """Gives a test that measures time the machine for itself."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return (yield)
-    with turn(alone=item.get_closest_marker("timed") is not None):
-        return (yield)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None):
+    """Gives a test that measures time the machine for itself and optimised programs; forgets programs in time."""
+    timed = item.get_closest_marker("timed") is not None
+    with _optimised(timed):
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            result = yield
+        else:
+            with turn(alone=timed):
+                result = yield
+    if (nextitem is None or nextitem.path != item.path) and _mappings() > _MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
+    return result
+
+
+@contextlib.contextmanager
+def _optimised(timed: bool) -> Iterator[None]:
+    if not timed:
+        yield
+        return
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
+def _mappings() -> int:
+    """Returns how many mappings this process's memory has; 0 where that cannot be read."""
+    try:
+        return len(Path("/proc/self/maps").read_bytes().splitlines())
+    except OSError:
+        return 0

@@ -17,7 +17,7 @@ from gradcam_jax.pictures.panels import Footer, Strip, panel_sheet, stretch_to
 from gradcam_jax.pictures.sheet import Sheet, drawn, stacked_sheets
 from gradcam_jax.pictures.words import WordMap, sentence, word_frames, word_strips
 from gradcam_jax.tasks.methods import TITLES
-from gradcam_jax.tasks.rows import Description, Row
+from gradcam_jax.tasks.rows import Description, Row, percent
 
 LONGEST_QUESTION = 100
 """Characters of a question over its pictures; the rest is cut off."""
@@ -233,7 +233,7 @@ def _warning(row: Row) -> str:
     probability = row.fields.get("probability")
     if probability is None or probability >= IMPROBABLE:
         return ""
-    return f"improbable ({probability:.2%}): the map shows what little speaks for it"
+    return f"improbable ({percent(probability)}): the map shows what little speaks for it"
 
 
 def _word_maps(description: Description, view: View) -> list[WordMap]:

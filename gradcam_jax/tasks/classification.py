@@ -20,7 +20,7 @@ from gradcam_jax.tasks.indices import (
     target_places,
 )
 from gradcam_jax.tasks.methods import other_maps
-from gradcam_jax.tasks.rows import Description, Row
+from gradcam_jax.tasks.rows import Description, Row, percent
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.ilsvrc import ImageNetClass, classes_named, find_class
 from gradcam_jax.zoo import Loaded, find_layer, find_layout
@@ -98,7 +98,7 @@ def describe_classes(classes: Sequence[ImageNetClass], results: Mapping[str, np.
     ]
     lines = ["predictions:"]
     lines += [
-        f"  {p:6.1%}  {class_.name}  (label {class_.label}{', ' * bool(class_.wnid)}{class_.wnid})"
+        f"  {percent(p):>6}  {class_.name}  (label {class_.label}{', ' * bool(class_.wnid)}{class_.wnid})"
         for class_, p in predictions
     ]
     lines += ["explained:"]
@@ -122,7 +122,7 @@ def describe_classes(classes: Sequence[ImageNetClass], results: Mapping[str, np.
 def _row(class_: ImageNetClass, place: int, results: Mapping[str, np.ndarray]) -> Row:
     score, cam = float(results["scores"][place]), np.asarray(results["cam"][place])
     probability, rank = float(results["probabilities"][place]), int(results["ranks"][place]) + 1
-    title = f"{class_.name}: logit {score:.2f}, probability {probability:.1%} (rank {rank})"
+    title = f"{class_.name}: logit {score:.2f}, probability {percent(probability)} (rank {rank})"
     fields: dict[str, Any] = {
         "label": class_.label,
         "class_index": class_.index,

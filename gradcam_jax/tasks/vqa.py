@@ -20,7 +20,7 @@ from gradcam_jax.tasks.indices import (
     target_places,
 )
 from gradcam_jax.tasks.methods import other_maps
-from gradcam_jax.tasks.rows import Description, Row
+from gradcam_jax.tasks.rows import Description, Row, percent
 from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
 from gradcam_jax.text.questions import encode_question
 from gradcam_jax.zoo import Loaded, find_answer, find_layer
@@ -119,7 +119,7 @@ def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: st
     for place in target_places(results):
         name, cam = answers[int(results["targets"][place])], np.asarray(results["cam"][place])
         probability, rank = float(results["probabilities"][place]), int(results["ranks"][place]) + 1
-        title = f"{name}: probability {probability:.1%} (rank {rank})"
+        title = f"{name}: probability {percent(probability)} (rank {rank})"
         importances = np.asarray(results["word_importances"][place])[: question.length].tolist()
         rows.append(
             Row(
@@ -144,7 +144,7 @@ def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: st
         lines.append(f"  words the model does not know, read as UNK: {', '.join(unknown)}")
     if question.dropped:
         lines.append(f"  only its first {question.length} words are read, {question.dropped} are cut off")
-    lines += ["predicted answers:", *(f"  {probability:6.1%}  {name}" for name, probability in predictions)]
+    lines += ["predicted answers:", *(f"  {percent(probability):>6}  {name}" for name, probability in predictions)]
     lines += ["explained:", *(f"  {row.name}  score {row.score:.4f}{blank_note(row.cam)}" for row in rows)]
     fields: dict[str, Any] = {
         "question": text,

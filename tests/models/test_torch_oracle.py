@@ -32,10 +32,10 @@ CASES = {
     "vgg16": (vgg16, "relu5_3", 7, (224, 224), lambda: torch_twins.torch_vgg(VGG16)),
     "vgg19": (vgg19, "relu5_4", 7, (224, 224), lambda: torch_twins.torch_vgg(VGG19)),
     "vgg16_torchvision": (
-        vgg16_torchvision, "relu5_3", 7, (224, 320), lambda: torch_twins.torch_vgg_torchvision(VGG16)
+        vgg16_torchvision, "relu5_3", 7, (128, 160), lambda: torch_twins.torch_vgg_torchvision(VGG16)
     ),
     "vgg19_torchvision": (
-        vgg19_torchvision, "relu5_4", 7, (224, 320), lambda: torch_twins.torch_vgg_torchvision(VGG19)
+        vgg19_torchvision, "relu5_4", 7, (128, 160), lambda: torch_twins.torch_vgg_torchvision(VGG19)
     ),
     "alexnet": (alexnet, "relu5", 6, (227, 227), lambda: torch_twins.torch_alexnet_caffe()),
     "alexnet_torchvision": (
@@ -52,7 +52,7 @@ def random_weights(build, size):
     return kaiming_variables(variable_shapes(build(), jax.ShapeDtypeStruct((*size, 3), jnp.float32)))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, scope="module")  # a network's tests follow each other
 def test_logits_and_activations(case):
     build, layer, grid, size, build_twin = CASES[case]
     variables = random_weights(build, size)
@@ -68,7 +68,7 @@ def test_logits_and_activations(case):
     assert_close(activations[layer], torch_twins.channels_last(recorded["output"]))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, scope="module")  # a network's tests follow each other
 def test_grad_cam(case):
     # In float64, for the reason given below: the gates are those of fc6 and fc7.
     build, layer, grid, size, build_twin = CASES[case]
@@ -93,7 +93,7 @@ def test_grad_cam(case):
     assert_close(cams, torch_twins.pytorch_grad_cam_map(twin, target_layer, inputs, LABELS))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, scope="module")  # a network's tests follow each other
 def test_guided_backprop(case):
     # In float64: among millions of rectifiers a few lie so near to zero that two programs' float32 roundings open
     # different gates, and one gate of an early layer moves its pixels by a percent of the maximum.

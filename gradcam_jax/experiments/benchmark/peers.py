@@ -199,17 +199,25 @@ def import_pytorch_grad_cam() -> Any:
     try:
         import torchvision.transforms  # noqa: F401
     except (ImportError, RuntimeError):  # it is missing, or was built for another torch
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
+        _forget_torchvision()
         unused = {"transforms": ("Compose", "Normalize", "ToTensor"), "transforms.functional": ("resize",)}
         sys.modules["torchvision"] = types.ModuleType("torchvision")
         for module, functions in unused.items():
             sys.modules[f"torchvision.{module}"] = types.ModuleType(f"torchvision.{module}")
             for function in functions:
                 setattr(sys.modules[f"torchvision.{module}"], function, None)
+        try:
+            import pytorch_grad_cam
+        finally:
+            _forget_torchvision()  # whoever asks for it next meets no stand-in
     import pytorch_grad_cam
 
     return pytorch_grad_cam
+
+
+def _forget_torchvision() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
 
 
 _CAPTUM = {

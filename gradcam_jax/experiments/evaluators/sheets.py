@@ -12,6 +12,7 @@ from gradcam_jax.experiments.evaluators.cases import BASELINES, Case
 from gradcam_jax.experiments.evaluators.measures import CURVES, MEASURES
 from gradcam_jax.pictures import Strip, overlay, panel, save, stacked
 from gradcam_jax.pictures.charts import line_chart
+from gradcam_jax.tasks.rows import percent
 
 _SHOWN = 5  # best cases, and as many worst ones
 _METHODS = 5  # maps side by side, at most
@@ -61,7 +62,7 @@ def _strip(row: dict[str, Any], case: Case, methods: Sequence[str], by: tuple[st
         tiles.append((method, _with_boxes(laid_on, case)))
     measure, method = by
     value = row["values"][measure][method]
-    return Strip(f"{case.word} ({row['photo']}): {value:.3f}, probability {row['probability']:.1%}", tiles)
+    return Strip(f"{case.word} ({row['photo']}): {value:.3f}, probability {percent(row['probability'])}", tiles)
 
 
 def _with_boxes(picture: np.ndarray, case: Case) -> np.ndarray:
