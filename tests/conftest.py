@@ -29,9 +29,11 @@ if "GRADCAM_JAX_TESTS_CACHE" not in os.environ:
     os.environ["GRADCAM_JAX_TESTS_CACHE"] = tempfile.mkdtemp(prefix="gradcam_jax_tests_")
     atexit.register(shutil.rmtree, os.environ["GRADCAM_JAX_TESTS_CACHE"], ignore_errors=True)
 jax.config.update("jax_compilation_cache_dir", os.environ["GRADCAM_JAX_TESTS_CACHE"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 # Small models run once: optimising their programs takes longer than it saves. Tests that measure time undo it.
+_QUICKLY_COMPILED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+os.environ[_QUICKLY_COMPILED] = "1"  # in the processes that tests start
 jax.config.update("jax_disable_most_optimizations", True)
 
 # Cases and helpers whose asserts should show their values, as a test's do.
@@ -84,9 +86,11 @@ def _optimised(timed: bool) -> Iterator[None]:
         yield
         return
     jax.config.update("jax_disable_most_optimizations", False)
+    del os.environ[_QUICKLY_COMPILED]
     try:
         yield
     finally:
+        os.environ[_QUICKLY_COMPILED] = "1"
         jax.config.update("jax_disable_most_optimizations", True)
 
 

@@ -3,6 +3,7 @@
 Pictures are uint8 arrays, RGB ``(H, W, 3)`` or grey ``(H, W)``; panels are uint8 RGB.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -104,13 +105,16 @@ def fitting(text: str, size: int, width: int) -> str:
 
 
 def _rows_of_tiles(strip: Strip, height: int, paper: Paper) -> list[list[Sheet]]:
+    """Returns the tiles in as few rows as hold them, and as many in each, where such rows are not too wide."""
+    tiles = [_tile(caption, picture, height, paper) for caption, picture in strip.tiles]
     rows: list[list[Sheet]] = [[]]
-    for caption, picture in strip.tiles:
-        tile = _tile(caption, picture, height, paper)
+    for tile in tiles:
         if rows[-1] and _width(rows[-1]) + _MARGIN + tile.width > _WIDEST:
             rows.append([])
         rows[-1].append(tile)
-    return rows
+    count = math.ceil(len(tiles) / len(rows))
+    even = [tiles[start : start + count] for start in range(0, len(tiles), max(count, 1))]
+    return even if all(_width(row) <= _WIDEST for row in even) else rows
 
 
 def _strip(strip: Strip, rows: Sequence[Sequence[Sheet]], room: int, paper: Paper) -> Sheet:

@@ -27,6 +27,11 @@ def test_what_is_wider_than_a_slide_goes_on_below():
     assert heights[0] == heights[1] < heights[2] == heights[3] < heights[4]
 
 
+def test_five_tiles_of_which_four_fit_beside_each_other_stand_as_three_and_two():
+    picture = panel([Strip("", [("x", np.zeros((50, 112, 3), np.uint8))] * 5)], height=200)
+    assert picture.shape[1] == 3 * 448 + 2 * 16 + 2 * 16
+
+
 def test_a_footer_has_a_bar_of_the_colours_between_its_ends():
     strips = [Strip("title", [("one", np.zeros((50, 50, 3), np.uint8))])]
     plain = panel(strips)

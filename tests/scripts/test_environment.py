@@ -1,5 +1,6 @@
 """The command where things are missing: letters, a reader, a home, assertions."""
 
+import io
 import json
 import os
 import pwd
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcam_jax.app.start import use_compilation_cache
+from gradcam_jax.app.start import say, speak_any_language, use_compilation_cache
 from tests.app.small_models import write_photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +67,17 @@ def test_names_beyond_ascii_a_reader_that_leaves_and_a_tilde(tmp_path):
     assert first.startswith(str(tmp_path / r"\u043a\u043e\u0442.png"))
     assert json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))["task"]
     assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("cp1252", b"\\u043a caf\xe9\n"), ("ascii", b"\\u043a caf\\xe9\n")]
+)
+def test_letters_that_a_terminal_has_are_shown_and_others_by_their_numbers(monkeypatch, encoding, shown):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, newline="\n"))
+    speak_any_language()
+    say("\u043a caf\xe9")
+    assert written.getvalue() == shown
 
 
 def test_a_user_without_a_home_keeps_no_programs(monkeypatch):
