@@ -246,21 +246,17 @@ def shows_maps_by_evaluations(lab, task):
     if task == "captioning":
         message = "--methods finer_cam is for --task classification or vqa, not for captioning"
         lab.refuses(task, message, methods="finer_cam")
+        return
     named = {
         "classification": ("finer_cam", "score_cam", "smooth_grad_cam", "augmented_cam"),
         "vqa": ("finer_cam", "ablation_cam"),
-        "captioning": ("occlusion",),
     }[task]
-    # Of a caption that the model writes, the words stay the same whatever is done to the photo.
     said = lab.both(task, 1e-4, methods=",".join(named))
     assert said.names == maps.names
     assert_close(said.cams, maps.cams, 1e-5)
     for method in named:
-        size = (32, 32) if method == "occlusion" else maps.cams.shape[-2:]
-        assert said.others[method].shape == (*maps.cams.shape[:1], *size)
+        assert said.others[method].shape == maps.cams.shape
         assert np.abs(said.others[method]).max() > 0
-        if task == "captioning":
-            assert said.others[f"word_{method}"].shape == (len(maps.others["word_cams"]), *size)
 
 
 @case("dtype", "bfloat16")

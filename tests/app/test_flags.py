@@ -17,7 +17,17 @@ from tests.app.flag_lab import CASES, MANY, ONE, Lab, flag_names, option_names
 from tests.app.small_models import TASKS, add_small_models
 
 OPTIONS = [name for name in CASES if name in option_names()]
-SHOWN = [(flag, task) for flag, case in CASES.items() for task in TASKS if task in case.tasks]
+# Answers are indices, as classes are: what these flags change is computed and drawn by the same lines for both.
+OF_PHOTOS_AND_PICTURES = (
+    *("input_image_path", "images", "out_path", "output_image_name", "save_as_heatmap", "save", "panel_format"),
+    *("recipe", "dtype", "guided_dtype", "workers", "scaled_decoding", "report", "retry_failed", "profile"),
+)
+SHOWN = [
+    (flag, task)
+    for flag, case in CASES.items()
+    for task in TASKS
+    if task in case.tasks and not (task == "vqa" and flag in OF_PHOTOS_AND_PICTURES)
+]
 REFUSED = [
     (flag, task, photos)
     for flag in OPTIONS
