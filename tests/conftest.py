@@ -31,7 +31,8 @@ if "GRADCAM_JAX_TESTS_CACHE" not in os.environ:
 jax.config.update("jax_compilation_cache_dir", os.environ["GRADCAM_JAX_TESTS_CACHE"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-# Small models run once: optimising their programs takes longer than it saves. Tests that measure time undo it.
+# Small models run once: optimising their programs takes longer than it saves. Tests that measure time or compare
+# with independent programs compile as users do.
 _QUICKLY_COMPILED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 os.environ[_QUICKLY_COMPILED] = "1"  # in the processes that tests start
 jax.config.update("jax_disable_most_optimizations", True)
@@ -66,9 +67,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None):
-    """Gives a test that measures time the machine for itself and optimised programs; forgets programs in time."""
-    timed = item.get_closest_marker("timed") is not None
-    with _optimised(timed):
+    """Gives a test that measures time the machine for itself, and forgets compiled programs in time."""
+    timed, compares = (item.get_closest_marker(name) is not None for name in ("timed", "oracle"))
+    with _optimised(timed or compares):
         if "PYTEST_XDIST_WORKER" not in os.environ:
             result = yield
         else:
@@ -81,8 +82,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None):
 
 
 @contextlib.contextmanager
-def _optimised(timed: bool) -> Iterator[None]:
-    if not timed:
+def _optimised(wanted: bool) -> Iterator[None]:
+    if not wanted:
         yield
         return
     jax.config.update("jax_disable_most_optimizations", False)
