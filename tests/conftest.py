@@ -37,6 +37,9 @@ _QUICKLY_COMPILED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 os.environ[_QUICKLY_COMPILED] = "1"  # in the processes that tests start
 jax.config.update("jax_disable_most_optimizations", True)
 
+# Tracing makes many small objects that live on: looking through them all again and again frees little.
+gc.set_threshold(50_000, 20, 100)
+
 # Cases and helpers whose asserts should show their values, as a test's do.
 pytest.register_assert_rewrite(
     *("tests.app.flag_lab", "tests.app.flag_cases", "tests.app.flag_cases_of_runs"),

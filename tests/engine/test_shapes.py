@@ -76,15 +76,23 @@ def test_the_tokens_of_a_vision_transformer(image_size):
     layout = gc.token_grid() if rows == columns else gc.token_grid(1, (rows, columns))
     forward = gc.tapped(model, "encoder.layers.0")
     explanation = gc.explain(forward, images, jnp.array([[2], [4]]), layout=layout)
-    assert_close(explanation.outputs, model(images), 1e-5)
+    assert_close(explanation.outputs, jax.jit(model)(images), 1e-5)
     assert explanation.cam.shape == (2, 1, rows, columns)
-    tokens = jax.vmap(lambda image: forward({}, image)[1]["encoder.layers.0"])(images)
-    gradient = jax.grad(lambda t: model.after_first_block(t)[0, 2] + model.after_first_block(t)[1, 4])(tokens)
+    tokens = jax.jit(jax.vmap(lambda image: forward({}, image)[1]["encoder.layers.0"]))(images)
+
+    @jax.jit
+    @jax.grad
+    def gradient_of(tokens):
+        logits = model.after_first_block(tokens)
+        return logits[0, 2] + logits[1, 4]
+
+    gradient = gradient_of(tokens)
     weights = gradient[:, 1:].mean(1)
     expected = jnp.einsum("ntk,nk->nt", tokens[:, 1:], weights).reshape(2, rows, columns)
     assert_close(explanation.cam[:, 0], expected, 1e-5)
     # Without a layout a map has one value a token.
-    assert gc.explain(forward, images, jnp.array([[2], [4]])).cam.shape == (2, 1, 1 + rows * columns)
+    without = jax.eval_shape(lambda images: gc.explain(forward, images, jnp.array([[2], [4]])), images)
+    assert without.cam.shape == (2, 1, 1 + rows * columns)
     assert gc.rectifiers(forward, images[0]) == {"gelu": 2}
 
 
