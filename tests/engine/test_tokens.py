@@ -55,15 +55,16 @@ def test_maps_equal_a_model_cut_by_hand(build):
     with jax.enable_x64(True):
         model, images, texts = case(build, np.float64)
         explanation = explain(model, images, texts)
-        tokens = model.encoder(images)
+        tokens = jax.jit(model.encoder)(images)
 
+        @jax.jit
         def scores(tokens):
             log_probs = jax.nn.log_softmax(model.decode(tokens, texts))
             chosen = jnp.take_along_axis(log_probs, texts[..., None], axis=-1)[..., 0]
             return jnp.stack([chosen[:, start:stop].sum(1) for start, stop in SPANS], 1)
 
         assert_close(explanation.scores, scores(tokens), 1e-6)
-        gradients = jax.jacrev(lambda tokens: scores(tokens).sum(0))(tokens)  # (spans, n, positions, k)
+        gradients = jax.jit(jax.jacrev(lambda tokens: scores(tokens).sum(0)))(tokens)  # (spans, n, positions, k)
         expected = jnp.einsum("ntk,snk->nst", tokens, gradients.mean(2))
         assert_close(explanation.cam.reshape(2, len(SPANS), -1), expected, 1e-6)
         whole = explanation.cam[:, :LENGTH].sum(1)
