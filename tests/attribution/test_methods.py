@@ -51,7 +51,7 @@ class TestEveryMethod:
     def test_signals_images_and_volumes(self, name):
         for extent in ((9,), (5, 4), (3, 4, 5)):
             model, batch = Convolutional(len(extent)), random_pair(2, *extent, 3)[1]
-            forward = gc.tapped(model, model.init(jax.random.key(0), batch), "conv.relu")
+            forward = gc.tapped(model, jax.jit(model.init)(jax.random.key(0), batch), "conv.relu")
             explanation = gc.explain(forward, batch, jnp.array([[1, 0], [2, 3]]), method=MAPS[name])
             assert explanation.cam.shape == (2, 2, *extent)
             assert np.isfinite(explanation.cam).all()

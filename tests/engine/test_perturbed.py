@@ -255,7 +255,7 @@ class Signal(nn.Module):
 def test_signals_and_volumes(extent):
     model = Signal(len(extent))
     batch = jnp.asarray(np.random.default_rng(0).standard_normal((2, *extent, 2)), jnp.float32)
-    forward = gc.tapped(model, model.init(jax.random.key(0), batch), "conv.relu")
+    forward = gc.tapped(model, jax.jit(model.init)(jax.random.key(0), batch), "conv.relu")
     labels = jnp.array([[0], [2]])
     for verb in (gc.ablation_cam, gc.score_cam):
         assert verb(forward, batch, labels).cam.shape == (2, 1, *extent)
@@ -276,7 +276,7 @@ def test_a_path_around_the_layer_is_evaluated():
 
     images = jnp.asarray(random_images(1, 8))
     model = Bypass()
-    forward = gc.tapped(model, model.init(jax.random.key(0), images), "inner.relu")
+    forward = gc.tapped(model, jax.jit(model.init)(jax.random.key(0), images), "inner.relu")
     cam = gc.ablation_cam(forward, images, jnp.array([[1]])).cam[0, 0]
     _, activations, gradients = gc.layer_grads(forward, lambda logits: logits[1], images[0])
     # All that follows is linear, so a channel's loss is its sum of gradient times activation.

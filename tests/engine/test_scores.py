@@ -77,7 +77,7 @@ class Segmenter(nn.Module):
 
 def test_the_mean_logit_over_a_mask():
     model, images = Segmenter(), jnp.asarray(random_images(2, 8))
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     mask = jnp.zeros((2, 1, 8, 8)).at[:, :, 2:5, 1:4].set(1)
     targets = {"label": jnp.array([[3], [1]]), "mask": mask}
     score = gc.score_of("logits", gc.segmentation_score)
@@ -105,7 +105,7 @@ class Detector(nn.Module):
 
 def test_the_score_of_the_detection_at_a_box():
     model, images = Detector(), jnp.asarray(random_images(2, 8))
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     targets = {"box": jnp.array([[[5.0, 4, 8, 9]], [[1, 1, 3, 3]]]), "label": jnp.array([[2], [0]])}
     explanation = gc.explain(gc.tapped(model, variables, "conv.relu"), images, targets, score=gc.detection_score)
     _, scores = model.apply(variables, images)
@@ -119,7 +119,7 @@ def aux_unit(outputs, unit):
 
 def test_a_score_that_cannot_depend_on_the_layer_is_an_error():
     model, images = Segmenter(), jnp.asarray(random_images(2, 8))
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     targets = jnp.array([[0], [1]])
     forward = gc.tapped(model, variables, "classes")
     with pytest.raises(gc.LayerError, match=r"does not depend on layer 'classes'.*suggest_layer"):

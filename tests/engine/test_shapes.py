@@ -43,7 +43,7 @@ class Convolutional(nn.Module):
 @pytest.mark.parametrize("layer", ["conv", "conv.relu", "last"])
 def test_signals_images_and_volumes(extent, layer):
     model, batch = Convolutional(len(extent)), random_batch(2, *extent, 3)
-    variables = model.init(jax.random.key(0), batch)
+    variables = jax.jit(model.init)(jax.random.key(0), batch)
     explanation = gc.explain(gc.tapped(model, variables, layer), batch, jnp.array([[1, 3], [0, 2]]), guided=True)
     assert explanation.guided_backprop.shape == (2, 2, *batch.shape[1:])
     conv = nn.Conv(6, (3,) * len(extent)).apply({"params": variables["params"]["conv"]}, batch)

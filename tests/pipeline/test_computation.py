@@ -101,7 +101,7 @@ def test_gradients_come_back_in_the_photos_order_of_channels():
 def test_what_passes_the_layer_by_is_guided_too():
     # Inside a residual block the head sees more than the mapped layer.
     net = EfficientNetLite(stages=(Stage(1, 3, 1, 1, 16), Stage(2, 3, 2, 6, 24)), classes=5)
-    variables = net.init(jax.random.key(0), jnp.zeros((SIZE, SIZE, 3)))
+    variables = jax.jit(net.init)(jax.random.key(0), jnp.zeros((SIZE, SIZE, 3)))
     layer, images = "block3/expand_relu", random_bytes(2)
     task = small_task(ENTRY._replace(build=lambda: net, layer=layer), variables, top_k=2)
     results = run(task, images, [{}, {}], BACKPROP)

@@ -58,7 +58,7 @@ def arrays():
     model = small_vqa(bias_init=jax.nn.initializers.normal(0.1))
     image = jax.random.normal(jax.random.key(5), (12, 12, 3))
     ids = jnp.array([3, 1, 8, 0, 0, 0], jnp.int32)
-    variables = model.init(jax.random.key(0), image, ids, jnp.int32(3))
+    variables = jax.jit(model.init)(jax.random.key(0), image, ids, jnp.int32(3))
     return model, variables, image, ids, jnp.int32(3)
 
 
