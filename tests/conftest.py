@@ -90,7 +90,7 @@ def _optimised(wanted: bool) -> Iterator[None]:
         yield
         return
     jax.config.update("jax_disable_most_optimizations", False)
-    del os.environ[_QUICKLY_COMPILED]
+    os.environ.pop(_QUICKLY_COMPILED, None)
     try:
         yield
     finally:

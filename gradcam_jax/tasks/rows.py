@@ -8,9 +8,9 @@ import numpy as np
 
 def percent(probability: float) -> str:
     """Returns a probability for people, ``"93.1%"``; of a small one its first digit, ``"0.03%"``."""
-    if probability >= 0.001:
-        return f"{probability:.1%}"
-    return f"{100 * probability:.1g}%" if probability >= 1e-6 else "under 0.0001%"
+    if probability < 1e-6:
+        return "under 0.0001%"
+    return f"{100 * probability:.1g}%" if probability < 0.001 else f"{probability:.1%}"
 
 
 class Row(NamedTuple):

@@ -50,6 +50,7 @@ def lab(tmp_path_factory):
 def test_every_flag_has_a_case():
     assert set(CASES) == flag_names()
     assert set(option_names()) < set(CASES)
+    assert set(OF_PHOTOS_AND_PICTURES) < set(CASES)
 
 
 @pytest.mark.parametrize(("flag", "task"), SHOWN)

@@ -46,13 +46,16 @@ CASES = {
     ),
 }  # fmt: skip
 
+each_network = pytest.mark.parametrize("case", CASES, scope="module")
+"""A network's tests follow each other, so that its weights are drawn once."""
+
 
 @functools.lru_cache(maxsize=1)
 def random_weights(build, size):
     return kaiming_variables(variable_shapes(build(), jax.ShapeDtypeStruct((*size, 3), jnp.float32)))
 
 
-@pytest.mark.parametrize("case", CASES, scope="module")  # a network's tests follow each other
+@each_network
 def test_logits_and_activations(case):
     build, layer, grid, size, build_twin = CASES[case]
     variables = random_weights(build, size)
@@ -68,7 +71,7 @@ def test_logits_and_activations(case):
     assert_close(activations[layer], torch_twins.channels_last(recorded["output"]))
 
 
-@pytest.mark.parametrize("case", CASES, scope="module")  # a network's tests follow each other
+@each_network
 def test_grad_cam(case):
     # In float64, for the reason given below: the gates are those of fc6 and fc7.
     build, layer, grid, size, build_twin = CASES[case]
@@ -93,7 +96,7 @@ def test_grad_cam(case):
     assert_close(cams, torch_twins.pytorch_grad_cam_map(twin, target_layer, inputs, LABELS))
 
 
-@pytest.mark.parametrize("case", CASES, scope="module")  # a network's tests follow each other
+@each_network
 def test_guided_backprop(case):
     # In float64: among millions of rectifiers a few lie so near to zero that two programs' float32 roundings open
     # different gates, and one gate of an early layer moves its pixels by a percent of the maximum.

@@ -9,6 +9,7 @@ torch's own default for convolutions.
 # Libraries of an extra, which need not be here for the package to be checked.
 # pyright: reportMissingImports=false
 
+import functools
 import sys
 import types
 from collections.abc import Callable
@@ -194,6 +195,7 @@ def _pytorch_grad_cam_guided(work: _Work) -> Callable[[], Any]:
     return lambda: [method(image.clone(), target_category=label) for image, label in singles]
 
 
+@functools.cache
 def import_pytorch_grad_cam() -> Any:
     """Imports pytorch-grad-cam. It wants torchvision for helpers that are not used here."""
     try:
@@ -210,8 +212,8 @@ def import_pytorch_grad_cam() -> Any:
             import pytorch_grad_cam
         finally:
             _forget_torchvision()  # whoever asks for it next meets no stand-in
-    import pytorch_grad_cam
-
+    else:
+        import pytorch_grad_cam
     return pytorch_grad_cam
 
 
