@@ -22,7 +22,13 @@ _BATCH = 16
 
 
 def accuracy(
-    loaded: Loaded, folder: Path, preprocessing: Preprocessing, faults: Faults, progress: Progress
+    loaded: Loaded,
+    folder: Path,
+    preprocessing: Preprocessing,
+    faults: Faults,
+    progress: Progress,
+    *,
+    size: int,
 ) -> Iterator[Finding]:
     """Yields the shares of labelled photos whose class is the first, and among the first five.
 
@@ -41,7 +47,6 @@ def accuracy(
     forward = loaded.tapped()
 
     def run(rows: np.ndarray) -> jax.Array:
-        size = preprocessing.size
         images = np.stack([preprocessing.resize(read_photo(photos[row].path), size).image for row in rows])
         logits = classify(forward, to_network(images, preprocessing))
         progress("photos", int(rows[-1]) + 1, len(photos))
@@ -51,6 +56,7 @@ def accuracy(
     classes = np.array([[photo.class_index] for photo in photos])
     ranks = (logits > np.take_along_axis(logits, classes, axis=1)).sum(axis=1)
     yield "recipe", preprocessing.name
+    yield "size", size
     yield "photos", len(photos)
     yield "top_1", float(np.mean(ranks < 1))
     yield "top_5", float(np.mean(ranks < 5))

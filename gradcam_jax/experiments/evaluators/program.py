@@ -20,7 +20,7 @@ from gradcam_jax.experiments.reporting import Progress, Say, silent
 from gradcam_jax.experiments.training.program import WHOLE_PHOTOS
 from gradcam_jax.images.preprocessing import EFFICIENTNET_LITE, EFFICIENTNET_LITE_CROP
 from gradcam_jax.tasks.captioning import BEAM_SIZE
-from gradcam_jax.tasks.task import Setting
+from gradcam_jax.tasks.task import Setting, preprocessing_and_size
 from gradcam_jax.zoo import Loaded
 
 RESULTS = "vqa_results.json"
@@ -96,12 +96,18 @@ def run(options: Options, say: Say = silent, progress: Progress = silent) -> Pat
 def _evaluation(options: Options) -> tuple[str, str, Callable[..., Iterator[Finding]]]:
     """Returns the task, the model that is evaluated unless another is named, and the evaluator."""
     data = options.dataset or ("official_vqa" if options.questions else options.task)
-    of_maps = {"methods": options.methods, "split": options.split, "max_photos": options.max_photos}
     if options.metrics and data != options.task:
         raise InputError(f"--metrics needs boxes: --data of COCO, Pascal VOC, ILSVRC or TFDS, not {data}.")
-    if not options.metrics and any(of_maps.values()):
-        named = " and ".join(f"--{name}" for name, value in of_maps.items() if value)
-        raise InputError(f"{named} needs --metrics: what is measured of the maps.")
+    values = {field.name: (field.default, getattr(options, field.name)) for field in dataclasses.fields(options)}
+    given = [name for name, (default, value) in values.items() if value not in (default, [])]
+    read = _READ_BY_ALL | (_READ_BY_MAPS if options.metrics else _READ[data])
+    unread = [name for name in given if name not in read]
+    if unread:
+        named, one = " and ".join(f"--{name}" for name in unread), len(unread) == 1
+        if not options.metrics and _READ_BY_MAPS.issuperset(unread):
+            raise InputError(f"{named} {'needs' if one else 'need'} --metrics: what is measured of the maps.")
+        asked = "--metrics" if options.metrics else data
+        raise InputError(f"{named} {'has' if one else 'have'} no meaning for {asked}.")
     if data == options.task and not options.data:
         raise InputError("Name the folder with the data: --data DIR.")
     if options.metrics:
@@ -131,10 +137,12 @@ def _maps(loaded: Loaded, options: Options, run: Run) -> Iterator[Finding]:
 
 def _classification(loaded: Loaded, options: Options, run: Run) -> Iterator[Finding]:
     own = loaded.entry.preprocessing
-    published = EFFICIENTNET_LITE_CROP if own == EFFICIENTNET_LITE else own
-    preprocessing = zoo.named_preprocessing(options.recipe) if options.recipe else published
+    preprocessing = EFFICIENTNET_LITE_CROP if own == EFFICIENTNET_LITE else own  # the published evaluation's
+    size = preprocessing.size
+    if options.recipe or options.input_sz:
+        preprocessing, size = preprocessing_and_size(loaded, Setting("", options.input_sz, options.recipe))
     folder = Path(options.data) / "imagenet_samples"
-    return classification.accuracy(loaded, folder, preprocessing, run.faults, run.progress)
+    return classification.accuracy(loaded, folder, preprocessing, run.faults, run.progress, size=size)
 
 
 def _vqa(loaded: Loaded, options: Options, run: Run) -> Iterator[Finding]:
@@ -169,6 +177,19 @@ def _captioning(loaded: Loaded, options: Options, run: Run) -> Iterator[Finding]
     yield from words.word_pointing(loaded, photos)
     yield from words.inside_over_outside_of_boxes(loaded, photos, captioned["test"])
 
+
+# The flags that each evaluation reads, by its data.
+_READ_BY_ALL = frozenset({"task", "model", "checkpoint", "labels", "data", "skip_bad", "out_path"})
+_READ_BY_MAPS = frozenset(
+    {"metrics", "methods", "images", "split", "max_photos", "steps", "layer_name", "input_sz", "recipe"}
+)
+_READ: Mapping[str, frozenset[str]] = {
+    "classification": frozenset({"recipe", "input_sz"}),
+    "vqa": frozenset(),
+    EASY_VQA: frozenset({"dataset"}),
+    "official_vqa": frozenset({"questions", "annotations", "images", "work"}),
+    "captioning": frozenset({"beam_size", "work"}),
+}
 
 # Data -> task, the model that is evaluated on it unless another is named, and the evaluator.
 _EVALUATIONS: Mapping[str, tuple[str, str, Callable[[Loaded, Options, Run], Iterator[Finding]]]] = {

@@ -23,6 +23,10 @@ from gradcam_jax.experiments.evaluators.program import EASY_VQA, Options, run
         ),
         ({"task": "vqa", "data": ".", "model": "captioner_lite0"}, "answers no questions"),
         ({"data": ".", "model": "efficientnet_lite"}, "Nearest: efficientnet_lite0"),
+        ({"data": ".", "beam_size": 5, "questions": []}, "--beam_size has no meaning for classification"),
+        ({"task": "vqa", "data": ".", "input_sz": 64}, "--input_sz needs --metrics"),
+        ({"task": "captioning", "data": ".", "split": "all", "steps": 7}, "--split and --steps need --metrics"),
+        ({"data": ".", "metrics": ["pointing"], "work": "w"}, "--work has no meaning for --metrics"),
         ({"data": ".", "recipe": "torchvison"}, "no recipe 'torchvison'. Nearest: torchvision"),
     ],
 )
@@ -47,3 +51,5 @@ def test_a_classifier_is_measured_on_labelled_photos(tmp_path):
     assert (record["recipe"], record["photos"]) == ("efficientnet_lite_crop", 3)
     assert 0 <= record["top_1"] <= record["top_5"] <= 1
     assert "top_5: " in "\n".join(lines)
+    small = json.loads(run(Options(data=str(tmp_path), out_path=str(tmp_path / "small"), input_sz=64)).read_text())
+    assert (small["recipe"], small["size"], record["size"]) == ("efficientnet_lite", 64, 224)
