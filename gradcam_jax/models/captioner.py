@@ -100,6 +100,19 @@ class Captioner(nn.Module):
         decoder = self.decoder.variables["params"]
         return word_log_probabilities(hidden, decoder["kernel"], decoder["bias"], tokens)
 
+    def read_word(self, image_vector: jax.Array, tokens: jax.Array, place: jax.Array) -> jax.Array:
+        """Returns the log-probability of one word of each caption after those before it, ``(...)``.
+
+        Args:
+            image_vector: The LSTM's first input, ``(..., embedding_size)``.
+            tokens: The captions' words, ``(..., T)`` int.
+            place: The word, ``(...)`` int, from 0.
+        """
+        hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
+        at_word = jnp.take_along_axis(hidden, place[..., jnp.newaxis, jnp.newaxis], axis=-2)[..., 0, :]
+        words = jnp.take_along_axis(tokens, place[..., jnp.newaxis], axis=-1)
+        return jnp.take_along_axis(jax.nn.log_softmax(self.decoder(at_word)), words, axis=-1)[..., 0]
+
     def begin(self, image_vector: jax.Array) -> LstmState:
         """Returns the state after the image's step, from which :meth:`advance` continues."""
         zeros = self.lstm.initial_state(image_vector.shape[:-1], image_vector.dtype)

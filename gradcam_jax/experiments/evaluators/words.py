@@ -8,7 +8,7 @@ import numpy as np
 
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.pointing import inside_boxes, inside_over_outside, points_at
+from gradcam_jax.evaluation.pointing import CENTRE, inside_boxes, inside_over_outside, lies_in, points_at
 from gradcam_jax.experiments.data.captioned_views import subject_of
 from gradcam_jax.experiments.data.captions import CaptionedPhoto, training_words
 from gradcam_jax.experiments.data.photos import Box, Photo
@@ -82,7 +82,8 @@ def inside_over_outside_of_boxes(
     The paper has boxes with a caption each (DenseCap's); here the words are those of people's captions that name
     a kind of object of which the photo has boxes. Found are the numbers of photos and words, the mean and the
     median of the ratio (1 for a flat map), and the share of words over 1; no ratio where no photo has both
-    captions and boxes.
+    captions and boxes. Found too is how often a word's map is highest in a box, and how often the photo's centre,
+    which knows nothing, lies in one.
 
     Args:
         loaded: The captioner.
@@ -98,30 +99,37 @@ def inside_over_outside_of_boxes(
         if photo.key in photos
         for text in photo.captions
     ]
-    masks = [_named_masks(photo, caption, loaded, grid) for photo, caption in captions]
-    rows = [(photo, caption, inside) for (photo, caption), inside in zip(captions, masks, strict=True) if inside]
+    named = [_named_boxes(photo, caption, loaded, grid) for photo, caption in captions]
+    rows = [(photo, caption, boxes) for (photo, caption), boxes in zip(captions, named, strict=True) if boxes]
     cams = word_maps(
         task,
         lambda row: render(view_of(Part(rows[row][0])), task.size),
-        [(caption, inside) for _, caption, inside in rows],
+        [(caption, boxes) for _, caption, boxes in rows],
     )
-    ratios = [
-        inside_over_outside(np.asarray(resize_corner_aligned(jnp.maximum(cam, 0), grid)), mask)
-        for cams_of_caption, (*_, inside) in zip(cams, rows, strict=True)
-        for cam, mask in zip(cams_of_caption, inside.values(), strict=True)
+    found = [
+        (cam, places)
+        for cams_of_caption, (*_, boxes) in zip(cams, rows, strict=True)
+        for cam, places in zip(cams_of_caption, boxes.values(), strict=True)
     ]
-    figures: dict[str, Any] = {"photos": len({photo.key for photo, *_ in rows}), "words": len(ratios)}
+    figures: dict[str, Any] = {"photos": len({photo.key for photo, *_ in rows}), "words": len(found)}
     figures["flat_map"] = 1.0
-    if ratios:
+    if found:
+        ratios = [inside_over_outside(_enlarged(cam, grid), inside_boxes(places, grid)) for cam, places in found]
         figures |= {
             "mean": float(np.mean([ratio for ratio in ratios if np.isfinite(ratio)])),
             "median": float(np.median(ratios)),
             "over_one": float(np.mean(np.array(ratios) > 1)),
+            "pointing": float(np.mean([points_at(cam, places) for cam, places in found])),
+            "pointing_of_the_centre": float(np.mean([lies_in(CENTRE, places) for _, places in found])),
         }
     yield "inside_over_outside", figures
 
 
-def _named_masks(photo: Photo, caption: str, loaded: Loaded, grid: tuple[int, int]) -> dict[str, np.ndarray]:
+def _enlarged(cam: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    return np.asarray(resize_corner_aligned(jnp.maximum(cam, 0), grid))
+
+
+def _named_boxes(photo: Photo, caption: str, loaded: Loaded, grid: tuple[int, int]) -> dict[str, list[Box]]:
     """Returns the words of a caption that name objects of a photo, and where these lie; not if everywhere."""
     boxes: dict[str, list[Box]] = {}
     for item in photo.objects:
@@ -129,7 +137,7 @@ def _named_masks(photo: Photo, caption: str, loaded: Loaded, grid: tuple[int, in
             if _is_known(word, loaded):
                 boxes.setdefault(word, []).append(item.box)
     masks = {word: inside_boxes(places, grid) for word, places in boxes.items()}
-    return {word: mask for word, mask in masks.items() if mask.any() and not mask.all()}
+    return {word: boxes[word] for word, mask in masks.items() if mask.any() and not mask.all()}
 
 
 def _of_tests(photos: Sequence[Photo]) -> list[Photo]:

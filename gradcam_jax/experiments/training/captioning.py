@@ -5,6 +5,7 @@ the image's vector alone for the caption's words. A second branch, from the clas
 is linear up to the ReLU, so that after training one ``image_embedding`` on the CNN's features does the same.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from gradcam_jax.experiments.data.captions import CaptionArrays
 from gradcam_jax.experiments.training.caption_head import spoken_log_probs
+from gradcam_jax.experiments.training.located_nouns import Located, noun_location_loss, with_bounded_gradient
 from gradcam_jax.experiments.training.loop import Loss, whole_batches
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 
@@ -39,9 +41,10 @@ class HeadRegularization(NamedTuple):
     logit_dropout: float = 0.2
     label_smoothing: float = 0.05
     bag_weight: float = 0.3  # of the auxiliary loss
+    location_bound: float = 0.5  # on the norm of the gradient of the term for the nouns' maps; 0 leaves it out
 
 
-NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0)
+NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0, 0.0)
 """neuraltalk2 has none of it."""
 
 
@@ -91,24 +94,36 @@ def initial_params(
     }
 
 
-def caption_loss(model: Captioner, statistics: Statistics, regularization: HeadRegularization) -> Loss:
+def caption_loss(
+    model: Captioner,
+    statistics: Statistics,
+    regularization: HeadRegularization,
+    classifier: Mapping[str, np.ndarray] | None = None,
+) -> Loss:
     """Returns the loss of a batch: what :func:`gradcam_jax.experiments.training.loop.train` takes.
 
     The batch holds ``features (n, F)``, ``logits (n, classes)``, ``tokens (n, T)`` and ``lengths (n,)``. The loss
     is the mean cross-entropy of the words and of END, plus the auxiliary loss: the mean cross-entropy of the
-    caption's words under one softmax from the image's vector.
+    caption's words under one softmax from the image's vector. Where the batch holds ``located`` nouns, how far
+    their maps lie beside their objects is added; the logits of their views come from the ``classifier``, the CNN's
+    last layer.
     """
     branches = _branches(model, regularization)
     s = jax.tree.map(jnp.asarray, statistics)
 
+    def embed(params: Any, features: jax.Array, logits: jax.Array, **arguments: Any) -> Any:
+        features = (features - s.feature_mean[jnp.newaxis]) / s.feature_deviation[jnp.newaxis]
+        logits = (logits - s.logit_mean[jnp.newaxis]) / s.logit_deviation[jnp.newaxis]
+        return branches.apply({"params": params["branches"]}, features, logits, **arguments)
+
+    def image_vector(params: Any, key: jax.Array, features: jax.Array) -> jax.Array:
+        assert classifier is not None, "located nouns need the CNN's last layer"
+        logits = features @ classifier["kernel"] + classifier["bias"][np.newaxis]
+        return embed(params, features, logits, rngs={"dropout": key})[0]
+
     def loss(params: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Mapping[str, jax.Array]]:
         image_key, word_key = jax.random.split(key)
-        features = (batch["features"] - s.feature_mean[jnp.newaxis]) / s.feature_deviation[jnp.newaxis]
-        logits = (batch["logits"] - s.logit_mean[jnp.newaxis]) / s.logit_deviation[jnp.newaxis]
-        embedded: Any = branches.apply(
-            {"params": params["branches"]}, features, logits, rngs={"dropout": image_key}
-        )
-        vector, bag = embedded
+        vector, bag = embed(params, batch["features"], batch["logits"], rngs={"dropout": image_key})
         log_probs: Any = model.apply(
             {"params": params["captioner"]},
             vector,
@@ -125,7 +140,16 @@ def caption_loss(model: Captioner, statistics: Statistics, regularization: HeadR
         steps = counted[:, 1:]  # a caption of n words has n + 1 steps, so that these are its n words
         auxiliary = -jnp.sum(bag_words * steps) / jnp.sum(steps)
         total = (1 - regularization.label_smoothing) * words + regularization.label_smoothing * smooth
-        return total + regularization.bag_weight * auxiliary, {"words": words, "bag": auxiliary}
+        total, metrics = total + regularization.bag_weight * auxiliary, {"words": words, "bag": auxiliary}
+        if "located" in batch:
+            bounded = with_bounded_gradient(params, regularization.location_bound)
+            seen_by = functools.partial(image_vector, bounded, jax.random.fold_in(key, 1))
+            beside, metrics["pointing"] = noun_location_loss(
+                model, bounded["captioner"], seen_by, batch["located"]
+            )
+            metrics["beside"] = beside
+            total = total + beside
+        return total, metrics
 
     return loss
 
@@ -158,11 +182,12 @@ def caption_batches(
     *,
     batch_size: int,
     seed: int,
-) -> Callable[[int], dict[str, np.ndarray]]:
+    located: Located | None = None,
+) -> Callable[[int], dict[str, Any]]:
     """Returns ``batch_at(step)``: every caption once an epoch, in an order that the epoch's number decides.
 
     Captions of similar length share a batch, so that a third less padding is computed; an epoch's incomplete last
-    batch is left out.
+    batch is left out. Located nouns, if there are any, are drawn for each step.
     """
     batches = whole_batches(len(captions.photos), batch_size)
     order: dict[int, np.ndarray] = {}
@@ -175,12 +200,15 @@ def caption_batches(
         rows = order[epoch][place]
         views, lengths = captions.photos[rows], captions.lengths[rows]
         steps = next(steps for steps in _TRIMMED if steps >= lengths.max())
-        return {
+        batch: dict[str, Any] = {
             "features": features[views],
             "logits": logits[views],
             "tokens": captions.tokens[rows, :steps],
             "lengths": lengths,
         }
+        if located is not None:
+            batch["located"] = located.draw(np.random.default_rng((seed, epoch, place)))
+        return batch
 
     return batch_at
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from gradcam_jax import zoo
 from gradcam_jax.experiments.data.features import cached, encode_views, feature_file, image_encoder
+from gradcam_jax.experiments.data.located_captions import is_located
 from gradcam_jax.experiments.data.views import View
 from gradcam_jax.experiments.reporting import Progress
-from gradcam_jax.experiments.training.located import is_located
 from gradcam_jax.experiments.training.principal_axes import PrincipalAxes
 from gradcam_jax.images.photos import read_photo
 from gradcam_jax.images.preprocessing import to_network
@@ -75,6 +75,22 @@ def located_positions(
         "whitening": hashlib.sha256(axes.matrix.tobytes()).hexdigest(),
     }
     return dict(zip(rows, cached(cache, description, compute)["positions"], strict=True))
+
+
+def view_activations(views: Sequence[View], size: int, cache: Path, progress: Progress) -> np.ndarray:
+    """Returns the last convolution's activations at each position, ``(views, h * w, 1280)`` float16."""
+
+    def compute() -> dict[str, np.ndarray]:
+        encode = image_encoder(CNN, "head_relu")
+
+        def activations(images: jax.Array) -> dict[str, jax.Array]:
+            maps = encode(images)["features"].astype(jnp.float16)
+            return {"activations": maps.reshape(maps.shape[0], -1, maps.shape[-1])}
+
+        return encode_views(activations, views, size, lambda done: progress(cache.stem, done, len(views)))
+
+    names = [view.name for view in views]
+    return cached(cache, {"cnn": CNN, "layer": "head_relu", "size": size, "views": names}, compute)["activations"]
 
 
 def photo_features(model: str, photos: Sequence[Path], folder: Path, progress: Progress) -> np.ndarray:

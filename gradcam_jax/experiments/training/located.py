@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.evaluation.pointing import inside_boxes
+from gradcam_jax.experiments.data.located_captions import LARGEST
 from gradcam_jax.experiments.data.photos import Box
 from gradcam_jax.experiments.data.questions import IS_THERE, YES, TemplateQuestion
 from gradcam_jax.experiments.data.views import View
@@ -31,14 +32,7 @@ from gradcam_jax.text.vocabulary import Vocabulary
 LOCATED = 64
 """Located examples of a batch, at most."""
 
-_LARGEST = 0.7  # of the map: on an object that fills the view every map lies
 _OUTSIDE = -30.0  # a logarithm of nothing that has a gradient
-
-
-def is_located(view: View) -> bool:
-    """Tells whether a view has an object with a box that is smaller than the view."""
-    boxed = len(view.parts) > 1 or view.complete
-    return boxed and any(item.box.area < _LARGEST for item in view.objects)
 
 
 def regions(question: TemplateQuestion, view: View) -> dict[str, list[Box]]:
@@ -98,7 +92,7 @@ class Locations:
         choices = []
         for answer, boxes in regions(question, self._views[question.view]).items():
             inside = inside_boxes(boxes, (size, size)).reshape(-1)
-            if answer in self._answers and 0 < inside.mean() < _LARGEST:
+            if answer in self._answers and 0 < inside.mean() < LARGEST:
                 choices.append((self._answers.index(answer), inside))
         return choices[rng.integers(len(choices))] if choices else None
 
@@ -119,7 +113,18 @@ def location_loss(
 
     gradients = jax.grad(score)(batch["features"][row])
     maps = jnp.einsum("npk,nk->np", batch["positions"], gradients)
-    logarithms = jnp.where(batch["inside"], jax.nn.log_softmax(maps), _OUTSIDE)
-    highest = jnp.take_along_axis(batch["inside"], jnp.argmax(maps, axis=-1)[:, jnp.newaxis], axis=-1)[:, 0]
-    share = batch["weight"] / jnp.maximum(jnp.sum(batch["weight"]), 1.0)
+    return location_term(maps, batch["inside"], batch["weight"])
+
+
+def location_term(maps: jax.Array, inside: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns how little of maps lies on their objects, and how often the highest point does: weighted means.
+
+    Args:
+        maps: Signed, ``(n, positions)``.
+        inside: Whether a position is on the object, ``(n, positions)``.
+        weight: ``(n,)``.
+    """
+    logarithms = jnp.where(inside, jax.nn.log_softmax(maps), _OUTSIDE)
+    highest = jnp.take_along_axis(inside, jnp.argmax(maps, axis=-1)[:, jnp.newaxis], axis=-1)[:, 0]
+    share = weight / jnp.maximum(jnp.sum(weight), 1.0)
     return -jnp.sum(share * jax.nn.logsumexp(logarithms, axis=-1)), jnp.sum(share * highest)

@@ -93,6 +93,8 @@ def test_words_are_looked_for_in_the_boxes_of_what_they_name(checkpoint, tmp_pat
     assert asked == [((4, 4, 3), "a dog and a cat", ["dog"])]
     assert (figures["photos"], figures["words"]) == (1, 1)
     assert figures["mean"] == figures["median"] == pytest.approx(2)
+    # The dog lies on the left of the photo, where the map is highest; the photo's centre is on its box's edge.
+    assert (figures["pointing"], figures["pointing_of_the_centre"]) == (1, 1)
 
 
 def test_each_animal_of_a_collage_is_asked_for_in_both_orders(checkpoint, tmp_path, monkeypatch):

@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 
+from gradcam_jax.experiments.data.located_captions import is_located
 from gradcam_jax.experiments.data.photos import read_photos
 from gradcam_jax.experiments.data.views import Part, split_views, view_of
 from gradcam_jax.experiments.training.frozen_features import located_positions, view_features
-from gradcam_jax.experiments.training.located import is_located
 from gradcam_jax.experiments.training.principal_axes import principal_axes
 from tests.experiments.data.made_photos import make_data
 

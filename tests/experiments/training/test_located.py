@@ -15,7 +15,6 @@ from gradcam_jax.experiments.data.views import Part, collage, view_of
 from gradcam_jax.experiments.training.located import (
     LOCATED,
     Locations,
-    is_located,
     location_loss,
     regions,
 )
@@ -35,13 +34,6 @@ AXES = 6
 
 def _question(text: str, answers: tuple[str, ...], kind: str, about: str = "", view: int = 0) -> TemplateQuestion:
     return TemplateQuestion(view, text, answers, kind, about)
-
-
-def test_only_views_with_a_box_smaller_than_themselves_are_located():
-    assert is_located(DOG_AND_CUP)
-    assert is_located(collage(BOXER, TABBY, layout="beside"))
-    assert not is_located(view_of(Part(BOXER)))
-    assert not is_located(view_of(Part(Photo("coco/2", Path(), (LabelledBox("dog", WHOLE),), True))))
 
 
 @pytest.mark.parametrize(

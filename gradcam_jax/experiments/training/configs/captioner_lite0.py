@@ -21,6 +21,7 @@ from gradcam_jax.experiments.data.captioned_views import (
 )
 from gradcam_jax.experiments.data.captions import CaptionedPhoto, caption_vocabulary, encode_captions, often_named
 from gradcam_jax.experiments.data.faults import Faults, keep_whole
+from gradcam_jax.experiments.data.located_captions import LocatedCaptions, located_views
 from gradcam_jax.experiments.data.photos import Photo, read_photos
 from gradcam_jax.experiments.reporting import Progress, Say
 from gradcam_jax.experiments.training.caption_head import validation_scores
@@ -33,9 +34,11 @@ from gradcam_jax.experiments.training.captioning import (
     initial_params,
     statistics_of,
 )
-from gradcam_jax.experiments.training.frozen_features import CNN, ViewFeatures, view_features
+from gradcam_jax.experiments.training.frozen_features import CNN, ViewFeatures, view_activations, view_features
+from gradcam_jax.experiments.training.located_nouns import Located
 from gradcam_jax.experiments.training.optimizers import modern, published_captioning
 from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
+from gradcam_jax.text.vocabulary import Vocabulary
 
 _ENTRY = zoo.find("captioner_lite0")
 
@@ -60,6 +63,8 @@ class CaptionerHead(Configuration):
         collages: Pictures of two objects each that are drawn for training; those without one plain object on both
             halves drop out.
         pets: Pictures of a dog and a cat.
+        made: Collages, and photos with an object of another one pasted on them, that are drawn for the maps' term
+            alone; those of two photos of one kind drop out.
     """
 
     work: str = "output/captioner"
@@ -75,6 +80,7 @@ class CaptionerHead(Configuration):
     min_count: int
     collages: int = 1500
     pets: int = 500
+    made: int = 2000
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
         """Reads the captions and computes the CNN's features; see :meth:`Configuration.prepare`."""
@@ -112,6 +118,7 @@ class CaptionerHead(Configuration):
         logits = np.concatenate([part.logits for part in parts])
         captions = encode_captions([view.captions for view in people + templates], vocabulary)
         statistics = statistics_of(features, logits)
+        located = self._located(options, known, templates, photos["train"], vocabulary, progress)
         classifier = zoo.load(CNN).variables["params"]["classifier"]
         model = _ENTRY.build(
             words=len(vocabulary),
@@ -133,8 +140,10 @@ class CaptionerHead(Configuration):
 
         return Experiment(
             params=initial_params(model, statistics, self.regularization, jax.random.key(options.seed)),
-            loss=caption_loss(model, statistics, self.regularization),
-            batch_at=caption_batches(features, logits, captions, batch_size=self.batch_size, seed=options.seed),
+            loss=caption_loss(model, statistics, self.regularization, classifier),
+            batch_at=caption_batches(
+                features, logits, captions, batch_size=self.batch_size, seed=options.seed, located=located
+            ),
             epoch=len(captions.photos) // self.batch_size,
             optimizer=self.optimizer,
             card=blank_card(_ENTRY, words=vocabulary.entries),
@@ -143,6 +152,24 @@ class CaptionerHead(Configuration):
             evaluate=evaluate,
             monitor="validation_cider",
         )
+
+    def _located(
+        self,
+        options: Options,
+        known: Sequence[Photo],
+        templates: Sequence[CaptionedView],
+        captioned: Sequence[CaptionedPhoto],
+        vocabulary: Vocabulary,
+        progress: Progress,
+    ) -> Located | None:
+        """Returns the nouns that maps are trained on, if there are views with objects in known places."""
+        rng = np.random.default_rng(options.seed)
+        views = located_views(known, templates, captioned, rng, made=self.made)
+        if not views or not self.regularization.location_bound:
+            return None
+        activations = view_activations(views, _ENTRY.size, Path(options.work) / "located.safetensors", progress)
+        cells = round(activations.shape[1] ** 0.5)
+        return Located(LocatedCaptions(views, captioned, vocabulary, cells), activations)
 
 
 def _read(options: Options, say: Say, progress: Progress) -> tuple[dict[str, list[CaptionedPhoto]], list[Photo]]:

@@ -1,0 +1,89 @@
+r"""Teaches a captioner's head where to look: a noun's map should lie on what it names.
+
+The captioner reads the mean f of the last convolution's activations :math:`A_p`, so that a word's Grad-CAM is
+:math:`L_p = A_p \cdot \partial \log p(w_t \mid f, w_{<t}) / \partial f`. Maps are divided by their root mean
+square, those fainter than the batch's mean by that of the batch: a word that the words before it settle has a
+faint map. The term of the loss is that of :mod:`gradcam_jax.experiments.training.located`. It holds second
+derivatives of the head, and its gradient is up to forty times the captions': its norm is bounded, or nothing else
+would be learnt.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradcam_jax.experiments.data.located_captions import LocatedCaptions
+from gradcam_jax.experiments.training.located import location_term
+from gradcam_jax.models.captioner import Captioner
+
+LOCATED = 32
+"""Located examples of a batch."""
+
+_SHARPNESS = 3.0  # of the softmax over positions, whose logits have a mean square of its square
+_FLAT = 1e-12  # mean square of a map below which it counts as flat
+
+
+class Located:
+    """What a batch's located nouns are scored by: the activations at each position, and where the object is."""
+
+    def __init__(self, captions: LocatedCaptions, activations: np.ndarray) -> None:
+        """Takes the captions and their views' activations, ``(views, positions, F)`` float16."""
+        self._captions, self._activations = captions, activations
+
+    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Returns :data:`LOCATED` examples: see :meth:`LocatedCaptions.draw`, the views' ``activations`` added."""
+        drawn = dict(self._captions.draw(rng, LOCATED))
+        views = drawn.pop("view")
+        return {**drawn, "activations": self._activations[views]}
+
+
+def noun_location_loss(
+    model: Captioner,
+    params: Any,
+    image_vector: Callable[[jax.Array], jax.Array],
+    batch: Mapping[str, jax.Array],
+) -> tuple[jax.Array, jax.Array]:
+    """Returns how little of the nouns' maps lies on their objects, and how often the highest point does.
+
+    Args:
+        model: The captioner.
+        params: Its parameters, those of the words, the LSTM and the decoder.
+        image_vector: From the CNN's features ``(n, F)`` to the LSTM's first input.
+        batch: What :meth:`Located.draw` returns.
+    """
+    activations = batch["activations"].astype(jnp.float32)
+    tokens, noun = batch["tokens"], batch["noun"]
+
+    def score(features: jax.Array) -> jax.Array:
+        scores = model.apply({"params": params}, image_vector(features), tokens, noun, method="read_word")
+        return jnp.sum(jnp.asarray(scores))
+
+    gradients = jax.grad(score)(jnp.mean(activations, axis=1))
+    maps = jnp.einsum("npf,nf->np", activations, gradients)
+    strengths = jnp.sqrt(jnp.mean(maps * maps, axis=-1, keepdims=True) + _FLAT)
+    scale = _SHARPNESS / jnp.maximum(strengths, jax.lax.stop_gradient(jnp.mean(strengths)))
+    return location_term(maps * scale, batch["inside"], jnp.ones(len(noun)))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def with_bounded_gradient(params: Any, bound: float) -> Any:
+    """Returns the parameters as they are; the norm of what is propagated back to them is at most a bound."""
+    del bound
+    return params
+
+
+def _with_bounded_gradient(params: Any, bound: float) -> tuple[Any, None]:
+    return with_bounded_gradient(params, bound), None
+
+
+def _bounded(bound: float, _: None, gradients: Any) -> tuple[Any]:
+    squares = sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(gradients))
+    factor = bound / jnp.maximum(jnp.sqrt(squares), bound)
+    return (jax.tree.map(lambda leaf: leaf * factor, gradients),)
+
+
+with_bounded_gradient.defvjp(_with_bounded_gradient, _bounded)
