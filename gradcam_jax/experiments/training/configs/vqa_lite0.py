@@ -74,7 +74,7 @@ class VqaHead(Configuration):
     location_weight: float = 0.5
     collages: int = 2000
     transplants: int = 15
-    mixtures: int = 2000
+    mixtures: int = 8000
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
         """Reads the photos and computes the CNN's features of their views; see :meth:`Configuration.prepare`."""
