@@ -146,7 +146,9 @@ def word_frames(
 def _label(word: WordMap, strongest: float) -> str:
     highest = float(word.heatmap.max())
     strength = f"strength {highest / strongest:.2f}" if highest > 0 else "nothing speaks for it"
-    return f"{word.word}  ({np.exp(word.log_prob):.0%}, {strength})"
+    likely = max(float(np.exp(word.log_prob)), 1e-6)
+    share = f"{likely:.0%}" if likely >= 0.1 else f"{100 * likely:.1g}%"  # of a small one its first digit
+    return f"{word.word}  ({share}, {strength})"
 
 
 def _wrapped(words: Sequence[str], width: int) -> list[list[tuple[int, str]]]:

@@ -46,6 +46,14 @@ def test_a_legend_stands_below_the_sentence():
     assert (told[-20:] < 255).any()
 
 
+@pytest.mark.parametrize(
+    ("probability", "shown"), [(0.994, "99%"), (0.1, "10%"), (0.043, "4%"), (0.002, "0.2%"), (1e-4, "0.01%")]
+)
+def test_a_small_probability_is_not_shown_as_none(probability, shown):
+    (strip,) = word_strips(PHOTO, [word_map("coffee", np.log(probability), 1.0)], BOX)
+    assert strip.tiles[0][0] == f"coffee  ({shown}, strength 1.00)"
+
+
 def test_word_tiles_tell_probability_and_strength():
     words = [word_map("a", np.log(0.5), 1.0), word_map("dog", np.log(0.25), 4.0), word_map("and", -1.0, 0.0)]
     (strip,) = word_strips(PHOTO, words, BOX)
