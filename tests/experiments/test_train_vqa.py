@@ -55,7 +55,7 @@ def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     lines = []
     with jax.numpy_dtype_promotion("standard"):  # optax raises a Python float to an integer count
         path = run(
-            dataclasses.replace(MODERN, batch_size=256, transplants=1, collages=8, mixtures=8),
+            dataclasses.replace(MODERN, batch_size=256, transplants=1, collages=8),
             Options(
                 data=str(data),
                 epochs=1,

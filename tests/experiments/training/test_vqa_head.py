@@ -11,7 +11,6 @@ import pytest
 from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
 from gradcam_jax.experiments.data.views import Part, view_of
 from gradcam_jax.experiments.training.located import Locations
-from gradcam_jax.experiments.training.mixtures import mixed_views
 from gradcam_jax.experiments.training.principal_axes import fold, principal_axes
 from gradcam_jax.experiments.training.transplants import transplant, transplanted_views
 from gradcam_jax.experiments.training.vqa_examples import SAME_TEXT, EpochsOfQuestions, encode, vocabularies
@@ -80,30 +79,6 @@ def test_transplants_are_of_every_class_that_has_a_word():
     views = transplanted_views(2)
     assert len(views) == 2 * len({view.parts[0].photo.class_index for view in views})
     assert all(len(view.objects) == 1 and not view.complete for view in views)
-
-
-def test_mixtures_are_of_two_kinds_in_proportion_to_their_areas(photos):
-    views = [view_of(Part(photo)) for photo in photos]
-    views.append(view_of(Part(photos[0], place=Box(0, 0, 0.5, 1)), Part(photos[1], place=Box(0.5, 0, 1, 1))))
-    pooled = np.eye(len(views), dtype=np.float32)  # tells which views were mixed
-    mixed, features = mixed_views(views, pooled, np.random.default_rng(2), 60)
-    seen = set()
-    for view, mixture in zip(mixed, features, strict=True):
-        first, second = (next(i for i, photo in enumerate(photos) if photo is part.photo) for part in view.parts)
-        words = {item.word: item.box.area for item in view.objects}
-        assert len(words) == 2
-        assert view.objects[0].word in ("dog", "cat")
-        seen |= set(words)
-        np.testing.assert_allclose([mixture[first], mixture[second]], list(words.values()), rtol=1e-5)
-        assert 0.3 <= mixture[first] <= 0.7
-        assert set(np.nonzero(mixture)[0].tolist()) == {first, second}
-    assert seen == {"dog", "cat", "car", "pizza"}
-
-
-def test_there_are_no_mixtures_of_one_kind_of_animal(photos):
-    views = [view_of(Part(photo)) for photo in photos if photo.objects[0].word in ("dog", "pizza")]
-    mixed, features = mixed_views(views, np.ones((len(views), 3), np.float32), np.random.default_rng(2), 60)
-    assert (mixed, features.shape) == ([], (0, 3))
 
 
 def test_a_batch_is_a_function_of_its_step(photos):

@@ -27,7 +27,6 @@ from gradcam_jax.experiments.training.frozen_features import (
     view_features,
 )
 from gradcam_jax.experiments.training.located import Locations
-from gradcam_jax.experiments.training.mixtures import mixed_views
 from gradcam_jax.experiments.training.optimizers import modern, published_vqa
 from gradcam_jax.experiments.training.principal_axes import PrincipalAxes, fold, principal_axes
 from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
@@ -60,7 +59,6 @@ class VqaHead(Configuration):
         location_weight: How much it counts that the map of a right answer lies on its object; 0 leaves it out.
         collages: Number of training pictures made of two photos.
         transplants: Made of every ILSVRC class that has a word.
-        mixtures: Number of pairs of objects whose features are mixed.
     """
 
     work: str = "output/train_vqa"
@@ -74,7 +72,6 @@ class VqaHead(Configuration):
     location_weight: float = 0.5
     collages: int = 2000
     transplants: int = 15
-    mixtures: int = 8000
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
         """Reads the photos and computes the CNN's features of their views; see :meth:`Configuration.prepare`."""
@@ -130,8 +127,7 @@ class VqaHead(Configuration):
         borrowed = transplanted_views(self.transplants)
         rng = np.random.default_rng(options.seed)
         moved = transplant(training.views, training.features, borrowed, _classifier(), rng)
-        mixed, mixed_features = mixed_views(training.views, training.features, rng, self.mixtures)
-        views = [*training.views, *borrowed, *mixed]
+        views = [*training.views, *borrowed]
         human = questions_of_photos(questions, training.views)
         words, answers = vocabularies(views, human)
         locations = None
@@ -141,7 +137,7 @@ class VqaHead(Configuration):
             locations = Locations(views, positions, answers) if positions else None
         epochs = EpochsOfQuestions(
             views,
-            np.concatenate([axes(part) for part in (training.features, moved, mixed_features)]),
+            np.concatenate([axes(training.features), axes(moved)]),
             as_templates(human, plain_views(training.views)),
             words,
             answers,
