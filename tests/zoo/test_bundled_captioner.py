@@ -18,6 +18,9 @@ CAT_DOG = SHARED_DATA / "original_images" / "cat_dog.jpg"
 # Of it, 640x480, drawn by hand: (left, top, right, bottom) in fractions.
 DOG, CAT = (222 / 640, 28 / 480, 470 / 640, 318 / 480), (130 / 640, 255 / 480, 570 / 640, 1.0)
 
+BATHROOM = SHARED_DATA / "original_images" / "bathroom.jpg"
+TOILET = (290 / 640, 210 / 480, 427 / 640, 412 / 480)
+
 
 @functools.cache
 def bundled():
@@ -63,6 +66,20 @@ def test_the_maps_of_dog_and_cat_distinguish_the_animals():
 def test_the_generated_caption_names_the_dog_and_the_cat():
     words = description(CAT_DOG, task()).fields["generated"][0]["caption"].split()
     assert {"dog", "cat"} <= set(words)
+
+
+@needs_shared_data
+def test_each_animals_word_of_the_generated_caption_points_at_it():
+    words = {word.name: word.cam for word in description(CAT_DOG, task()).words}
+    assert points_at(words["dog"], [DOG])
+    assert points_at(words["cat"], [CAT])
+
+
+@needs_shared_data
+def test_the_map_of_a_toilet_is_highest_at_the_toilet():
+    cam = description(BATHROOM, task(), "a toilet").words[1].cam
+    left, top, right, bottom = TOILET  # the highest cell's centre lies on its left edge
+    assert points_at(cam, [(left - 0.05, top, right, bottom)])
 
 
 def mean_in(cam, box):
