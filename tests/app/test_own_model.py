@@ -179,6 +179,7 @@ def test_every_way_to_the_same_weights_gives_the_same_maps(place):
             "model": f"{HERE}:lite_of_ten",
             "checkpoint": "ten.safetensors",
             "recipe": "efficientnet_lite",
+            "input_sz": LITE0.size,  # a function's default is the recipe's, 224
         },
     }
     found = {}

@@ -25,7 +25,7 @@ TABLE = {
     "vgg19_torchvision": (143_667_240, "relu5_4", (14, 14, 512)),
     "alexnet": (60_965_224, "relu5", (13, 13, 256)),
     "alexnet_torchvision": (61_100_840, "relu5", (13, 13, 256)),
-    "efficientnet_lite0": (4_652_008, "head_relu", (7, 7, 1280)),
+    "efficientnet_lite0": (4_652_008, "head_relu", (10, 10, 1280)),
     "resnet50_torchvision": (25_557_032, "layer4_2", (7, 7, 2048)),
     "vit_b_16_torchvision": (86_567_656, "encoder_layer_11/ln_1", (197, 768)),
 }

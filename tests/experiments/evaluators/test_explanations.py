@@ -149,7 +149,7 @@ def test_so_many_photos_spread_over_the_data(tmp_path):
         ({"metrics": ["energy"], "methods": ["gradcam"]}, "no method 'gradcam'. Nearest: grad_cam"),
         ({"metrics": ["energy"], "steps": 0}, "--steps"),
         ({"metrics": ["energy"], "max_photos": -1}, "--max_photos"),
-        ({"metrics": [], "methods": ["grad_cam"]}, "--methods needs --metrics"),
+        ({"metrics": [], "methods": ["grad_cam"]}, "--methods and --steps need --metrics"),
         ({"metrics": ["localisation"], "task": "captioning", "split": "all"}, "are of classes"),
         ({"metrics": ["energy"], "images": ["a", "b"]}, "one folder of photos, got a, b"),
         ({"metrics": ["energy"], "task": "vqa", "dataset": "easy_vqa", "model": ""}, "--metrics needs boxes"),
