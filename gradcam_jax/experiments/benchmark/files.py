@@ -81,7 +81,7 @@ def run(options: Options, say: Say) -> list[Row]:
     rounds = {row["what"]: row["rounds"] for row in rows}
     ratio = f"{np.median(np.divide(rounds['run'], rounds['function'])):.3f}"
     about = this_run() | {"model": options.model, "recipe": task.plan.preprocessing.name, "dtype": options.dtype}
-    about["size"] = task.size
+    about["size"] = str(task.size)
     about |= {"run / function (median of the rounds' ratios)": ratio}
     write_csv(options.out_path, about, COLUMNS, map(_as_text, rows))
     say(f"run / function: {ratio}; written: {options.out_path}")

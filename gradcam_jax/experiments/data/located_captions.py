@@ -79,8 +79,8 @@ def _insets(
     ]
     views: list[View] = []
     for _ in range(count if cut and captioned else 0):
-        part, word = cut[rng.integers(len(cut))]
-        ground = captioned[rng.integers(len(captioned))]
+        part, word = cut[int(rng.integers(len(cut)))]
+        ground = captioned[int(rng.integers(len(captioned)))]
         if not set(nouns_of(word, 2)) & set(training_words(" ".join(ground.captions))):
             width, height = rng.uniform(0.25, 0.6) * rng.uniform(0.8, 1.2, 2)
             left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)

@@ -142,7 +142,7 @@ def caption_loss(
         total = (1 - regularization.label_smoothing) * words + regularization.label_smoothing * smooth
         total, metrics = total + regularization.bag_weight * auxiliary, {"words": words, "bag": auxiliary}
         if "located" in batch:
-            bounded = with_bounded_gradient(params, regularization.location_bound)
+            bounded: Any = with_bounded_gradient(params, regularization.location_bound)
             seen_by = functools.partial(image_vector, bounded, jax.random.fold_in(key, 1))
             beside, metrics["pointing"] = noun_location_loss(
                 model, bounded["captioner"], seen_by, batch["located"]
