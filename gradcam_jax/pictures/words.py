@@ -12,6 +12,7 @@ from gradcam_jax.pictures.colors import ORIGINAL, WHITE, Paper
 from gradcam_jax.pictures.maps import Box, overlay
 from gradcam_jax.pictures.panels import Strip
 from gradcam_jax.pictures.sheet import Part, Sheet, joined, text_line
+from gradcam_jax.tasks.rows import percent
 
 _FOR, _AGAINST = np.array([239, 68, 68]), np.array([59, 130, 246])
 _FONT_SIZE, _LINE, _CAPTION = 20, 30, 14  # pixels
@@ -146,9 +147,7 @@ def word_frames(
 def _label(word: WordMap, strongest: float) -> str:
     highest = float(word.heatmap.max())
     strength = f"strength {highest / strongest:.2f}" if highest > 0 else "nothing speaks for it"
-    likely = max(float(np.exp(word.log_prob)), 1e-6)
-    share = f"{likely:.0%}" if likely >= 0.1 else f"{100 * likely:.1g}%"  # of a small one its first digit
-    return f"{word.word}  ({share}, {strength})"
+    return f"{word.word}  ({percent(float(np.exp(word.log_prob)), 0)}, {strength})"
 
 
 def _wrapped(words: Sequence[str], width: int) -> list[list[tuple[int, str]]]:

@@ -6,11 +6,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-def percent(probability: float) -> str:
-    """Returns a probability for people, ``"93.1%"``; of a small one its first digit, ``"0.03%"``."""
+def percent(probability: float, decimals: int = 1) -> str:
+    """Returns a probability for people, ``"93.1%"``; of one that would be all zeros its first digit, ``"0.03%"``.
+
+    Example:
+        >>> percent(0.931), percent(0.931, 0), percent(0.004, 0), percent(0.0003)
+        ('93.1%', '93%', '0.4%', '0.03%')
+    """
     if probability < 1e-6:
         return "under 0.0001%"
-    return f"{100 * probability:.1g}%" if probability < 0.001 else f"{probability:.1%}"
+    small = probability < 10 ** -(2 + decimals)
+    return f"{100 * probability:.1g}%" if small else f"{probability:.{decimals}%}"
 
 
 class Row(NamedTuple):

@@ -104,7 +104,7 @@ def _evaluation(options: Options) -> tuple[str, str, Callable[..., Iterator[Find
     unread = [name for name in given if name not in read]
     if unread:
         named, one = " and ".join(f"--{name}" for name in unread), len(unread) == 1
-        if not options.metrics and _READ_BY_MAPS.issuperset(unread):
+        if not options.metrics and (_READ_BY_MAPS - {"data"}).issuperset(unread):
             raise InputError(f"{named} {'needs' if one else 'need'} --metrics: what is measured of the maps.")
         asked = "--metrics" if options.metrics else data
         raise InputError(f"{named} {'has' if one else 'have'} no meaning for {asked}.")
@@ -179,16 +179,16 @@ def _captioning(loaded: Loaded, options: Options, run: Run) -> Iterator[Finding]
 
 
 # The flags that each evaluation reads, by its data.
-_READ_BY_ALL = frozenset({"task", "model", "checkpoint", "labels", "data", "skip_bad", "out_path"})
+_READ_BY_ALL = frozenset({"task", "model", "checkpoint", "labels", "skip_bad", "out_path"})
 _READ_BY_MAPS = frozenset(
-    {"metrics", "methods", "images", "split", "max_photos", "steps", "layer_name", "input_sz", "recipe"}
+    {"data", "metrics", "methods", "images", "split", "max_photos", "steps", "layer_name", "input_sz", "recipe"}
 )
 _READ: Mapping[str, frozenset[str]] = {
-    "classification": frozenset({"recipe", "input_sz"}),
-    "vqa": frozenset(),
+    "classification": frozenset({"data", "recipe", "input_sz"}),
+    "vqa": frozenset({"data"}),
     EASY_VQA: frozenset({"dataset"}),
     "official_vqa": frozenset({"questions", "annotations", "images", "work"}),
-    "captioning": frozenset({"beam_size", "work"}),
+    "captioning": frozenset({"data", "beam_size", "work"}),
 }
 
 # Data -> task, the model that is evaluated on it unless another is named, and the evaluator.

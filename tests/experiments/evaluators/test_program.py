@@ -24,6 +24,7 @@ from gradcam_jax.experiments.evaluators.program import EASY_VQA, Options, run
         ({"task": "vqa", "data": ".", "model": "captioner_lite0"}, "answers no questions"),
         ({"data": ".", "model": "efficientnet_lite"}, "Nearest: efficientnet_lite0"),
         ({"data": ".", "beam_size": 5, "questions": []}, "--beam_size has no meaning for classification"),
+        ({"task": "vqa", "dataset": EASY_VQA, "data": "."}, "--data has no meaning for easy_vqa"),
         ({"task": "vqa", "data": ".", "input_sz": 64}, "--input_sz needs --metrics"),
         ({"task": "captioning", "data": ".", "split": "all", "steps": 7}, "--split and --steps need --metrics"),
         ({"data": ".", "metrics": ["pointing"], "work": "w"}, "--work has no meaning for --metrics"),

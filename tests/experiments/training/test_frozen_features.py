@@ -6,7 +6,7 @@ import numpy as np
 from gradcam_jax.experiments.data.located_captions import is_located
 from gradcam_jax.experiments.data.photos import read_photos
 from gradcam_jax.experiments.data.views import Part, split_views, view_of
-from gradcam_jax.experiments.training.frozen_features import located_positions, view_features
+from gradcam_jax.experiments.training.frozen_features import located_positions, view_activations, view_features
 from gradcam_jax.experiments.training.principal_axes import principal_axes
 from tests.experiments.data.made_photos import make_data
 
@@ -32,6 +32,17 @@ def test_positions_are_of_located_views_and_their_mean_changes_nothing(tmp_path)
     again = located_positions(views, SIZE, axes, cache, lambda *done: calls.append(done))
     assert len(calls) == 1  # the second time they are read from the file
     jax.tree.map(np.testing.assert_array_equal, found, again)
+
+
+def test_activations_are_of_every_position_and_their_mean_is_the_pooled_feature(tmp_path):
+    views = [view_of(Part(photo)) for photo in read_photos(make_data(tmp_path))][:3]
+    pooled = view_features(views, SIZE, tmp_path / "pooled.safetensors", lambda *_: None).features
+    calls = []
+    for _ in range(2):  # the second time they are read from the file
+        found = view_activations(views, SIZE, tmp_path / "cells.safetensors", lambda *done: calls.append(done))
+        assert (found.shape, found.dtype) == ((3, 4, 1280), np.float16)
+        np.testing.assert_allclose(found.mean(axis=1, dtype=np.float32), pooled, atol=2e-3)
+    assert len(calls) == 1
 
 
 def test_views_without_boxes_need_no_cnn(tmp_path):
