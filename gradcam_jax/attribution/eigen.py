@@ -16,6 +16,12 @@ from gradcam_jax.attribution.maps import require_same_shape
 
 _PRECISE = jax.lax.Precision.HIGHEST
 
+_SQUARINGS = 16
+"""Of the Gram matrix, so that of its eigenvalues to the power 2**16 a second one of 0.9998 times the first is gone.
+
+No method tells closer ones apart in float32.
+"""
+
 
 def eigen_cam(activations: jax.Array, gradients: jax.Array, *, rectify: bool = True) -> jax.Array:
     """Projects a layer's activations onto their first principal component: the same map for every target.
@@ -87,15 +93,23 @@ def _first_component(centred: jax.Array) -> jax.Array:
     if channels <= positions:
         return _leading_vector(jnp.einsum("...pk,...pl->...kl", centred, centred, precision=_PRECISE))
     gram = jnp.einsum("...pk,...qk->...pq", centred, centred, precision=_PRECISE)
-    along = jnp.einsum("...pk,...p->...k", centred, _leading_vector(gram), precision=_PRECISE)
-    squared = jnp.sum(along**2, axis=-1, keepdims=True)
-    return along * jax.lax.rsqrt(jnp.where(squared > 0, squared, jnp.ones_like(squared)))
+    return _with_unit_length(jnp.einsum("...pk,...p->...k", centred, _leading_vector(gram), precision=_PRECISE))
 
 
 @jax.custom_jvp
 def _leading_vector(gram: jax.Array) -> jax.Array:
-    """Returns the unit eigenvector of the largest eigenvalue of symmetric matrices ``(..., m, m)``."""
-    return jnp.linalg.eigh(gram)[1][..., -1]
+    """Returns the unit eigenvector of the largest eigenvalue of positive semidefinite matrices ``(..., m, m)``.
+
+    The matrix is squared until it is the product of that vector with itself. Every device is fast at products of
+    matrices; two decompositions take a third of the time of VGG-16's passes on a CPU.
+    """
+
+    def square(_: int, power: jax.Array) -> jax.Array:
+        return _with_unit_trace(jnp.einsum("...ij,...jk->...ik", power, power, precision=_PRECISE))
+
+    power = jax.lax.fori_loop(0, _SQUARINGS, square, _with_unit_trace(gram))
+    largest = jnp.argmax(jnp.diagonal(power, axis1=-2, axis2=-1), axis=-1)
+    return _with_unit_length(jnp.take_along_axis(power, largest[..., jnp.newaxis, jnp.newaxis], axis=-1)[..., 0])
 
 
 @_leading_vector.defjvp
@@ -111,3 +125,16 @@ def _leading_vector_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -
     moved = jnp.einsum("...mj,...mn,...n->...j", vectors, change, leading, precision=_PRECISE)
     by_gap = jnp.where(gaps > 0, moved / jnp.where(gaps > 0, gaps, jnp.ones_like(gaps)), jnp.zeros_like(moved))
     return leading, jnp.einsum("...mj,...j->...m", vectors, by_gap, precision=_PRECISE)
+
+
+def _with_unit_trace(gram: jax.Array) -> jax.Array:
+    return gram / _or_one(jnp.trace(gram, axis1=-2, axis2=-1))[..., jnp.newaxis, jnp.newaxis]
+
+
+def _with_unit_length(vector: jax.Array) -> jax.Array:
+    return vector * jax.lax.rsqrt(_or_one(jnp.sum(vector**2, axis=-1, keepdims=True)))
+
+
+def _or_one(size: jax.Array) -> jax.Array:
+    """Returns what values are divided by: 1 where they have no size."""
+    return jnp.where(size > 0, size, jnp.ones_like(size))

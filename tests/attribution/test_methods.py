@@ -150,6 +150,30 @@ def test_principal_components_by_hand():
     assert_close(cams[1], cams[0], 1e-5)
 
 
+@pytest.mark.parametrize("shape", [(14, 14, 512), (28, 28, 64)])
+def test_principal_components_are_those_of_numpy(shape):
+    """Also where the second component is nearly as strong as the first, and where there is no other."""
+    rng = np.random.default_rng(0)
+    positions, channels = shape[0] * shape[1], shape[2]
+    ranks = {0.0: 1e-5, 0.3: 1e-5, 0.9: 1e-5, 0.99: 1e-4, 0.999: 1e-3}  # of the second to the first -> error
+    values = []
+    for second in ranks:
+        strengths = np.concatenate([[1], second * 0.9 ** np.arange(30)])
+        left = rng.standard_normal((positions, len(strengths)))
+        left = np.linalg.qr(left - left.mean(0))[0]
+        right = np.linalg.qr(rng.standard_normal((channels, len(strengths))))[0]
+        values.append(((left * strengths) @ right.T).reshape(shape))
+    scales = np.array([1, 1e-6, 1e4, 1, 1]).reshape(-1, 1, 1, 1)
+    batch = (np.stack(values) * scales).astype(np.float32)
+    cams = gc.eigen_cam(batch, batch, rectify=False) / scales[..., 0]
+    for one, cam, tolerance in zip(values, cams, ranks.values(), strict=True):
+        rows = one.reshape(positions, channels)
+        centred = rows - rows.mean(0)
+        expected = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+        expected *= np.sign((expected * rows.sum(-1)).sum())
+        assert_close(cam, expected.reshape(shape[:2]), tolerance)
+
+
 def test_equation_19_in_float64():
     """Of Grad-CAM++, as it is written, without an epsilon; and with pytorch-grad-cam's."""
     activations, gradients = random_pair(4, 5, 6)

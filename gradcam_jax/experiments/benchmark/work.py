@@ -10,7 +10,7 @@ WORK = {
     "all_classes": "Grad-CAM, all 1,000 classes",
     "guided_backprop": "guided backpropagation",
     "guided_grad_cam": "Guided Grad-CAM",
-    "gradient_methods": "eight methods of activations and gradients",
+    "gradient_methods": "ten methods of activations and gradients (pytorch-grad-cam: eight)",
     "ablation_cam": "Ablation-CAM",
 }
 """Every kind of work by name, in words."""

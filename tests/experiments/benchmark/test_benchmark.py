@@ -148,7 +148,11 @@ def test_every_kind_of_work_runs_and_gives_what_it_should(small_zoo, work):
     }  # fmt: skip
     result = prepared.run()
     assert jax.tree.leaves(result)[-1].shape == expected[work]
-    assert prepared.facts["gflop"] > 0
+    if work == "gradient_methods":  # traced as two passes, compiled as one
+        assert len(result) == 10
+        assert "gflop" not in prepared.facts
+    else:
+        assert prepared.facts["gflop"] > 0
 
 
 def test_classes_differ():
