@@ -17,7 +17,7 @@ from gradcam_jax.attribution.maps import require_same_shape
 _PRECISE = jax.lax.Precision.HIGHEST
 
 _SQUARINGS = 16
-"""Of the Gram matrix, so that of its eigenvalues to the power 2**16 a second one of 0.9998 times the first is gone.
+"""Of the Gram matrix, after which a second eigenvalue of 0.9998 times the first is gone.
 
 No method tells closer ones apart in float32.
 """

@@ -93,7 +93,8 @@ class OwnSide:
     def prepare(self, task: Task) -> Prepared:
         """Makes inputs, and compiles unless that was done ahead.
 
-        The facts are seconds of compilation, GFLOP of one call by the textbook where it is one pass, and MB of temporaries.
+        The facts are seconds of compilation, MB of temporaries and, where it is one pass, GFLOP by the
+        textbook.
         """
         forward, program = self._forward(task), self._programs.get(task) or self._compile(task)
         image, labels = _arguments(task)
