@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.reporting import silent
 from gradcam_jax.tasks.methods import GRAD_CAM
@@ -54,3 +56,8 @@ def word_maps(
         [cam[slice(*find_phrase(phrase, caption_words(text)))].sum(axis=0) for phrase in phrases]
         for cam, (text, phrases) in zip(cams, captions, strict=True)
     ]
+
+
+def enlarged(cam: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Returns what is positive of a map ``(h, w)``, enlarged to so many rows and columns."""
+    return np.asarray(resize_corner_aligned(jnp.maximum(cam, 0), shape))

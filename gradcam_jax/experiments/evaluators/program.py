@@ -146,7 +146,7 @@ def _classification(loaded: Loaded, options: Options, run: Run) -> Iterator[Find
 
 
 def _vqa(loaded: Loaded, options: Options, run: Run) -> Iterator[Finding]:
-    return vqa.evaluate(loaded, options.data, run.faults, run.progress)
+    return vqa.evaluate(loaded, options.data, run.faults, run.progress, pictures=run.folder)
 
 
 def _easy_vqa(loaded: Loaded, _: Options, run: Run) -> Iterator[Finding]:
@@ -175,7 +175,7 @@ def _captioning(loaded: Loaded, options: Options, run: Run) -> Iterator[Finding]
     faults.settle()
     yield from captions.evaluate(loaded, captioned, work, progress, beam_size=options.beam_size)
     yield from words.word_pointing(loaded, photos)
-    yield from words.inside_over_outside_of_boxes(loaded, photos, captioned["test"])
+    yield from words.inside_over_outside_of_boxes(loaded, photos, captioned["test"], pictures=run.folder)
 
 
 # The flags that each evaluation reads, by its data.

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from gradcam_jax.experiments.data.views import View, held_out_collages, render, 
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.maps import maps_of
+from gradcam_jax.experiments.evaluators.sheets import MAPS, BoxedMap, save_ranked_maps
 from gradcam_jax.experiments.metrics.answers import QuestionOnlyBaseline, answer_table, vqa_accuracy
 from gradcam_jax.experiments.reporting import Progress
 from gradcam_jax.experiments.training.vqa_examples import (
@@ -34,8 +36,10 @@ from gradcam_jax.zoo import Loaded
 _SEED = 123
 
 
-def evaluate(loaded: Loaded, data: str, faults: Faults, progress: Progress) -> Iterator[Finding]:
-    """Yields what is measured on the test photos of a folder."""
+def evaluate(
+    loaded: Loaded, data: str, faults: Faults, progress: Progress, *, pictures: Path | None = None
+) -> Iterator[Finding]:
+    """Yields what is measured on the test photos of a folder; the best to worst maps are drawn in ``pictures``."""
     photos = keep_whole(read_photos(data, faults), faults, progress=progress)
     human = read_human_questions(data, faults)
     faults.settle()
@@ -48,7 +52,7 @@ def evaluate(loaded: Loaded, data: str, faults: Faults, progress: Progress) -> I
     yield from template_scores(loaded, features, views, questions, training_questions)
     in_test, in_training = (questions_of_photos(human, part) for part in (views, training))
     yield "human", human_scores(loaded, features, views, in_test, in_training)
-    yield "pointing_game", pointing_game(loaded, views, questions, progress)
+    yield "pointing_game", pointing_game(loaded, views, questions, progress, pictures=pictures)
     yield "collages", collage_scores(loaded, held_out_collages(photos, "test"), progress)
 
 
@@ -93,9 +97,17 @@ def human_scores(
 
 
 def pointing_game(
-    loaded: Loaded, views: Sequence[View], questions: Sequence[TemplateQuestion], progress: Progress
+    loaded: Loaded,
+    views: Sequence[View],
+    questions: Sequence[TemplateQuestion],
+    progress: Progress,
+    *,
+    pictures: Path | None = None,
 ) -> dict[str, float]:
-    """Explains the right answers to "what X" on COCO photos, and looks where their maps are highest."""
+    """Explains the right answers to "what X" on COCO photos, and looks where their maps are highest.
+
+    With a folder for ``pictures``, draws the best, middle and worst maps there.
+    """
     queries = [
         _Query(view, question.text, word, [item.box for item in view.parts[0].photo.objects if item.word == word])
         for question in questions
@@ -105,7 +117,10 @@ def pointing_game(
         for word in question.answers
         if word in loaded.labels
     ]
-    hits = np.array(_hits(loaded, queries, functools.partial(progress, "pointing game")), bool)
+    maps = _boxed_maps(loaded, queries, functools.partial(progress, "pointing game"))
+    if pictures and maps:
+        save_ranked_maps(maps, pictures / MAPS)
+    hits = np.array([points_at(one.cam, one.boxes) for one in maps], bool)
     central = np.array([lies_in(CENTRE, boxes) for *_, boxes in queries], bool)
     small = np.array([sum(box.area for box in boxes) < 0.5 for *_, boxes in queries], bool)
     return {
@@ -126,7 +141,8 @@ def collage_scores(loaded: Loaded, views: Sequence[View], progress: Progress) ->
             words = [item.word for item in view.objects if lies_in(_centre(item.box), [part.place])]
             queries.append(_Query(view, "What animal?", max(set(words), key=words.count), [part.place]))
     queries = [row for row in queries if row.answer in loaded.labels]
-    hits = _hits(loaded, queries, functools.partial(progress, "collages"))
+    maps = _boxed_maps(loaded, queries, functools.partial(progress, "collages"))
+    hits = [points_at(one.cam, one.boxes) for one in maps]
     return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)}
 
 
@@ -139,14 +155,16 @@ class _Query(NamedTuple):
     boxes: Sequence[Box]
 
 
-def _hits(loaded: Loaded, queries: Sequence[_Query], report: Callable[[int, int], None]) -> list[bool]:
-    cams = maps_of(
-        vqa(loaded),
-        lambda row: render(queries[row].view, loaded.entry.size),
-        [{"question": row.question, "answer": row.answer} for row in queries],
-        report=report,
-    )
-    return [points_at(cam, row.boxes) for (cam,), row in zip(cams, queries, strict=True)]
+def _boxed_maps(loaded: Loaded, queries: Sequence[_Query], report: Callable[[int, int], None]) -> list[BoxedMap]:
+    def image_at(row: int) -> np.ndarray:
+        return render(queries[row].view, loaded.entry.size)
+
+    requests = [{"question": row.question, "answer": row.answer} for row in queries]
+    cams = maps_of(vqa(loaded), image_at, requests, report=report)
+    return [
+        BoxedMap(row.answer, functools.partial(image_at, place), cam, row.boxes)
+        for place, (row, (cam,)) in enumerate(zip(queries, cams, strict=True))
+    ]
 
 
 def _features(loaded: Loaded, views: Sequence[View], progress: Progress) -> np.ndarray:

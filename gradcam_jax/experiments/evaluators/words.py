@@ -1,12 +1,12 @@
 """Measures where a captioner's words look: on collages of two animals, and in the boxes of COCO's objects."""
 
+import functools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.errors import InputError
 from gradcam_jax.evaluation.pointing import CENTRE, inside_boxes, inside_over_outside, lies_in, points_at
 from gradcam_jax.experiments.data.captioned_views import subject_of
@@ -16,7 +16,8 @@ from gradcam_jax.experiments.data.splits import split_of_boxed
 from gradcam_jax.experiments.data.views import Part, render, two_animal_collages, view_of
 from gradcam_jax.experiments.data.words import plural, with_article
 from gradcam_jax.experiments.evaluators.findings import Finding
-from gradcam_jax.experiments.evaluators.maps import maps_of, word_maps
+from gradcam_jax.experiments.evaluators.maps import enlarged, maps_of, word_maps
+from gradcam_jax.experiments.evaluators.sheets import MAPS, BoxedMap, save_ranked_maps
 from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.tasks.captioning import captioning
 from gradcam_jax.text.captions import decode_tokens
@@ -75,7 +76,11 @@ def word_pointing(loaded: Loaded, known: Sequence[Photo]) -> Iterator[Finding]:
 
 
 def inside_over_outside_of_boxes(
-    loaded: Loaded, known: Sequence[Photo], captioned: Sequence[CaptionedPhoto]
+    loaded: Loaded,
+    known: Sequence[Photo],
+    captioned: Sequence[CaptionedPhoto],
+    *,
+    pictures: Path | None = None,
 ) -> Iterator[Finding]:
     """Yields a word's map inside the boxes of what it names over its map outside: the paper's caption test.
 
@@ -89,6 +94,7 @@ def inside_over_outside_of_boxes(
         loaded: The captioner.
         known: Photos whose objects are known, of every split.
         captioned: The captioned test photos.
+        pictures: A folder for a picture of the best, middle and worst maps.
     """
     task = captioning(loaded)
     grid = task.size, task.size
@@ -107,26 +113,24 @@ def inside_over_outside_of_boxes(
         [(caption, boxes) for _, caption, boxes in rows],
     )
     found = [
-        (cam, places)
-        for cams_of_caption, (*_, boxes) in zip(cams, rows, strict=True)
-        for cam, places in zip(cams_of_caption, boxes.values(), strict=True)
+        BoxedMap(word, functools.partial(render, view_of(Part(photo)), task.size), cam, places)
+        for cams_of_caption, (photo, _, boxes) in zip(cams, rows, strict=True)
+        for cam, (word, places) in zip(cams_of_caption, boxes.items(), strict=True)
     ]
+    if pictures and found:
+        save_ranked_maps(found, pictures / MAPS)
     figures: dict[str, Any] = {"photos": len({photo.key for photo, *_ in rows}), "words": len(found)}
     figures["flat_map"] = 1.0
     if found:
-        ratios = [inside_over_outside(_enlarged(cam, grid), inside_boxes(places, grid)) for cam, places in found]
+        ratios = [inside_over_outside(enlarged(one.cam, grid), inside_boxes(one.boxes, grid)) for one in found]
         figures |= {
             "mean": float(np.mean([ratio for ratio in ratios if np.isfinite(ratio)])),
             "median": float(np.median(ratios)),
             "over_one": float(np.mean(np.array(ratios) > 1)),
-            "pointing": float(np.mean([points_at(cam, places) for cam, places in found])),
-            "pointing_of_the_centre": float(np.mean([lies_in(CENTRE, places) for _, places in found])),
+            "pointing": float(np.mean([points_at(one.cam, one.boxes) for one in found])),
+            "pointing_of_the_centre": float(np.mean([lies_in(CENTRE, one.boxes) for one in found])),
         }
     yield "inside_over_outside", figures
-
-
-def _enlarged(cam: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    return np.asarray(resize_corner_aligned(jnp.maximum(cam, 0), grid))
 
 
 def _named_boxes(photo: Photo, caption: str, loaded: Loaded, grid: tuple[int, int]) -> dict[str, list[Box]]:
