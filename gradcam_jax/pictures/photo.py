@@ -33,7 +33,7 @@ IMPROBABLE = 0.01
 """The probability below which a panel warns that the model does not see the target in the photo."""
 
 _WHOLE_CAPTION = "The whole caption: where the photo speaks for it"
-_LEGEND = "red words speak for the answer, blue ones against it; full colour: {:.2g} of its score {:.2f}"
+_LEGEND = "full colour: with an average word there the score {1:.2f} is {0:.2g} lower (red) or higher (blue)"
 _HEIGHT, _HEIGHT_AMONG_WORDS = 300, 260  # pixels of a tile; a caption's panel has more strips
 _LARGEST_PANEL_PHOTO = 1024  # pixels of the longer side of a photo whose panel alone is drawn
 

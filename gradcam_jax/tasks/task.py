@@ -17,6 +17,7 @@ from gradcam_jax.attribution.pixels import guided_grad_cam
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.attribution.resize import resize_corner_aligned
 from gradcam_jax.engine.core import Parts, explain_batch
+from gradcam_jax.engine.replaced import Replacement, replacement_drops
 from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
@@ -58,6 +59,7 @@ class Plan(NamedTuple):
         summarise: From a batch's parts to the arrays that are kept, ``cam`` (n, targets, h, w) among them.
         again: From the forward, its outputs and its inputs to the forward and the inputs by which the same targets
             of other images are scored: the same, unless what the model is asked follows from its own outputs.
+        words: What stands in for the words of what the model is asked, to see what each is worth.
     """
 
     preprocessing: Preprocessing
@@ -65,6 +67,7 @@ class Plan(NamedTuple):
     inputs: tuple[str, ...]
     summarise: Callable[[Parts], Results]
     again: Again = as_asked
+    words: Replacement | None = None
 
 
 class Task(NamedTuple):
@@ -174,6 +177,8 @@ def explain_photos(
     parts = explain_batch(forward, guided_forward, network, arrays.get("targets"), inputs, spec)
     forward, inputs = plan.again(forward, parts.outputs, inputs)
     own = evaluated_maps(spec, forward, network, parts.targets, inputs, methods)
+    if plan.words:
+        own[plan.words.name] = replacement_drops(forward, network, parts.targets, inputs, spec, plan.words)
     parts = parts._replace(maps=parts.maps | own)
     results = plan.summarise(parts)
     if parts.guided_backprop is None:

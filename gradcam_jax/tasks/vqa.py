@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam, gradient_times_input
+from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
+from gradcam_jax.engine.replaced import Replacement
 from gradcam_jax.engine.spec import Spec, class_score
 from gradcam_jax.tasks.indices import (
     PREDICTED,
@@ -39,6 +42,8 @@ def vqa(
     max_targets: int = 0,
 ) -> Task:
     """Returns the task of explaining answers to questions.
+
+    A word's importance is by how much an answer's score falls with an average word in its place.
 
     The gradient passes through the fusion and through the normalisation of the CNN's features. Guided
     backpropagation guides every ReLU of the CNN, those of its fully connected layers too; the question's side has
@@ -91,19 +96,30 @@ def vqa(
         return describe_answers(loaded, results, request.get("question") or question)
 
     method = counterfactual_grad_cam if setting.counterfactual else grad_cam
-    maps = ("cam", layer, method), ("word_importances", WORDS_LAYER, gradient_times_input)
+    spec = Spec(class_score, (("cam", layer, method),), choose_indices)
+    words = Replacement("word_importances", WORDS_LAYER, average_word(loaded), _length)
     return Task(
         name="vqa",
         loaded=loaded,
         layer=layer,
         size=size,
         forward=loaded.tapped(layer),
-        plan=Plan(preprocessing, Spec(class_score, maps, choose_indices), ("ids", "length"), summarise_indices),
+        plan=Plan(preprocessing, spec, ("ids", "length"), summarise_indices, words=words),
         settings={"question": question, "answer": answer, "top_k": top_k},
         encode=encode,
         record=record,
         describe=describe,
     )
+
+
+def average_word(loaded: Loaded) -> tuple[float, ...]:
+    """Returns the mean vector of the words that a VQA model knows: what a word's worth is measured against."""
+    embedding = loaded.variables["params"][WORDS_LAYER]
+    return tuple(np.tanh(np.asarray(embedding["kernel"]) + np.asarray(embedding["bias"])).mean(axis=0).tolist())
+
+
+def _length(ids: jax.Array, length: jax.Array) -> jax.Array:
+    return jnp.minimum(length, ids.shape[-1])
 
 
 def describe_answers(loaded: Loaded, results: Mapping[str, np.ndarray], text: str) -> Description:

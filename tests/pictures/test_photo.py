@@ -70,7 +70,7 @@ def test_a_row_of_several_has_a_panel_of_its_own():
 
 def test_answers_have_the_question_over_them_and_its_words_below():
     description = vqa()._replace(heading="What animal? " * 10)
-    legend = "red words speak for the answer, blue ones against it; full colour: 2 of its score -1.00"
+    legend = "full colour: with an average word there the score -1.00 is 2 lower (red) or higher (blue)"
     below = drawn(sentence(["what", "animal", "?"], [0.5, 2.0, -0.1], caption=legend))
     expected = []
     for one, label in zip(description.rows, ("Grad-CAM, strength 100%", "Grad-CAM, strength 0%"), strict=True):

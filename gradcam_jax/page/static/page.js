@@ -247,7 +247,7 @@ function showTokens(row) {
     const span = element("span", { textContent: known ? word : `${word} (unknown)`, title: importance.toFixed(4) });
     span.style.background = `rgba(var(--${importance > 0 ? "for" : "against"}), ${(0.8 * Math.abs(importance)) / largest})`;
     return span;
-  }), element("small", { textContent: "Red words speak for the answer, blue ones against it." }));
+  }), element("small", { textContent: "With an average word in its place the score is lower (red) or higher (blue)." }));
 }
 
 function showLayer() {
