@@ -30,12 +30,14 @@ class BoxedMap(NamedTuple):
 
     Attributes:
         text: What is explained.
+        photo: The photo's name.
         image: The view of the photo, RGB in [0, 1].
         cam: Signed, ``(h, w)``.
         boxes: In fractions of the view.
     """
 
     text: str
+    photo: str
     image: Callable[[], np.ndarray]
     cam: np.ndarray
     boxes: Sequence[Box]
@@ -70,20 +72,28 @@ def save_pictures(
     return [*paths, save(panel(strips, heading=heading, height=180), folder / "cases.png")]
 
 
-def save_ranked_maps(maps: Sequence[BoxedMap], path: Path) -> Path:
-    """Draws the maps of which most, middling much and least lies in the boxes: by rank, not by choice."""
+def save_ranked_maps(maps: Sequence[BoxedMap], path: Path) -> list[dict[str, Any]]:
+    """Draws the maps of which most, middling much and least lies in the boxes: by rank, not by choice.
+
+    Returns:
+        What is shown: ``rank``, ``text``, ``photo`` and ``share``, of what is positive of the map, in the boxes.
+    """
     shares = [energy_inside(enlarged(one.cam, _GRID), inside_boxes(one.boxes, _GRID)) for one in maps]
     ordered = np.argsort(-np.array(shares), kind="stable").tolist()
-    tiles = []
+    rows, tiles = [], []
     for rank in _ranks(len(maps)):
-        one = maps[ordered[rank]]
+        one, share = maps[ordered[rank]], shares[ordered[rank]]
         picture = overlay(np.round(one.image() * 255).astype(np.uint8), one.cam)
-        tiles.append((f"{rank + 1}. {one.text}: {shares[ordered[rank]]:.2f}", _with_boxes(picture, one.boxes)))
+        tiles.append((f"{rank + 1}. {one.text}: {share:.2f}", _with_boxes(picture, one.boxes)))
+        rows.append({"rank": rank + 1, "text": one.text, "photo": one.photo, "share": share})
+    if not tiles:
+        return []
     titles = ("best", "middle", "worst") if len(tiles) == 3 * _SHOWN else ("",)
-    rows = np.array_split(np.arange(len(tiles)), len(titles))
-    strips = [Strip(title, [tiles[place] for place in row]) for title, row in zip(titles, rows, strict=True)]
+    places = np.array_split(np.arange(len(tiles)), len(titles))
+    strips = [Strip(title, [tiles[place] for place in row]) for title, row in zip(titles, places, strict=True)]
     heading = f"{len(maps)} maps by the share of what is positive that lies in the boxes"
-    return save(panel(strips, heading=heading, height=220), path)
+    save(panel(strips, heading=heading, height=220), path)
+    return rows
 
 
 def _ranks(count: int) -> list[int]:

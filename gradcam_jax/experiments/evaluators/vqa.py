@@ -15,6 +15,7 @@ from gradcam_jax.experiments.data.photos import Box, read_photos
 from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
 from gradcam_jax.experiments.data.views import View, held_out_collages, render, split_views
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
+from gradcam_jax.experiments.data.words import ANIMAL, category_of
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.maps import maps_of
 from gradcam_jax.experiments.evaluators.sheets import MAPS, BoxedMap, save_ranked_maps
@@ -52,7 +53,10 @@ def evaluate(
     yield from template_scores(loaded, features, views, questions, training_questions)
     in_test, in_training = (questions_of_photos(human, part) for part in (views, training))
     yield "human", human_scores(loaded, features, views, in_test, in_training)
-    yield "pointing_game", pointing_game(loaded, views, questions, progress, pictures=pictures)
+    maps = pointing_maps(loaded, views, questions, progress)
+    yield "pointing_game", pointing_game(maps)
+    if pictures:
+        yield "maps_by_rank", save_ranked_maps(maps, pictures / MAPS)
     yield "collages", collage_scores(loaded, held_out_collages(photos, "test"), progress)
 
 
@@ -96,18 +100,10 @@ def human_scores(
     return means | {"questions": len(questions)}
 
 
-def pointing_game(
-    loaded: Loaded,
-    views: Sequence[View],
-    questions: Sequence[TemplateQuestion],
-    progress: Progress,
-    *,
-    pictures: Path | None = None,
-) -> dict[str, float]:
-    """Explains the right answers to "what X" on COCO photos, and looks where their maps are highest.
-
-    With a folder for ``pictures``, draws the best, middle and worst maps there.
-    """
+def pointing_maps(
+    loaded: Loaded, views: Sequence[View], questions: Sequence[TemplateQuestion], progress: Progress
+) -> list[BoxedMap]:
+    """Explains the right answers to "what X" on COCO photos."""
     queries = [
         _Query(view, question.text, word, [item.box for item in view.parts[0].photo.objects if item.word == word])
         for question in questions
@@ -117,12 +113,14 @@ def pointing_game(
         for word in question.answers
         if word in loaded.labels
     ]
-    maps = _boxed_maps(loaded, queries, functools.partial(progress, "pointing game"))
-    if pictures and maps:
-        save_ranked_maps(maps, pictures / MAPS)
+    return _boxed_maps(loaded, queries, functools.partial(progress, "pointing game"))
+
+
+def pointing_game(maps: Sequence[BoxedMap]) -> dict[str, float]:
+    """Returns how often maps are highest in a box of what they are about; and how often the centre lies in one."""
     hits = np.array([points_at(one.cam, one.boxes) for one in maps], bool)
-    central = np.array([lies_in(CENTRE, boxes) for *_, boxes in queries], bool)
-    small = np.array([sum(box.area for box in boxes) < 0.5 for *_, boxes in queries], bool)
+    central = np.array([lies_in(CENTRE, one.boxes) for one in maps], bool)
+    small = np.array([sum(box.area for box in one.boxes) < 0.5 for one in maps], bool)
     return {
         "accuracy": float(np.mean(hits)),
         "centre": float(np.mean(central)),
@@ -135,11 +133,12 @@ def pointing_game(
 
 def collage_scores(loaded: Loaded, views: Sequence[View], progress: Progress) -> dict[str, float]:
     """Asks "What animal?" about two animals side by side; each one's map must point into its own half."""
-    queries = []
-    for view in views:
-        for part in view.parts:
-            words = [item.word for item in view.objects if lies_in(_centre(item.box), [part.place])]
-            queries.append(_Query(view, "What animal?", max(set(words), key=words.count), [part.place]))
+    queries = [
+        _Query(view, "What animal?", animal, [part.place])
+        for view in views
+        for part in view.parts
+        for animal in _animals_in(part.place, view)
+    ]
     queries = [row for row in queries if row.answer in loaded.labels]
     maps = _boxed_maps(loaded, queries, functools.partial(progress, "collages"))
     hits = [points_at(one.cam, one.boxes) for one in maps]
@@ -162,7 +161,7 @@ def _boxed_maps(loaded: Loaded, queries: Sequence[_Query], report: Callable[[int
     requests = [{"question": row.question, "answer": row.answer} for row in queries]
     cams = maps_of(vqa(loaded), image_at, requests, report=report)
     return [
-        BoxedMap(row.answer, functools.partial(image_at, place), cam, row.boxes)
+        BoxedMap(row.answer, row.view.parts[0].photo.key, functools.partial(image_at, place), cam, row.boxes)
         for place, (row, (cam,)) in enumerate(zip(queries, cams, strict=True))
     ]
 
@@ -182,6 +181,12 @@ def _answers(loaded: Loaded, features: np.ndarray, questions: Sequence[TemplateQ
     examples = encode(questions, loaded.words, loaded.labels, MAX_QUESTION_TOKENS)
     best = best_answers(loaded.model, loaded.variables["params"], features, examples)
     return [loaded.labels.entries[index] for index in best]
+
+
+def _animals_in(place: Box, view: View) -> list[str]:
+    """Returns the kinds of animals on a part of a view: one, of those that are made for this."""
+    animals = [item for item in view.objects if category_of(item.word) == ANIMAL]
+    return list(dict.fromkeys(item.word for item in animals if lies_in(_centre(item.box), [place])))
 
 
 def _centre(box: Box) -> tuple[float, float]:

@@ -113,12 +113,10 @@ def inside_over_outside_of_boxes(
         [(caption, boxes) for _, caption, boxes in rows],
     )
     found = [
-        BoxedMap(word, functools.partial(render, view_of(Part(photo)), task.size), cam, places)
+        BoxedMap(word, photo.key, functools.partial(render, view_of(Part(photo)), task.size), cam, places)
         for cams_of_caption, (photo, _, boxes) in zip(cams, rows, strict=True)
         for cam, (word, places) in zip(cams_of_caption, boxes.items(), strict=True)
     ]
-    if pictures and found:
-        save_ranked_maps(found, pictures / MAPS)
     figures: dict[str, Any] = {"photos": len({photo.key for photo, *_ in rows}), "words": len(found)}
     figures["flat_map"] = 1.0
     if found:
@@ -131,6 +129,8 @@ def inside_over_outside_of_boxes(
             "pointing_of_the_centre": float(np.mean([lies_in(CENTRE, one.boxes) for one in found])),
         }
     yield "inside_over_outside", figures
+    if pictures and found:
+        yield "maps_by_rank", save_ranked_maps(found, pictures / MAPS)
 
 
 def _named_boxes(photo: Photo, caption: str, loaded: Loaded, grid: tuple[int, int]) -> dict[str, list[Box]]:

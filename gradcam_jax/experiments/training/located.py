@@ -56,9 +56,12 @@ class Locations:
         self._views, self._positions, self._answers = views, positions, answers
         self._shape = next(iter(positions.values())).shape
 
-    def of(self, questions: Sequence[TemplateQuestion], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def of(
+        self, questions: Sequence[TemplateQuestion], rng: np.random.Generator, *, left_out: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Returns the located examples among a batch's, at most :data:`LOCATED`, padded with weight 0.
 
+        Those that are ``left_out``, ``(questions,)`` bool, have features that are not their view's.
         ``row`` and ``answer``, ``(LOCATED,)`` int32: the example in the batch, and the answer explained, drawn
         from the right ones; ``positions``, ``(LOCATED, h * w, axes)``; ``inside``, ``(LOCATED, h * w)`` bool;
         ``weight``, ``(LOCATED,)``.
@@ -71,16 +74,18 @@ class Locations:
             "inside": np.ones((LOCATED, cells), bool),
             "weight": np.zeros(LOCATED, np.float32),
         }
-        for place, (row, answer, inside) in enumerate(itertools.islice(self._located(questions, rng), LOCATED)):
+        for place, (row, answer, inside) in enumerate(
+            itertools.islice(self._located(questions, rng.permutation(np.flatnonzero(~left_out)), rng), LOCATED)
+        ):
             batch["row"][place], batch["answer"][place], batch["weight"][place] = row, answer, 1
             batch["inside"][place] = inside
             batch["positions"][place] = self._positions[questions[row].view]
         return batch
 
     def _located(
-        self, questions: Sequence[TemplateQuestion], rng: np.random.Generator
+        self, questions: Sequence[TemplateQuestion], rows: np.ndarray, rng: np.random.Generator
     ) -> Iterator[tuple[int, int, np.ndarray]]:
-        for row in rng.permutation(len(questions)).tolist():
+        for row in rows.tolist():
             if questions[row].view in self._positions:
                 region = self._region(questions[row], rng)
                 if region is not None:

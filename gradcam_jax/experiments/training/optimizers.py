@@ -76,6 +76,15 @@ def modern(
     )
 
 
+def with_slower(optimizer: optax.GradientTransformation, part: str, factor: float) -> optax.GradientTransformation:
+    """Returns an optimiser that moves one part of the parameters, by its name, by a fraction of its steps."""
+
+    def is_part(params: Any) -> Any:
+        return {name: jax.tree.map(lambda _: name == part, leaf) for name, leaf in params.items()}  # noqa: B023
+
+    return optax.chain(optimizer, optax.masked(optax.scale(factor), is_part))
+
+
 def _captioner_groups(params: Any) -> Any:
     return {
         name: jax.tree.map(lambda _: "cnn" if name in ("cnn", "image_embedding") else "language", leaf)  # noqa: B023

@@ -2,7 +2,7 @@
 
 import collections
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from gradcam_jax.experiments.data.questions import (
 from gradcam_jax.experiments.data.views import Part, View
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion
 from gradcam_jax.experiments.training.located import Locations
+from gradcam_jax.experiments.training.mixtures import mix
 from gradcam_jax.text.questions import Question, encode_question, question_tokens
 from gradcam_jax.text.vocabulary import Vocabulary, count_words
 
@@ -111,7 +112,7 @@ class EpochsOfQuestions:
     def __init__(
         self,
         views: Sequence[View],
-        features: np.ndarray,
+        features: Callable[[int], np.ndarray],
         human: Sequence[TemplateQuestion],
         words: Vocabulary,
         answers: Vocabulary,
@@ -119,12 +120,26 @@ class EpochsOfQuestions:
         batch_size: int,
         seed: int,
         locations: Locations | None = None,
+        mixed: float = 0.0,
     ) -> None:
-        """Takes the training views, what the CNN says of each, people's questions, and what maps are scored by."""
-        self._views, self._features, self._human = views, features, human
+        """Takes the training views and how questions about them become batches.
+
+        Args:
+            views: The views.
+            features: What the CNN says of each in an epoch, ``(views, k)`` float32.
+            human: People's questions.
+            words: Of the questions.
+            answers: The answers.
+            batch_size: Examples a step.
+            seed: Of what is drawn.
+            locations: What maps are scored by.
+            mixed: The share of examples that become mixtures of two photos, of those that can.
+        """
+        self._views, self._features_of, self._human = views, features, human
         self._words, self._answers = words, answers
-        self._batch_size, self._seed, self._locations = batch_size, seed, locations
-        self._drawn: tuple[int, Examples, np.ndarray] | None = None
+        self._batch_size, self._seed = batch_size, seed
+        self._locations, self._mixed = locations, mixed
+        self._drawn: tuple[int, Examples, np.ndarray, np.ndarray] | None = None
         self.steps = len(self._epoch(0)[1]) * SAME_TEXT // batch_size
 
     def batch_at(self, step: int) -> dict[str, np.ndarray]:
@@ -134,27 +149,38 @@ class EpochsOfQuestions:
         each example, ``ids`` and ``length`` one for each run. What :class:`Locations` returns is added.
         """
         epoch, place = divmod(step, self.steps)
-        examples, runs = self._epoch(epoch)
+        examples, runs, features = self._epoch(epoch)
+        rng = np.random.default_rng([self._seed, step])
         count = self._batch_size // SAME_TEXT
         chosen = np.take(runs, range(place * count, (place + 1) * count), axis=0, mode="wrap")
         rows = chosen.reshape(-1)
+        questions = [examples.questions[row] for row in rows]
+        mixtures = mix(
+            features[examples.image[rows]],
+            examples.targets[rows],
+            [question.kind for question in questions],
+            np.roll(np.arange(len(rows)).reshape(chosen.shape), -1, axis=1).reshape(-1),
+            self._answers,
+            rng=rng,
+            share=self._mixed,
+        )
         batch = {
-            "features": self._features[examples.image[rows]],
+            "features": mixtures.features,
             "ids": examples.ids[chosen[:, 0]],
             "length": examples.length[chosen[:, 0]],
-            "targets": examples.targets[rows],
+            "targets": mixtures.targets,
         }
         if self._locations is None:
             return batch
-        questions = [examples.questions[row] for row in rows]
-        return batch | self._locations.of(questions, np.random.default_rng([self._seed, step]))
+        return batch | self._locations.of(questions, rng, left_out=mixtures.mixed)
 
-    def _epoch(self, epoch: int) -> tuple[Examples, np.ndarray]:
-        """Returns an epoch's examples and its runs, ``(runs, SAME_TEXT)`` rows, in a random order."""
+    def _epoch(self, epoch: int) -> tuple[Examples, np.ndarray, np.ndarray]:
+        """Returns an epoch's examples, its runs, ``(runs, SAME_TEXT)`` rows in random order, and its features."""
         if self._drawn is None or self._drawn[0] != epoch:
             rng = np.random.default_rng([self._seed, epoch])
             examples = encode([*ask(self._views, rng), *self._human], self._words, self._answers)
-            self._drawn = epoch, examples, rng.permutation(_runs(examples.questions, rng))
+            runs = rng.permutation(_runs(examples.questions, rng))
+            self._drawn = epoch, examples, runs, self._features_of(epoch)
         return self._drawn[1:]
 
 

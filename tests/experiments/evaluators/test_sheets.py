@@ -14,7 +14,9 @@ LEFT = Box(0, 0, 0.5, 1)
 def boxed(share):
     cam = np.zeros((4, 4), np.float32)
     cam[0, 0], cam[0, 3], cam[1, 1] = share, 1 - share, -5
-    return BoxedMap(f"at {share:.2f}", lambda: np.full((32, 32, 3), share, np.float32), cam, [LEFT])
+    return BoxedMap(
+        f"at {share:.2f}", f"photo {share}", lambda: np.full((32, 32, 3), share, np.float32), cam, [LEFT]
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,8 @@ def test_maps_are_chosen_by_rank(tmp_path, monkeypatch, count, rows, ranks):
         sheets, "panel", lambda strips, **options: (shown.extend(strips), original(strips, **options))[1]
     )
     shares = np.random.default_rng(0).permutation(np.linspace(0, 1, count))
-    path = save_ranked_maps([boxed(share) for share in shares.tolist()], tmp_path / "maps.jpg")
+    path = tmp_path / "maps.jpg"
+    found = save_ranked_maps([boxed(share) for share in shares.tolist()], path)
     assert len(shown) == rows
     if rows == 3:
         assert [strip.title for strip in shown] == ["best", "middle", "worst"]
@@ -38,5 +41,13 @@ def test_maps_are_chosen_by_rank(tmp_path, monkeypatch, count, rows, ranks):
     ]
     assert captions[0].endswith(": 1.00")
     assert captions[-1].endswith(": 0.00")
+    assert [row["rank"] for row in found] == ranks
+    assert [row["photo"] for row in found] == [f"photo {ordered[rank - 1]}" for rank in ranks]
+    np.testing.assert_allclose([row["share"] for row in found], [ordered[rank - 1] for rank in ranks], atol=1e-6)
     with PIL.Image.open(path) as picture:
         assert picture.width > 200
+
+
+def test_no_maps_are_no_picture(tmp_path):
+    assert save_ranked_maps([], tmp_path / "maps.jpg") == []
+    assert not list(tmp_path.iterdir())

@@ -63,7 +63,8 @@ def test_a_batchs_located_examples_are_picked_and_padded():
     ]
     seen = set()
     for seed in range(20):
-        batch = Locations(views, positions, ANSWERS).of(questions, np.random.default_rng(seed))
+        locations = Locations(views, positions, ANSWERS)
+        batch = locations.of(questions, np.random.default_rng(seed), left_out=np.zeros(4, bool))
         assert batch["weight"].sum() == 2
         assert batch["positions"].shape == (LOCATED, 4, AXES)
         for place in range(2):
@@ -73,6 +74,8 @@ def test_a_batchs_located_examples_are_picked_and_padded():
             np.testing.assert_array_equal(batch["inside"][place], half)
             seen.add((row, answer))
     assert seen == {(1, "yes"), (3, "dog"), (3, "cat")}
+    batch = locations.of(questions, np.random.default_rng(0), left_out=np.arange(4) == 1)
+    assert batch["row"][batch["weight"] > 0].tolist() == [3]
 
 
 def _scored_map(params, model, activations, axes, question, answer):
@@ -134,7 +137,8 @@ def test_padding_does_not_count():
     params = initial_params(model, jax.random.key(0), AXES)
     questions = _question("What animal?", ("dog",), "what animal", "animal")
     positions = {0: RNG.normal(size=(4, AXES)).astype(np.float16)}
-    batch = Locations([DOG_AND_CUP], positions, ANSWERS).of([questions], np.random.default_rng(0))
+    locations = Locations([DOG_AND_CUP], positions, ANSWERS)
+    batch = locations.of([questions], np.random.default_rng(0), left_out=np.zeros(1, bool))
     batch["features"] = RNG.normal(size=(1, AXES)).astype(np.float32)
     vectors = jax.random.normal(jax.random.key(2), (1, 24))
     padded, _ = location_loss(model, params, jax.tree.map(jnp.asarray, batch), vectors)

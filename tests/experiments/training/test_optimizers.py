@@ -11,6 +11,7 @@ from gradcam_jax.experiments.training.optimizers import (
     published_captioning,
     published_captioning_with_cnn,
     published_vqa,
+    with_slower,
 )
 
 _GRADIENTS = np.random.default_rng(0).normal(scale=[0.01, 1, 30], size=(5, 3))
@@ -74,3 +75,14 @@ def test_the_cnn_has_a_rate_of_its_own_and_gradients_as_they_are():
             paths[name] -= rate * np.sqrt(1 - 0.999**step) / (1 - 0.8**step) * m / (np.sqrt(v) + 1e-8)
     for name, path in paths.items():
         np.testing.assert_allclose(params[name], path, rtol=1e-6)
+
+
+def test_one_part_of_the_parameters_is_moved_by_a_fraction_of_the_steps():
+    params = {"a": {"kernel": jnp.ones(3)}, "b": {"kernel": jnp.ones(3), "bias": jnp.ones(2)}}
+    gradients = jax.tree.map(lambda leaf: leaf * jnp.arange(1, leaf.size + 1), params)
+    plain, slower = optax.adam(0.1), with_slower(optax.adam(0.1), "b", 0.25)
+    expected, _ = plain.update(gradients, plain.init(params), params)
+    found, _ = slower.update(gradients, slower.init(params), params)
+    np.testing.assert_array_equal(found["a"]["kernel"], expected["a"]["kernel"])
+    for name in ("kernel", "bias"):
+        np.testing.assert_allclose(found["b"][name], 0.25 * expected["b"][name], rtol=1e-6)

@@ -10,12 +10,15 @@ import pytest
 
 from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
 from gradcam_jax.experiments.data.views import Part, view_of
+from gradcam_jax.experiments.training.class_units import with_class_units
 from gradcam_jax.experiments.training.located import Locations
+from gradcam_jax.experiments.training.mixtures import LEAST, LEAST_BESIDE_NOTHING, mix
 from gradcam_jax.experiments.training.principal_axes import fold, principal_axes
 from gradcam_jax.experiments.training.transplants import transplant, transplanted_views
 from gradcam_jax.experiments.training.vqa_examples import SAME_TEXT, EpochsOfQuestions, encode, vocabularies
 from gradcam_jax.experiments.training.vqa_head import best_answers, head_loss, initial_params
 from gradcam_jax.models.vqa import VQA, l2_normalize
+from gradcam_jax.text.vocabulary import Vocabulary
 
 RNG = np.random.default_rng(0)
 POOLED = np.abs(RNG.normal(size=(60, 12))).astype(np.float32)
@@ -32,7 +35,7 @@ def _epochs(photos, batch_size=32, seed=5):
     views = [view_of(Part(photo)) for photo in photos]
     words, answers = vocabularies(views, [])
     features = np.arange(len(views), dtype=np.float32)[:, np.newaxis]
-    drawn = EpochsOfQuestions(views, features, [], words, answers, batch_size=batch_size, seed=seed)
+    drawn = EpochsOfQuestions(views, lambda _: features, [], words, answers, batch_size=batch_size, seed=seed)
     return drawn, views, words, answers
 
 
@@ -91,6 +94,70 @@ def test_a_batch_is_a_function_of_its_step(photos):
     assert any(not np.array_equal(batches[0]["ids"], batch["ids"]) for batch in batches[1:])
 
 
+def test_features_are_drawn_anew_each_epoch(photos):
+    views = [view_of(Part(photo)) for photo in photos]
+    words, answers = vocabularies(views, [])
+
+    def features(epoch):
+        return np.full((len(views), 1), epoch, np.float32)
+
+    drawn = EpochsOfQuestions(views, features, [], words, answers, batch_size=32, seed=5)
+    for epoch in (1, 0, 2):
+        np.testing.assert_array_equal(drawn.batch_at(epoch * drawn.steps)["features"], epoch)
+
+
+def test_mixtures_have_both_photos_answers():
+    answers = Vocabulary(["dog", "cat", "none", "yes"])
+    dog, cat, none, yes = np.eye(4, dtype=np.float32)
+    targets = np.stack([dog, cat, none, none, dog, yes, (dog + cat) / 2, dog])
+    what, nothing = "what animal", "false premise"
+    kinds = [what, what, nothing, nothing, "what is this", "is there", what, what]
+    partners = np.array([1, 2, 1, 2, 4, 0, 0, 5])  # an example is no partner of itself, a yes none of a dog
+    features = 10.0 ** np.arange(8, dtype=np.float32)[:, np.newaxis]
+    mixed = [True, True, True, True, False, False, True, False]
+    own = []
+    for seed in range(200):
+        found = mix(features, targets, kinds, partners, answers, rng=np.random.default_rng(seed), share=1.0)
+        np.testing.assert_array_equal(found.mixed, mixed)
+        expected = np.stack([(dog + cat) / 2, cat, cat, none, dog, yes, (dog + cat) / 2, dog])
+        np.testing.assert_array_equal(found.targets, expected)
+        np.testing.assert_array_equal(found.features[~found.mixed], features[~found.mixed])
+        others = features[partners][found.mixed]
+        own.append(((found.features[found.mixed] - others) / (features[found.mixed] - others))[:, 0])
+    lowest, highest = np.min(own, axis=0), np.max(own, axis=0)
+    beside = LEAST_BESIDE_NOTHING
+    np.testing.assert_allclose(lowest, [LEAST, beside, LEAST, LEAST, LEAST], atol=0.02)
+    np.testing.assert_allclose(1 - highest, [LEAST, LEAST, beside, LEAST, LEAST], atol=0.02)
+    unmixed = mix(features, targets, kinds, partners, answers, rng=np.random.default_rng(0), share=0.0)
+    np.testing.assert_array_equal(unmixed.features, features)
+    np.testing.assert_array_equal(unmixed.targets, targets)
+
+
+def test_image_units_start_as_classes():
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=5)
+    params = initial_params(model, jax.random.key(0), 8)
+    features = RNG.normal(size=(200, 8)).astype(np.float32)
+    directions = RNG.normal(size=(8, 6))
+    directions[:, 5] = 0  # a class whose score never changes
+    scores = features @ directions + 3
+    classes = [0, 2, 5]
+    started = with_class_units(params, features, scores, classes, np.random.default_rng(0))
+    units = features @ np.asarray(started["image_projection"]["kernel"]) + np.asarray(
+        started["image_projection"]["bias"]
+    )
+    order = np.random.default_rng(0).permutation(classes)
+    for unit, index in enumerate(order.tolist()):
+        if index == 5:
+            np.testing.assert_allclose(units[:, unit], -1, atol=1e-4)
+        else:
+            standard = (scores[:, index] - scores[:, index].mean()) / scores[:, index].std()
+            np.testing.assert_allclose(units[:, unit], standard - 1, atol=1e-4)
+    kernels = [np.asarray(one["image_projection"]["kernel"])[:, 3:] for one in (started, params)]
+    np.testing.assert_array_equal(*kernels)
+    few = with_class_units(params, features, scores, [0, 1, 2, 3, 4, 0, 1], np.random.default_rng(0))
+    assert few["image_projection"]["kernel"].shape == (8, 5)
+
+
 def test_runs_share_a_text_and_targets_fit_the_views(photos):
     drawn, views, words, answers = _epochs(photos)
     batch = drawn.batch_at(0)
@@ -147,7 +214,9 @@ def test_located_examples_add_how_far_their_maps_lie_beside_their_objects(photos
     positions = {index: RNG.normal(size=(4, 1)).astype(np.float16) for index in range(len(views))}
     features = np.arange(len(views), dtype=np.float32)[:, np.newaxis]
     locations = Locations(located, positions, answers)
-    epochs = EpochsOfQuestions(located, features, [], words, answers, batch_size=32, seed=5, locations=locations)
+    epochs = EpochsOfQuestions(
+        located, lambda _: features, [], words, answers, batch_size=32, seed=5, locations=locations, mixed=0.3
+    )
 
     batch = epochs.batch_at(1)
     jax.tree.map(np.testing.assert_array_equal, batch, epochs.batch_at(1))

@@ -20,6 +20,7 @@ from gradcam_jax.experiments.data.views import split_views
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
 from gradcam_jax.experiments.metrics.answers import accuracy_by_kind
 from gradcam_jax.experiments.reporting import Progress, Say
+from gradcam_jax.experiments.training.class_units import with_class_units
 from gradcam_jax.experiments.training.frozen_features import (
     CNN,
     ViewFeatures,
@@ -27,7 +28,7 @@ from gradcam_jax.experiments.training.frozen_features import (
     view_features,
 )
 from gradcam_jax.experiments.training.located import Locations
-from gradcam_jax.experiments.training.optimizers import modern, published_vqa
+from gradcam_jax.experiments.training.optimizers import modern, published_vqa, with_slower
 from gradcam_jax.experiments.training.principal_axes import PrincipalAxes, fold, principal_axes
 from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
 from gradcam_jax.experiments.training.transplants import transplant, transplanted_views
@@ -56,20 +57,24 @@ class VqaHead(Configuration):
         learning_rate: At its highest.
         weight_decay: Of the modern preset.
         dropout: Fraction dropped at each of the model's five places.
+        image_steps: Of the image's projection, which starts as the CNN's classes: a fraction of the others' steps.
         location_weight: How much it counts that the map of a right answer lies on its object; 0 leaves it out.
+        mixed: The share of examples that become mixtures of two photos, of those that can.
         collages: Number of training pictures made of two photos.
-        transplants: Made of every ILSVRC class that has a word.
+        transplants: Made of every ILSVRC class that has a word, anew each epoch.
     """
 
     work: str = "output/train_vqa"
     checkpoint: str = "output/vqa_lite0.safetensors"
-    epochs: int = 14
+    epochs: int = 20
     optimizer: Callable[[float, int, float], optax.GradientTransformation]
     batch_size: int = 512
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     dropout: float = 0.25
+    image_steps: float = 0.3
     location_weight: float = 0.5
+    mixed: float = 0.6
     collages: int = 2000
     transplants: int = 15
 
@@ -96,12 +101,21 @@ class VqaHead(Configuration):
         model = _ENTRY.build(words=len(words), answers=len(answers), dropout=self.dropout)
         check = ask(validation.views, np.random.default_rng(options.seed))
         keys = sorted({part.photo.key for view in training.views for part in view.parts})
+        params = with_class_units(
+            initial_params(model, jax.random.key(options.seed), axes.matrix.shape[1]),
+            axes(training.features),
+            training.logits,
+            [view.parts[0].photo.class_index or 0 for view in transplanted_views(1)],
+            np.random.default_rng(options.seed),
+        )
         return Experiment(
-            params=initial_params(model, jax.random.key(options.seed), axes.matrix.shape[1]),
+            params=params,
             loss=functools.partial(head_loss, model, location_weight=self.location_weight),
             batch_at=epochs.batch_at,
             epoch=epochs.steps,
-            optimizer=lambda steps: self.optimizer(self.learning_rate, steps, self.weight_decay),
+            optimizer=lambda steps: with_slower(
+                self.optimizer(self.learning_rate, steps, self.weight_decay), "image_projection", self.image_steps
+            ),
             card=blank_card(_ENTRY, labels=answers.entries, words=words.entries),
             facts={
                 "trained_by": _ENTRY.trained_by,
@@ -125,8 +139,6 @@ class VqaHead(Configuration):
     ) -> tuple[EpochsOfQuestions, Vocabulary, Vocabulary]:
         """Returns what is asked in training, with the words and the answers."""
         borrowed = transplanted_views(self.transplants)
-        rng = np.random.default_rng(options.seed)
-        moved = transplant(training.views, training.features, borrowed, _classifier(), rng)
         views = [*training.views, *borrowed]
         human = questions_of_photos(questions, training.views)
         words, answers = vocabularies(views, human)
@@ -135,15 +147,23 @@ class VqaHead(Configuration):
             cache = Path(options.work) / f"located_{_ENTRY.size}.safetensors"
             positions = located_positions(training.views, _ENTRY.size, axes, cache, progress)
             locations = Locations(views, positions, answers) if positions else None
+        read, classifier = axes(training.features), _classifier()
+
+        def features(epoch: int) -> np.ndarray:
+            rng = np.random.default_rng([options.seed, epoch])
+            moved = transplant(training.views, training.features, borrowed, classifier, rng)
+            return np.concatenate([read, axes(moved)])
+
         epochs = EpochsOfQuestions(
             views,
-            np.concatenate([axes(training.features), axes(moved)]),
+            features,
             as_templates(human, plain_views(training.views)),
             words,
             answers,
             batch_size=self.batch_size,
             seed=options.seed,
             locations=locations,
+            mixed=self.mixed,
         )
         return epochs, words, answers
 
