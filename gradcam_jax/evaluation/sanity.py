@@ -36,7 +36,7 @@ def cascading_randomisation(
     maps_of: Callable[[Tapped], jax.Array],
     key: jax.Array,
     *example: Any,
-    stages: int | None = None,
+    stages: int | Sequence[int] | None = None,
 ) -> Cascade:
     """Randomises a model from its output to its input and compares its maps with the trained model's.
 
@@ -48,13 +48,14 @@ def cascading_randomisation(
         maps_of: From a forward to the maps of some images, ``(n, h, w)``.
         key: Of the permutations.
         *example: One example of the model's inputs, or its shapes: in which order its modules are called.
-        stages: Number of stages of about as many modules each; as many as there are modules unless given.
+        stages: Number of stages of about as many modules each, or the number of modules of each stage; a stage a
+            module unless given.
 
     Returns:
         A :class:`Cascade`.
 
     Raises:
-        InputError: If there are fewer modules than stages.
+        InputError: If there are fewer modules than stages, or as the stages have together.
 
     References:
         Adebayo et al., Sanity Checks for Saliency Maps, arXiv:1810.03292, section 4.1.
@@ -68,7 +69,7 @@ def cascading_randomisation(
 
 
 def randomised(
-    forward: Tapped, key: jax.Array, *example: Any, stages: int | None = None
+    forward: Tapped, key: jax.Array, *example: Any, stages: int | Sequence[int] | None = None
 ) -> Iterator[tuple[str, Tapped]]:
     """Yields the model with more and more of its modules randomised, and the module that came last.
 
@@ -79,22 +80,32 @@ def randomised(
         stages: As for :func:`cascading_randomisation`.
     """
     modules = weighted_modules(forward, *example)[::-1]
-    stages = len(modules) if stages is None else stages
-    if not 1 <= stages <= len(modules):
-        raise InputError(f"Expected 1 to {len(modules)} stages, the number of modules, got {stages} instead.")
     variables = forward.variables
-    for part in np.array_split(np.arange(len(modules)), stages):
+    for part in _parts(len(modules), len(modules) if stages is None else stages):
         for place in part.tolist():
             variables = _with_permuted(variables, modules[place], jax.random.fold_in(key, place))
         yield modules[part[-1]], dataclasses.replace(forward, variables=variables)
 
 
-def weighted_modules(forward: Tapped, *example: Any) -> tuple[str, ...]:
+def _parts(modules: int, stages: int | Sequence[int]) -> list[np.ndarray]:
+    """Returns the places of the modules of each stage."""
+    if isinstance(stages, int):
+        if not 1 <= stages <= modules:
+            raise InputError(f"Expected 1 to {modules} stages, the number of modules, got {stages} instead.")
+        return np.array_split(np.arange(modules), stages)
+    if min(stages, default=0) < 1 or sum(stages) > modules:
+        sizes = ", ".join(map(str, stages))
+        raise InputError(f"Expected stages of 1 or more of the {modules} modules, got {sizes} instead.")
+    return np.split(np.arange(sum(stages)), np.cumsum(stages)[:-1])
+
+
+def weighted_modules(forward: Tapped, *example: Any, after: str = "") -> tuple[str, ...]:
     """Returns the modules that have weights of their own, in the order of their first call.
 
     Args:
         forward: A tapped model.
         *example: One example of its inputs, or its shapes.
+        after: A layer: only modules that are called after it, which a map of the layer looks through.
 
     Returns:
         Paths such as ``"block1/project"``; modules whose call is not seen stand at the end.
@@ -105,12 +116,17 @@ def weighted_modules(forward: Tapped, *example: Any) -> tuple[str, ...]:
         >>> variables = model.init(jax.random.key(0), jnp.ones((1, 3)))
         >>> weighted_modules(gc.tapped(model, variables), jnp.ones(3))
         ('layers_0', 'layers_2')
+        >>> weighted_modules(gc.tapped(model, variables), jnp.ones(3), after="layers_0")
+        ('layers_2',)
     """
+    layers = list(layer_shapes(forward, *example))
     places: dict[str, int] = {}
-    for place, layer in enumerate(layer_shapes(forward, *example)):
+    for place, layer in enumerate(layers):
         places.setdefault(layer.split(":")[0].replace(".", "/"), place)
+    start = layers.index(after if after in layers else f"{after}:0") if after else -1
     leaves, _ = jax.tree_util.tree_flatten_with_path(forward.variables)
     modules = list(dict.fromkeys(_module_of(path) for path, leaf in leaves if _is_weight(leaf)))
+    modules = [module for module in modules if _place(module, places) > start]
     return tuple(sorted(modules, key=lambda module: _place(module, places)))
 
 

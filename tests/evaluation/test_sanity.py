@@ -67,6 +67,19 @@ def test_similarity_falls_for_grad_cam_and_stays_for_maps_that_ignore_the_model(
     np.testing.assert_allclose(same.similarity, 1, atol=1e-5)
 
 
+def test_stages_have_as_many_modules_as_they_are_given(forward):
+    stages = list(randomised(forward, jax.random.key(2), EXAMPLE, stages=[1, 2]))
+    assert [name for name, _ in stages] == ["classifier", "b_norm"]
+    every = dict(randomised(forward, jax.random.key(2), EXAMPLE))
+    for name, random in stages:
+        jax.tree.map(np.testing.assert_array_equal, random.variables, every[name].variables)
+    assert weighted_modules(forward, EXAMPLE, after="b_norm") == ("c_first", "classifier")
+    assert weighted_modules(forward, EXAMPLE, after="classifier") == ()
+    for stages in ([2, 3], [0, 1], []):
+        with pytest.raises(InputError, match="stages of 1 or more of the 4 modules"):
+            list(randomised(forward, jax.random.key(2), EXAMPLE, stages=stages))
+
+
 def test_an_nnx_models_modules_are_found():
     class Model(nnx.Module):
         def __init__(self, rngs):

@@ -10,9 +10,10 @@ from gradcam_jax.evaluation.sanity import cascading_randomisation, weighted_modu
 from gradcam_jax.experiments.evaluators.asking import Asking, given
 from gradcam_jax.experiments.evaluators.cases import Case, heatmaps_of, pixels_of
 from gradcam_jax.experiments.evaluators.runner import number
+from gradcam_jax.tasks.task import Task
 
 STAGES, CASES = 8, 16
-"""Of the cascade, and objects whose maps are compared, at most."""
+"""Of the cascade, the layers after the mapped one first, and objects whose maps are compared, at most."""
 
 
 def similarities(
@@ -41,7 +42,15 @@ def similarities(
         maps = heatmaps_of(forward, images, arrays, seeds, plan=plan, methods=methods).heatmaps
         return maps[:, 0].reshape((-1, *maps.shape[3:]))
 
-    stages = min(STAGES, len(weighted_modules(task.forward, *shapes)))
-    cascade = cascading_randomisation(task.forward, maps_of, jax.random.key(0), *shapes, stages=stages)
+    cascade = cascading_randomisation(
+        task.forward, maps_of, jax.random.key(0), *shapes, stages=_stages(task, shapes)
+    )
     means = cascade.similarity.reshape(len(cascade.modules), len(cases), len(methods)).mean(axis=1)
     return cascade.modules, {method: number(means[:, place]) for place, method in enumerate(methods)}
+
+
+def _stages(task: Task, shapes: tuple[Any, ...]) -> list[int]:
+    """Returns the number of modules of each stage: the head, which maps look through, and the rest in parts."""
+    modules, head = (len(weighted_modules(task.forward, *shapes, after=after)) for after in ("", task.layer))
+    rest = np.array_split(np.arange(modules - head), min(STAGES - bool(head), max(modules - head, 1)))
+    return [size for size in (head, *map(len, rest)) if size]
