@@ -75,9 +75,12 @@ def save_pictures(
 def save_ranked_maps(maps: Sequence[BoxedMap], path: Path) -> list[dict[str, Any]]:
     """Draws the maps of which most, middling much and least lies in the boxes: by rank, not by choice.
 
+    Of what is explained on a photo several times, in several captions, the first map counts.
+
     Returns:
         What is shown: ``rank``, ``text``, ``photo`` and ``share``, of what is positive of the map, in the boxes.
     """
+    maps = list({(one.photo, one.text): one for one in reversed(maps)}.values())[::-1]
     shares = [energy_inside(enlarged(one.cam, _GRID), inside_boxes(one.boxes, _GRID)) for one in maps]
     ordered = np.argsort(-np.array(shares), kind="stable").tolist()
     rows, tiles = [], []

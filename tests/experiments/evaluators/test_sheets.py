@@ -30,7 +30,9 @@ def test_maps_are_chosen_by_rank(tmp_path, monkeypatch, count, rows, ranks):
     )
     shares = np.random.default_rng(0).permutation(np.linspace(0, 1, count))
     path = tmp_path / "maps.jpg"
-    found = save_ranked_maps([boxed(share) for share in shares.tolist()], path)
+    maps = [boxed(share) for share in shares.tolist()]
+    again = [one._replace(cam=-one.cam) for one in maps[:3]]  # of another caption of the same photo
+    found = save_ranked_maps([*maps, *again], path)
     assert len(shown) == rows
     if rows == 3:
         assert [strip.title for strip in shown] == ["best", "middle", "worst"]
