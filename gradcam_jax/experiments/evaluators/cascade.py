@@ -19,18 +19,17 @@ STAGES, CASES = 8, 16
 def similarities(
     asked: Asking, methods: tuple[str, ...], cases: Sequence[Case], shapes: tuple[Any, ...]
 ) -> tuple[tuple[str, ...], dict[str, list[float]]]:
-    """Compares the maps of some cases, at most :data:`CASES`, while the model is randomised.
+    """Compares the maps of some cases while the model is randomised.
 
     Args:
         asked: The task.
         methods: Names of the methods.
-        cases: Objects.
+        cases: Objects, at most :data:`CASES`: all of them are in memory.
         shapes: One example of the model's inputs, or its shapes.
 
     Returns:
         The module with which each stage ends, and by method the mean rank correlation at each stage.
     """
-    cases = cases[:: -(-len(cases) // CASES)]
     plan, task = given(asked.plan), asked.task
     images = np.stack([plan.preprocessing.resize(pixels_of(case.photo), task.size).image for case in cases])
     arrays = jax.tree.map(lambda *leaves: np.stack(leaves), *(dict(case.arrays) for case in cases))

@@ -13,7 +13,7 @@ from gradcam_jax.experiments.data.boxed import read_boxed
 from gradcam_jax.experiments.data.photos import Photo, read_photos
 from gradcam_jax.experiments.data.splits import photos_of, split_of_boxed
 from gradcam_jax.experiments.evaluators.asking import Asking, asking
-from gradcam_jax.experiments.evaluators.cascade import similarities
+from gradcam_jax.experiments.evaluators.cascade import CASES, similarities
 from gradcam_jax.experiments.evaluators.cases import Case, object_cases, prediction_cases, read_methods, spread
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.measures import MEASURES
@@ -94,14 +94,17 @@ def evaluate(loaded: Loaded, options: MapOptions, folder: Path, progress: Progre
         runner.run(predictions, asked.predicted, measure, rows, progress)
     found = [rows.rows[case.id] for case in cases]
     yield from settings.items()
-    yield "photos", len({row["photo"] for row in found if "error" not in row})
-    yield "objects", sum("values" in row for row in found)
-    yield "failed", [row for row in found if "error" in row]
+    if cases:
+        yield "photos", len({row["photo"] for row in found if "error" not in row})
+        yield "objects", sum("values" in row for row in found)
+        yield "failed", [row for row in found if "error" in row]
     cells = table_of(found, methods)
     if SANITY in metrics:
-        modules, means = similarities(asked, methods, objects, shapes)
+        compared = objects[:: -(-len(objects) // CASES)]
+        yield "sanity_objects", len(compared)
+        modules, means = similarities(asked, methods, compared, shapes)
         yield "similarity", {method: dict(zip(modules, means[method], strict=True)) for method in methods}
-        cells += [Cell(method, SANITY, means[method][-1], None, None, len(objects)) for method in methods]
+        cells += [Cell(method, SANITY, means[method][-1], None, None, len(compared)) for method in methods]
     save_table(folder / "table.csv", cells)
     yield "measures", [cell._asdict() for cell in cells]
     yield "table", shown_table(cells)

@@ -63,6 +63,8 @@ def test_everything_that_is_measured_of_a_classifier(tmp_path):
     assert found["uniform", "average_drop"]["mean"] == found["uniform", "increase"]["mean"] == 0
     assert {found[method, "sanity"]["mean"] for method in ("centre", "random", "uniform")} == {1}
     assert abs(found["grad_cam", "sanity"]["mean"]) < 0.9
+    assert record["sanity_objects"] == found["grad_cam", "sanity"]["count"] == 5
+    assert list(record["similarity"]["grad_cam"]) == ["fc6", "conv2_1", "conv1_1"]  # the head alone comes first
     assert found["", "classification_error_top1"]["count"] == 3
     table = list(csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines()))
     assert len(table) == len(record["measures"])
