@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.engine.batches import batched
-from gradcam_jax.engine.core import activations_of
 from gradcam_jax.engine.precision import precision_of
 from gradcam_jax.engine.spec import Spec
 from gradcam_jax.interception.tapped import Tapped
@@ -35,6 +34,7 @@ class Replacement(NamedTuple):
 
 def replacement_drops(
     forward: Tapped,
+    activations: jax.Array,
     images: jax.Array,
     targets: Any,
     inputs: tuple[Any, ...],
@@ -47,6 +47,7 @@ def replacement_drops(
 
     Args:
         forward: The model tapped at the mapped layer, on which the tokens have no influence.
+        activations: From :func:`gradcam_jax.engine.core.activations_of`, of the same model and images.
         images: What the model takes, ``(n, H, W, 3)``.
         targets: Tree with leading axes ``(n, targets)``.
         inputs: Further inputs of the model with a leading axis n.
@@ -59,8 +60,6 @@ def replacement_drops(
     References:
         Li et al., Understanding Neural Networks through Representation Erasure, arXiv:1612.08220.
     """
-    # The trunk is that of the maps: in one compiled function it runs once.
-    activations = activations_of(forward, images, inputs)
     layer = forward.layers[0]
     head = forward.at((layer, replacement.layer)).resumed(layer)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gradcam_jax as gc
+from gradcam_jax.engine.core import activations_of
 from gradcam_jax.engine.replaced import Replacement, replacement_drops
 from gradcam_jax.engine.spec import Spec, as_given, class_score
 from gradcam_jax.models.vgg import VGG
@@ -44,9 +45,11 @@ def test_a_word_is_worth_what_an_average_word_in_its_place_loses(model_and_varia
     words = Replacement("words", WORDS_LAYER, tuple(average.tolist()), length_of)
     spec = Spec(class_score, (("cam", LAYER, gc.grad_cam),), as_given)
     forward = gc.tapped(model, variables, LAYER)
-    found = jax.jit(lambda forward, *batch: replacement_drops(forward, *batch, (ids, lengths), spec, words))(
-        forward, images, targets
-    )
+    found = jax.jit(
+        lambda forward, *batch: replacement_drops(
+            forward, activations_of(forward, batch[0], (ids, lengths)), *batch, (ids, lengths), spec, words
+        )
+    )(forward, images, targets)
 
     answers = jax.jit(model.clone(words=10).apply)
     for row, (image, length) in enumerate(zip(images, lengths, strict=True)):
