@@ -18,11 +18,12 @@ import jax.numpy as jnp
 
 from gradcam_jax.attribution.gradients import Forward, score_and_cotangent, zeros_at
 from gradcam_jax.attribution.layouts import Layout, map_of
+from gradcam_jax.attribution.token_perturbation import replacement_drops
 from gradcam_jax.engine.batches import batched, over_examples
 from gradcam_jax.engine.dependence import Traced
 from gradcam_jax.engine.many_classes import can_be_summed, explain_classes
 from gradcam_jax.engine.precision import precision_of
-from gradcam_jax.engine.spec import MapMethod, Spec
+from gradcam_jax.engine.spec import MapMethod, Replacement, Spec
 from gradcam_jax.errors import LayerError
 from gradcam_jax.interception.tapped import Tapped, layer_shapes
 
@@ -34,7 +35,7 @@ class Parts(NamedTuple):
         outputs: The model's outputs.
         scores: The targets' scores, ``(n, targets)``.
         targets: The targets, leading axes ``(n, targets)``.
-        maps: Name -> signed map of each target, ``(n, targets, h, w)`` float32.
+        maps: Name -> signed map of each target, ``(n, targets, h, w)`` float32, and what its tokens are worth.
         guided_backprop: ``(n, guided targets, H, W, 3)`` in the model's order of channels, or None.
     """
 
@@ -117,7 +118,7 @@ def explain_activations(
     with precision_of(forward):
         images = _in_precision(forward, images)
         layer = _first_layer(forward, images, inputs)
-        if can_be_summed(forward, layer, spec):
+        if not spec.replaced and can_be_summed(forward, layer, spec):
             return Parts(*explain_classes(forward, layer, spec, activations, images, targets), None)
         return Parts(*_maps(forward, layer, spec, activations, images, targets, inputs), None)
 
@@ -136,7 +137,8 @@ def _maps(
     inputs: tuple[Any, ...],
 ) -> tuple[Any, jax.Array, Any, dict[str, jax.Array]]:
     """Returns outputs, scores, targets and maps of a batch whose trunk has been run."""
-    others = tuple(dict.fromkeys(name for _, name, _ in spec.maps if name != layer))
+    tapped_layers = [*(name for _, name, _ in spec.maps), *(one.layer for one in spec.replaced)]
+    others = tuple(dict.fromkeys(name for name in tapped_layers if name != layer))
     head = forward.at((layer, *others)).resumed(layer)
     require_dependence(head, spec, (layer, *others), of_one((activations, images, targets, *inputs)))
 
@@ -159,8 +161,18 @@ def _maps(
                 name: _map_at(at, method, spec.layout, tapped[at], gradients[at]) for name, at, method in spec.maps
             }
 
+        def drops_of(one: Replacement) -> jax.Array:
+            vectors = tapped[one.layer]
+
+            def scores_of(others: jax.Array) -> jax.Array:
+                outputs, _ = head({one.layer: others - vectors}, activation, image, *inputs)
+                return jax.vmap(lambda target: spec.score(outputs, target))(chosen)
+
+            vector = jnp.asarray(one.vector, vectors.dtype)
+            return replacement_drops(scores_of, vectors, vector, one.count(*inputs)).astype(jnp.float32)
+
         scores, maps = jax.vmap(explain_target)(chosen)
-        return outputs, scores, chosen, maps
+        return outputs, scores, chosen, maps | {one.name: drops_of(one) for one in spec.replaced}
 
     return batched(explain_example, activations, images, targets, *inputs)
 

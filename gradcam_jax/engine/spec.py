@@ -15,6 +15,22 @@ MapMethod = Callable[..., jax.Array]
 Choice = Callable[[Outputs, Any], Any]
 
 
+class Replacement(NamedTuple):
+    """What is put in the place of a model's tokens, to see what each is worth.
+
+    Attributes:
+        name: Of the result among the maps, ``(n, targets, tokens)`` float32.
+        layer: Whose activations are the tokens' vectors, ``(tokens, k)``.
+        vector: What stands in for a token's, k numbers.
+        count: From the model's further inputs of one example to the number of its tokens.
+    """
+
+    name: str
+    layer: str
+    vector: tuple[float, ...]
+    count: Callable[..., jax.Array]
+
+
 class Spec(NamedTuple):
     """What is computed; hashable, so that a compiled program is found by it.
 
@@ -26,6 +42,7 @@ class Spec(NamedTuple):
         guided: Whether guided backpropagation is computed.
         guided_targets: Which of the targets it is computed for: start, stop and step of a slice.
         layout: How the mapped layers' axes are arranged.
+        replaced: What is put in the place of tokens.
     """
 
     score: TargetScore
@@ -34,6 +51,7 @@ class Spec(NamedTuple):
     guided: bool = False
     guided_targets: tuple[int | None, int | None, int | None] = (None, None, None)
     layout: Layout = channels_last
+    replaced: tuple[Replacement, ...] = ()
 
 
 def class_score(logits: jax.Array, class_index: jax.Array) -> jax.Array:

@@ -15,7 +15,7 @@ from gradcam_jax.engine.core import activations_of, explain_activations
 from gradcam_jax.images import to_network
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.tasks.methods import GRAD_CAM, with_gradient_maps
-from gradcam_jax.tasks.task import ExplainedPhoto, Plan, Results, Task, words_worth
+from gradcam_jax.tasks.task import ExplainedPhoto, Plan, Results, Task
 
 
 class KeptPhoto(NamedTuple):
@@ -94,6 +94,4 @@ def _run_head(
     forward: Tapped, activations: Any, network: Any, arrays: Any, *, plan: Plan, methods: tuple[str, ...]
 ) -> Results:
     inputs, spec = tuple(arrays[name] for name in plan.inputs), with_gradient_maps(plan.spec, methods)
-    parts = explain_activations(forward, activations, network, arrays.get("targets"), inputs, spec)
-    worth = words_worth(forward, activations, network, parts.targets, inputs, plan)
-    return plan.summarise(parts._replace(maps=parts.maps | worth))
+    return plan.summarise(explain_activations(forward, activations, network, arrays.get("targets"), inputs, spec))

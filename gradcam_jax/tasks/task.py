@@ -16,8 +16,7 @@ import numpy as np
 from gradcam_jax.attribution.pixels import guided_grad_cam
 from gradcam_jax.attribution.relu_rules import guided
 from gradcam_jax.attribution.resize import resize_corner_aligned
-from gradcam_jax.engine.core import Parts, activations_of, explain_batch
-from gradcam_jax.engine.replaced import Replacement, replacement_drops
+from gradcam_jax.engine.core import Parts, explain_batch
 from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import InputError
 from gradcam_jax.images import Preprocessing, read_photo, to_network, to_rgb
@@ -59,7 +58,6 @@ class Plan(NamedTuple):
         summarise: From a batch's parts to the arrays that are kept, ``cam`` (n, targets, h, w) among them.
         again: From the forward, its outputs and its inputs to the forward and the inputs by which the same targets
             of other images are scored: the same, unless what the model is asked follows from its own outputs.
-        words: What stands in for the words of what the model is asked, to see what each is worth.
     """
 
     preprocessing: Preprocessing
@@ -67,7 +65,6 @@ class Plan(NamedTuple):
     inputs: tuple[str, ...]
     summarise: Callable[[Parts], Results]
     again: Again = as_asked
-    words: Replacement | None = None
 
 
 class Task(NamedTuple):
@@ -177,9 +174,6 @@ def explain_photos(
     parts = explain_batch(forward, guided_forward, network, arrays.get("targets"), inputs, spec)
     forward, inputs = plan.again(forward, parts.outputs, inputs)
     own = evaluated_maps(spec, forward, network, parts.targets, inputs, methods)
-    if plan.words is not None:
-        # The trunk is that of the maps: in one compiled function it runs once.
-        own |= words_worth(forward, activations_of(forward, network, inputs), network, parts.targets, inputs, plan)
     parts = parts._replace(maps=parts.maps | own)
     results = plan.summarise(parts)
     if parts.guided_backprop is None:
@@ -188,19 +182,6 @@ def explain_photos(
     heatmaps = resize_corner_aligned(jax.nn.relu(results["cam"]), (images.shape[-3], images.shape[-2]))
     made = {GUIDED_BACKPROP: pixels, GUIDED_GRAD_CAM: guided_grad_cam(heatmaps, pixels)}
     return results | {name: made[name] for name in wanted}
-
-
-def words_worth(
-    forward: Tapped, activations: jax.Array, images: jax.Array, targets: Any, inputs: tuple[Any, ...], plan: Plan
-) -> Results:
-    """Returns what each word of what the model is asked is worth, by the plan's name of it; nothing without words.
-
-    The arguments are those of :func:`gradcam_jax.engine.replaced.replacement_drops`.
-    """
-    if plan.words is None:
-        return {}
-    drops = replacement_drops(forward, activations, images, targets, inputs, plan.spec, plan.words)
-    return {plan.words.name: drops}
 
 
 @functools.cache

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
-from gradcam_jax.engine.replaced import Replacement
-from gradcam_jax.engine.spec import Spec, class_score
+from gradcam_jax.engine.spec import Replacement, Spec, class_score
 from gradcam_jax.tasks.indices import (
     PREDICTED,
     blank_note,
@@ -96,15 +95,15 @@ def vqa(
         return describe_answers(loaded, results, request.get("question") or question)
 
     method = counterfactual_grad_cam if setting.counterfactual else grad_cam
-    spec = Spec(class_score, (("cam", layer, method),), choose_indices)
     words = Replacement("word_importances", WORDS_LAYER, average_word(loaded), _length)
+    spec = Spec(class_score, (("cam", layer, method),), choose_indices, replaced=(words,))
     return Task(
         name="vqa",
         loaded=loaded,
         layer=layer,
         size=size,
         forward=loaded.tapped(layer),
-        plan=Plan(preprocessing, spec, ("ids", "length"), summarise_indices, words=words),
+        plan=Plan(preprocessing, spec, ("ids", "length"), summarise_indices),
         settings={"question": question, "answer": answer, "top_k": top_k},
         encode=encode,
         record=record,

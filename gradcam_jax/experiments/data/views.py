@@ -94,7 +94,7 @@ def collage_views(photos: Sequence[Photo], rng: np.random.Generator, count: int)
     Two thirds of the pairs are of two different animals: what tells a map that follows the answer from one
     that follows the eye.
     """
-    animals = [photo for photo in photos if _main_animal(photo)]
+    animals = [photo for photo in photos if main_animal(photo)]
     others = [photo for photo in photos if photo.objects]
     views: list[View] = []
     for index in range(count if animals and others else 0):
@@ -120,12 +120,12 @@ def collage(first: Photo, second: Photo, *, layout: str) -> View:
 
 def two_animal_collages(photos: Sequence[Photo], rng: np.random.Generator, count: int) -> list[View]:
     """Returns collages side by side of two photos, each of one animal, of two kinds: the maps' test."""
-    animals = [photo for photo in photos if _main_animal(photo)]
+    animals = [photo for photo in photos if main_animal(photo)]
     views: list[View] = []
-    while len(views) < count and len({_main_animal(photo) for photo in animals}) > 1:
+    while len(views) < count and len({main_animal(photo) for photo in animals}) > 1:
         first, second = (animals[index] for index in rng.integers(len(animals), size=2))
-        if _main_animal(first) not in {item.word for item in second.objects} and (
-            _main_animal(second) not in {item.word for item in first.objects}
+        if main_animal(first) not in {item.word for item in second.objects} and (
+            main_animal(second) not in {item.word for item in first.objects}
         ):
             views.append(collage(first, second, layout="beside"))
     return views
@@ -178,7 +178,7 @@ def _random_crop(rng: np.random.Generator) -> Box:
     return Box(float(left), float(top), float(left + width), float(top + height))
 
 
-def _main_animal(photo: Photo) -> str | None:
+def main_animal(photo: Photo) -> str | None:
     """Returns the one kind of animal on a photo, if it is large."""
     animals = {item.word for item in photo.objects if category_of(item.word) == "animal"}
     area = max((item.box.area for item in photo.objects if item.word in animals), default=0.0)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,9 @@ BASELINES = ("centre", "random", "uniform")
 
 KNOWN_METHODS = (*METHODS, COUNTERFACTUAL, *BASELINES)
 """What can be measured: all that the tasks compute, Grad-CAM of the negated gradient, and the baselines."""
+
+
+Row = TypeVar("Row")
 
 
 class Case(NamedTuple):
@@ -97,13 +100,13 @@ def prediction_cases(photos: Sequence[Photo], asking: Asking) -> list[Case]:
     return cases
 
 
-def spread(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """Returns so many of the photos, evenly spread over them; all of them if the count is 0."""
+def spread(rows: Sequence[Row], count: int) -> list[Row]:
+    """Returns so many of the rows, evenly spread over them; all of them if the count is 0."""
     if count < 0:
         raise InputError(f"Expected --max_photos of at least 0, got {count} instead.")
-    if not count or count >= len(photos):
-        return list(photos)
-    return [photos[index * len(photos) // count] for index in range(count)]
+    if not count or count >= len(rows):
+        return list(rows)
+    return [rows[index * len(rows) // count] for index in range(count)]
 
 
 def pixels_of(photo: Photo) -> np.ndarray:

@@ -100,7 +100,7 @@ def evaluate(loaded: Loaded, options: MapOptions, folder: Path, progress: Progre
         yield "failed", [row for row in found if "error" in row]
     cells = table_of(found, methods)
     if SANITY in metrics:
-        compared = objects[:: -(-len(objects) // CASES)]
+        compared = spread(objects, CASES)
         yield "sanity_objects", len(compared)
         modules, means = similarities(asked, methods, compared, shapes)
         yield "similarity", {method: dict(zip(modules, means[method], strict=True)) for method in methods}

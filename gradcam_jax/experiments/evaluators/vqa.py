@@ -13,9 +13,8 @@ from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.data.faults import Faults, keep_whole
 from gradcam_jax.experiments.data.photos import Box, read_photos
 from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
-from gradcam_jax.experiments.data.views import View, held_out_collages, render, split_views
+from gradcam_jax.experiments.data.views import View, held_out_collages, main_animal, render, split_views
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
-from gradcam_jax.experiments.data.words import ANIMAL, category_of
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.maps import maps_of
 from gradcam_jax.experiments.evaluators.sheets import MAPS, BoxedMap, save_ranked_maps
@@ -137,9 +136,9 @@ def collage_scores(loaded: Loaded, views: Sequence[View], progress: Progress) ->
         _Query(view, "What animal?", animal, [part.place])
         for view in views
         for part in view.parts
-        for animal in _animals_in(part.place, view)
+        for animal in [main_animal(part.photo)]
+        if animal is not None and animal in loaded.labels
     ]
-    queries = [row for row in queries if row.answer in loaded.labels]
     maps = _boxed_maps(loaded, queries, functools.partial(progress, "collages"))
     hits = [points_at(one.cam, one.boxes) for one in maps]
     return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)}
@@ -181,13 +180,3 @@ def _answers(loaded: Loaded, features: np.ndarray, questions: Sequence[TemplateQ
     examples = encode(questions, loaded.words, loaded.labels, MAX_QUESTION_TOKENS)
     best = best_answers(loaded.model, loaded.variables["params"], features, examples)
     return [loaded.labels.entries[index] for index in best]
-
-
-def _animals_in(place: Box, view: View) -> list[str]:
-    """Returns the kinds of animals on a part of a view: one, of those that are made for this."""
-    animals = [item for item in view.objects if category_of(item.word) == ANIMAL]
-    return list(dict.fromkeys(item.word for item in animals if lies_in(_centre(item.box), [place])))
-
-
-def _centre(box: Box) -> tuple[float, float]:
-    return (box.left + box.right) / 2, (box.top + box.bottom) / 2

@@ -22,12 +22,16 @@ _STRENGTHS = 1.2, 2.2
 def transplanted_views(count: int, classes: int = 1000) -> list[View]:
     """Returns so many views of every ILSVRC class that has a word; they have features, but no pixels."""
     views = []
-    for index in range(classes):
-        word = word_of_ilsvrc(index)
-        if word is not None:
-            photo = Photo(f"class/{index}", Path(), (LabelledBox(word, WHOLE),), False, index)
-            views += [view_of(Part(photo))] * count
+    for index, word in named_classes(classes).items():
+        photo = Photo(f"class/{index}", Path(), (LabelledBox(word, WHOLE),), False, index)
+        views += [view_of(Part(photo))] * count
     return views
+
+
+def named_classes(classes: int = 1000) -> dict[int, str]:
+    """Returns the ILSVRC classes that have a word, in order, and their words."""
+    words = {index: word_of_ilsvrc(index) for index in range(classes)}
+    return {index: word for index, word in words.items() if word is not None}
 
 
 def transplant(

@@ -31,7 +31,7 @@ from gradcam_jax.experiments.training.located import Locations
 from gradcam_jax.experiments.training.optimizers import modern, published_vqa, with_slower
 from gradcam_jax.experiments.training.principal_axes import PrincipalAxes, fold, principal_axes
 from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
-from gradcam_jax.experiments.training.transplants import transplant, transplanted_views
+from gradcam_jax.experiments.training.transplants import named_classes, transplant, transplanted_views
 from gradcam_jax.experiments.training.vqa_examples import (
     EpochsOfQuestions,
     as_templates,
@@ -105,7 +105,7 @@ class VqaHead(Configuration):
             initial_params(model, jax.random.key(options.seed), axes.matrix.shape[1]),
             axes(training.features),
             training.logits,
-            [view.parts[0].photo.class_index or 0 for view in transplanted_views(1)],
+            list(named_classes()),
             np.random.default_rng(options.seed),
         )
         return Experiment(

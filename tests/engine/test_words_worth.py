@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import gradcam_jax as gc
-from gradcam_jax.engine.core import activations_of
-from gradcam_jax.engine.replaced import Replacement, replacement_drops
-from gradcam_jax.engine.spec import Spec, as_given, class_score
+from gradcam_jax.engine.core import explain_batch
+from gradcam_jax.engine.spec import Replacement, Spec, as_given, class_score
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA
 from gradcam_jax.tasks.vqa import WORDS_LAYER, average_word
@@ -43,13 +42,16 @@ def test_a_word_is_worth_what_an_average_word_in_its_place_loses(model_and_varia
     lengths, targets = np.array([3, 6, 1], np.int32), np.array([[2, 4], [0, 0], [5, -1]], np.int32)
 
     words = Replacement("words", WORDS_LAYER, tuple(average.tolist()), length_of)
-    spec = Spec(class_score, (("cam", LAYER, gc.grad_cam),), as_given)
+    spec = Spec(class_score, (("cam", LAYER, gc.grad_cam),), as_given, replaced=(words,))
     forward = gc.tapped(model, variables, LAYER)
-    found = jax.jit(
-        lambda forward, *batch: replacement_drops(
-            forward, activations_of(forward, batch[0], (ids, lengths)), *batch, (ids, lengths), spec, words
-        )
-    )(forward, images, targets)
+    explain = jax.jit(explain_batch, static_argnames="spec")
+    parts = explain(forward, None, images, targets, (ids, lengths), spec=spec)
+    found = parts.maps["words"]
+    guided_forward, guided_spec = forward.with_relu_rule(gc.guided), spec._replace(guided=True)
+    guided = explain(forward, guided_forward, images, targets, (ids, lengths), spec=guided_spec)
+    np.testing.assert_allclose(guided.maps["words"], found, rtol=1e-5, atol=1e-7)
+    plain = explain(forward, None, images, targets, (ids, lengths), spec=spec._replace(replaced=()))
+    np.testing.assert_allclose(parts.maps["cam"], plain.maps["cam"], rtol=1e-5, atol=1e-7)
 
     answers = jax.jit(model.clone(words=10).apply)
     for row, (image, length) in enumerate(zip(images, lengths, strict=True)):
