@@ -14,6 +14,8 @@ from gradcam_jax.page import Limits, make_server
 from gradcam_jax.zoo import DEFAULTS
 from tests.app.small_models import TASKS, add_small_models
 
+LIMITS = Limits(photo_bytes=50_000, photo_pixels=20_000, photos=3)
+
 
 def add_small_defaults(folder, patch):
     """Makes the small models those that the page uses."""
