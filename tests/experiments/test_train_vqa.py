@@ -81,6 +81,9 @@ def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     assert record["test_photos"] == 3 * 2
     assert record["pointing_game"]["maps"] == 2
     assert record["pointing_game"]["centre"] == 1
+    of_presence = record["pointing_game_is_there"]
+    assert (of_presence["maps"], of_presence["centre"]) == (2, 1)
+    assert 0 <= of_presence["accuracy"] <= 1
     assert record["collages"]["maps"] == 2
     assert record["templates"]["all"]["questions"] > 0
     assert record["human"] == {}

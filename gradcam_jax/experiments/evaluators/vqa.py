@@ -11,10 +11,12 @@ import numpy as np
 from gradcam_jax.evaluation.pointing import CENTRE, lies_in, points_at
 from gradcam_jax.experiments.batches import in_batches
 from gradcam_jax.experiments.data.faults import Faults, keep_whole
+from gradcam_jax.experiments.data.located_captions import LARGEST
 from gradcam_jax.experiments.data.photos import Box, read_photos
-from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
+from gradcam_jax.experiments.data.questions import YES, TemplateQuestion, ask
 from gradcam_jax.experiments.data.views import View, held_out_collages, main_animal, render, split_views
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
+from gradcam_jax.experiments.data.words import with_article
 from gradcam_jax.experiments.evaluators.findings import Finding
 from gradcam_jax.experiments.evaluators.maps import maps_of
 from gradcam_jax.experiments.evaluators.sheets import MAPS, BoxedMap, save_ranked_maps
@@ -54,6 +56,7 @@ def evaluate(
     yield "human", human_scores(loaded, features, views, in_test, in_training)
     maps = pointing_maps(loaded, views, questions, progress)
     yield "pointing_game", pointing_game(maps)
+    yield "pointing_game_is_there", pointing_game(presence_maps(loaded, views, progress))
     if pictures:
         yield "maps_by_rank", save_ranked_maps(maps, pictures / MAPS)
     yield "collages", collage_scores(loaded, held_out_collages(photos, "test"), progress)
@@ -113,6 +116,19 @@ def pointing_maps(
         if word in loaded.labels
     ]
     return _boxed_maps(loaded, queries, functools.partial(progress, "pointing game"))
+
+
+def presence_maps(loaded: Loaded, views: Sequence[View], progress: Progress) -> list[BoxedMap]:
+    """Explains "yes" to "Is there a ...?" for each kind of object that COCO photos show, unless it fills them."""
+    queries = [
+        _Query(view, f"Is there {with_article(word)}?", YES, boxes)
+        for view in views
+        if view.complete and len(view.parts) == 1
+        for word in sorted({item.word for item in view.objects})
+        for boxes in [[item.box for item in view.parts[0].photo.objects if item.word == word]]
+        if sum(box.area for box in boxes) < LARGEST and YES in loaded.labels
+    ]
+    return _boxed_maps(loaded, queries, functools.partial(progress, "is there"))
 
 
 def pointing_game(maps: Sequence[BoxedMap]) -> dict[str, float]:

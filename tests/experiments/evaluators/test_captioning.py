@@ -85,12 +85,17 @@ def test_words_are_looked_for_in_the_boxes_of_what_they_name(checkpoint, tmp_pat
     monkeypatch.setattr(words, "word_maps", word_maps)
     for module in ("gradcam_jax.experiments.data.captioned_views", "gradcam_jax.experiments.evaluators.words"):
         monkeypatch.setattr(f"{module}.split_of_boxed", lambda _key: "test")
-    ((name, figures),) = words.inside_over_outside_of_boxes(
+    (name, figures), (other, of_templates) = words.inside_over_outside_of_boxes(
         zoo.load(checkpoint), read_photos(data), read_captioned_photos(data)["test"]
     )
     assert name == "inside_over_outside"
     # No cat is on photo 1; photo 2 shows no dog; the small captioner knows neither "dogs" nor "car".
-    assert asked == [((4, 4, 3), "a dog and a cat", ["dog"])]
+    assert asked[0] == ((4, 4, 3), "a dog and a cat", ["dog"])
+    templates = [("a dog", ["dog"]), ("a cat", ["cat"]), ("a dog", ["dog"])]
+    assert asked[1:] == [((4, 4, 3), *template) for template in templates]
+    assert (other, of_templates["words"]) == ("inside_over_outside_of_templates", 3)
+    # The cat is right of the middle; one of two dogs reaches the highest point, at a quarter of the width.
+    assert of_templates["pointing"] == pytest.approx(2 / 3)
     assert (figures["photos"], figures["words"]) == (1, 1)
     assert figures["mean"] == figures["median"] == pytest.approx(2)
     # The dog lies on the left of the photo, where the map is highest; the photo's centre is on its box's edge.
