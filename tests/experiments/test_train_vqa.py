@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import functools
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -87,6 +88,21 @@ def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     assert record["collages"]["maps"] == 2
     assert record["templates"]["all"]["questions"] > 0
     assert record["human"] == {}
+
+
+def test_photos_without_boxes_have_no_maps_that_could_be_scored(data, tmp_path):
+    shutil.rmtree(data / "coco")
+    for row in (data / "samples" / "images").glob("cat*"):
+        row.unlink()
+    labels = data / "samples" / "labels.csv"
+    labels.write_text("".join(line for line in labels.open() if not line.startswith("cat")))
+    written = program.run(program.Options(task="vqa", data=str(data), out_path=str(tmp_path / "out")))
+    record = json.loads(written.read_text(), parse_constant=pytest.fail)  # no NaN
+    assert record["test_photos"] == 2
+    assert record["templates"]["all"]["questions"] > 0
+    for name in ("pointing_game", "pointing_game_is_there"):
+        assert record[name] == {"maps": 0, "maps_small": 0}
+    assert record["collages"] == {"maps": 0}
 
 
 def test_an_unknown_preset_is_an_error():

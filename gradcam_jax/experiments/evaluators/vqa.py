@@ -35,6 +35,7 @@ from gradcam_jax.tasks.vqa import vqa
 from gradcam_jax.text.questions import MAX_QUESTION_TOKENS
 from gradcam_jax.zoo import Loaded
 
+_HALF = 0.5  # of the photo's area
 _SEED = 123
 
 
@@ -57,7 +58,7 @@ def evaluate(
     maps = pointing_maps(loaded, views, questions, progress)
     yield "pointing_game", pointing_game(maps)
     yield "pointing_game_is_there", pointing_game(presence_maps(loaded, views, progress))
-    if pictures:
+    if pictures and maps:
         yield "maps_by_rank", save_ranked_maps(maps, pictures / MAPS)
     yield "collages", collage_scores(loaded, held_out_collages(photos, "test"), progress)
 
@@ -132,17 +133,21 @@ def presence_maps(loaded: Loaded, views: Sequence[View], progress: Progress) -> 
 
 
 def pointing_game(maps: Sequence[BoxedMap]) -> dict[str, float]:
-    """Returns how often maps are highest in a box of what they are about; and how often the centre lies in one."""
-    hits = np.array([points_at(one.cam, one.boxes) for one in maps], bool)
-    central = np.array([lies_in(CENTRE, one.boxes) for one in maps], bool)
-    small = np.array([sum(box.area for box in one.boxes) < 0.5 for one in maps], bool)
+    """Returns how often maps are highest in a box of what they are about; and how often the centre lies in one.
+
+    The same of boxes under half the photo, ``small``; where there are no maps, their number alone.
+    """
+    small = [one for one in maps if sum(box.area for box in one.boxes) < _HALF]
+    return _hits(maps, "") | _hits(small, "_small")
+
+
+def _hits(maps: Sequence[BoxedMap], which: str) -> dict[str, float]:
+    if not maps:
+        return {f"maps{which}": 0}
     return {
-        "accuracy": float(np.mean(hits)),
-        "centre": float(np.mean(central)),
-        "maps": len(hits),
-        "accuracy_small": float(np.mean(hits[small])),
-        "centre_small": float(np.mean(central[small])),
-        "maps_small": int(small.sum()),
+        f"accuracy{which}": float(np.mean([points_at(one.cam, one.boxes) for one in maps])),
+        f"centre{which}": float(np.mean([lies_in(CENTRE, one.boxes) for one in maps])),
+        f"maps{which}": len(maps),
     }
 
 
@@ -157,7 +162,7 @@ def collage_scores(loaded: Loaded, views: Sequence[View], progress: Progress) ->
     ]
     maps = _boxed_maps(loaded, queries, functools.partial(progress, "collages"))
     hits = [points_at(one.cam, one.boxes) for one in maps]
-    return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)}
+    return {"accuracy": float(np.mean(hits)), "chance": 0.5, "maps": len(hits)} if hits else {"maps": 0}
 
 
 class _Query(NamedTuple):

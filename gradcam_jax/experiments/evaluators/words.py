@@ -20,6 +20,7 @@ from gradcam_jax.experiments.evaluators.maps import enlarged, maps_of, word_maps
 from gradcam_jax.experiments.evaluators.sheets import MAPS, BoxedMap, save_ranked_maps
 from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.tasks.captioning import captioning
+from gradcam_jax.tasks.task import Task
 from gradcam_jax.text.captions import decode_tokens
 from gradcam_jax.zoo import Loaded
 
@@ -111,16 +112,15 @@ def inside_over_outside_of_boxes(
         for photo in photos.values()
         for word in sorted({item.word for item in view_of(Part(photo)).objects})
     ]
-    found = _maps_of_nouns(loaded, people)
+    found = _maps_of_nouns(task, loaded, people)
     yield "inside_over_outside", _figures(found, grid)
-    yield "inside_over_outside_of_templates", _figures(_maps_of_nouns(loaded, templates), grid)
+    yield "inside_over_outside_of_templates", _figures(_maps_of_nouns(task, loaded, templates), grid)
     if pictures and found:
         yield "maps_by_rank", save_ranked_maps(found, pictures / MAPS)
 
 
-def _maps_of_nouns(loaded: Loaded, captions: Sequence[tuple[Photo, str]]) -> list[BoxedMap]:
+def _maps_of_nouns(task: Task, loaded: Loaded, captions: Sequence[tuple[Photo, str]]) -> list[BoxedMap]:
     """Explains the words of captions that name objects of their photos."""
-    task = captioning(loaded)
     grid = task.size, task.size
     named = [_named_boxes(photo, caption, loaded, grid) for photo, caption in captions]
     rows = [(photo, caption, boxes) for (photo, caption), boxes in zip(captions, named, strict=True) if boxes]
@@ -137,6 +137,7 @@ def _maps_of_nouns(loaded: Loaded, captions: Sequence[tuple[Photo, str]]) -> lis
 
 
 def _figures(found: Sequence[BoxedMap], grid: tuple[int, int]) -> dict[str, Any]:
+    """Returns what :func:`inside_over_outside_of_boxes` finds, of maps enlarged to so many rows and columns."""
     figures: dict[str, Any] = {"photos": len({one.photo for one in found}), "words": len(found), "flat_map": 1.0}
     if found:
         ratios = [inside_over_outside(enlarged(one.cam, grid), inside_boxes(one.boxes, grid)) for one in found]
