@@ -4,9 +4,12 @@ Boxes say where the objects of a training view are. With :math:`y^a` an answer's
 reads and :math:`x_p` what position p of the last convolution contributes to it, to first order, the class
 activation map is :math:`L_p = x_p \cdot \partial y^a / \partial x`, and the term of the loss is
 
-.. math:: -\log \sum_{p \in \mathrm{box}} \mathrm{softmax}(L)_p
+.. math:: -\log \sum_{p \in \mathrm{box}} \mathrm{softmax}(3 L / \lVert L \rVert)_p
 
-The CNN is frozen, so :math:`x_p` is computed once, and the term costs little more than the head's second pass.
+with :math:`\lVert L \rVert` the map's root mean square, or the batch's mean of it if that is larger. The term so
+depends on where a map is high, not on how steep the score is; dropout keeps the maps of training views from being
+learnt by heart. The CNN is frozen, so :math:`x_p` is computed once, and the term costs little more than the head's
+second pass.
 
 References:
     Ross et al., Right for the Right Reasons, arXiv:1703.03717; Selvaraju et al., Taking a HINT, arXiv:1902.03751.
@@ -32,6 +35,8 @@ from gradcam_jax.text.vocabulary import Vocabulary
 LOCATED = 64
 """Located examples of a batch, at most."""
 
+_SHARPNESS = 3.0  # of the softmax over positions, whose logits have a mean square of its square
+_FLAT = 1e-12  # mean square of a map below which it counts as flat
 _OUTSIDE = -30.0  # a logarithm of nothing that has a gradient
 
 
@@ -103,17 +108,18 @@ class Locations:
 
 
 def location_loss(
-    model: VQA, params: Any, batch: Mapping[str, jax.Array], questions: jax.Array
+    model: VQA, params: Any, batch: Mapping[str, jax.Array], questions: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Returns how little of the right answers' maps lies on their objects, and how often the highest point does.
 
     ``batch`` holds the features and what :class:`Locations` returns, ``questions (examples, 4 * hidden)`` are the
-    vectors of the batch's questions.
+    vectors of the batch's questions; the key draws what the head drops out.
     """
     questions, row = questions[batch["row"]], batch["row"]
 
     def score(features: jax.Array) -> jax.Array:
-        scores = jnp.asarray(model.apply({"params": params}, features, questions, method="fuse"))
+        arguments: Any = {"train": True, "method": "fuse", "rngs": {"dropout": key}}
+        scores = jnp.asarray(model.apply({"params": params}, features, questions, **arguments))
         return jnp.sum(jnp.take_along_axis(scores, batch["answer"][:, jnp.newaxis], axis=-1))
 
     gradients = jax.grad(score)(batch["features"][row])
@@ -129,7 +135,10 @@ def location_term(maps: jax.Array, inside: jax.Array, weight: jax.Array) -> tupl
         inside: Whether a position is on the object, ``(n, positions)``.
         weight: ``(n,)``.
     """
+    share = weight / jnp.maximum(jnp.sum(weight), 1.0)
+    strengths = jnp.sqrt(jnp.mean(maps * maps, axis=-1) + _FLAT)
+    least = jax.lax.stop_gradient(jnp.sum(share * strengths))  # a faint map is not blown up
+    maps = maps * (_SHARPNESS / jnp.maximum(strengths, least))[:, jnp.newaxis]
     logarithms = jnp.where(inside, jax.nn.log_softmax(maps), _OUTSIDE)
     highest = jnp.take_along_axis(inside, jnp.argmax(maps, axis=-1)[:, jnp.newaxis], axis=-1)[:, 0]
-    share = weight / jnp.maximum(jnp.sum(weight), 1.0)
     return -jnp.sum(share * jax.nn.logsumexp(logarithms, axis=-1)), jnp.sum(share * highest)

@@ -1,9 +1,8 @@
 r"""Teaches a captioner's head where to look: a noun's map should lie on what it names.
 
 The captioner reads the mean f of the last convolution's activations :math:`A_p`, so that a word's Grad-CAM is
-:math:`L_p = A_p \cdot \partial \log p(w_t \mid f, w_{<t}) / \partial f`. Maps are divided by their root mean
-square, those fainter than the batch's mean by that of the batch: a word that the words before it settle has a
-faint map. The term of the loss is that of :mod:`gradcam_jax.experiments.training.located`. It holds second
+:math:`L_p = A_p \cdot \partial \log p(w_t \mid f, w_{<t}) / \partial f`. A word that the words before it settle
+has a faint map. The term of the loss is that of :mod:`gradcam_jax.experiments.training.located`. It holds second
 derivatives of the head, and its gradient is up to forty times the captions': its norm is bounded, or nothing else
 would be learnt.
 """
@@ -23,22 +22,19 @@ from gradcam_jax.models.captioner import Captioner
 LOCATED = 32
 """Located examples of a batch."""
 
-_SHARPNESS = 3.0  # of the softmax over positions, whose logits have a mean square of its square
-_FLAT = 1e-12  # mean square of a map below which it counts as flat
-
 
 class Located:
     """What a batch's located nouns are scored by: the activations at each position, and where the object is."""
 
     def __init__(self, captions: LocatedCaptions, activations: np.ndarray) -> None:
         """Takes the captions and their views' activations, ``(views, positions, F)`` float16."""
-        self._captions, self._activations = captions, activations
+        self.captions, self.activations = captions, activations
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Returns :data:`LOCATED` examples: see :meth:`LocatedCaptions.draw`, the views' ``activations`` added."""
-        drawn = dict(self._captions.draw(rng, LOCATED))
+        drawn = dict(self.captions.draw(rng, LOCATED))
         views = drawn.pop("view")
-        return {**drawn, "activations": self._activations[views]}
+        return {**drawn, "activations": self.activations[views]}
 
 
 def noun_location_loss(
@@ -64,9 +60,7 @@ def noun_location_loss(
 
     gradients = jax.grad(score)(jnp.mean(activations, axis=1))
     maps = jnp.einsum("npf,nf->np", activations, gradients)
-    strengths = jnp.sqrt(jnp.mean(maps * maps, axis=-1, keepdims=True) + _FLAT)
-    scale = _SHARPNESS / jnp.maximum(strengths, jax.lax.stop_gradient(jnp.mean(strengths)))
-    return location_term(maps * scale, batch["inside"], jnp.ones(len(noun)))
+    return location_term(maps, batch["inside"], jnp.ones(len(noun)))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

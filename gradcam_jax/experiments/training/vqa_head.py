@@ -75,7 +75,7 @@ def head_loss(
     loss = jnp.mean(optax.softmax_cross_entropy(scores, batch["targets"]))
     metrics = {"accuracy": jnp.mean(right.astype(jnp.float32))}
     if "positions" in batch:
-        beside, metrics["pointing"] = location_loss(model, params, batch, questions)
+        beside, metrics["pointing"] = location_loss(model, params, batch, questions, jax.random.fold_in(key, 1))
         loss = loss + location_weight * beside
     return loss, metrics
 

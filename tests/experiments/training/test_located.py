@@ -16,6 +16,7 @@ from gradcam_jax.experiments.training.located import (
     LOCATED,
     Locations,
     location_loss,
+    location_term,
     regions,
 )
 from gradcam_jax.experiments.training.principal_axes import fold, principal_axes
@@ -88,7 +89,7 @@ def _scored_map(params, model, activations, axes, question, answer):
 
 
 def test_the_map_scored_in_training_is_the_folded_heads_grad_cam():
-    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8)
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8, dropout=0.0)
     activations = np.abs(RNG.normal(size=(9, 12))).astype(np.float32)
     classifier = RNG.normal(size=(12, 7)).astype(np.float32)
     axes = principal_axes(np.abs(RNG.normal(size=(60, 12))), classifier, count=AXES)
@@ -108,7 +109,7 @@ def test_the_map_scored_in_training_is_the_folded_heads_grad_cam():
 
 
 def test_descending_the_loss_moves_the_highest_point_onto_the_object():
-    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8)
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8, dropout=0.0)
     params = initial_params(model, jax.random.key(0), AXES)
     batch = {
         "features": jnp.asarray(RNG.normal(size=(LOCATED, AXES)), jnp.float32),
@@ -121,26 +122,60 @@ def test_descending_the_loss_moves_the_highest_point_onto_the_object():
         batch["positions"][..., 0] == batch["positions"][..., 0].max(axis=1, keepdims=True)
     )
     questions = jax.random.normal(jax.random.key(2), (LOCATED, 24))
+    key = jax.random.key(3)
     descend = jax.jit(jax.value_and_grad(functools.partial(location_loss, model), has_aux=True))
-    (first, pointing), _ = descend(params, batch, questions)
+    (first, pointing), _ = descend(params, batch, questions, key)
     assert pointing < 0.8
     for _ in range(200):
-        _, gradients = descend(params, batch, questions)
+        _, gradients = descend(params, batch, questions, key)
         params = jax.tree.map(lambda p, g: p - 0.3 * g, params, gradients)
-    (last, pointing), _ = descend(params, batch, questions)
+    (last, pointing), _ = descend(params, batch, questions, key)
     np.testing.assert_allclose(pointing, 1, rtol=1e-5)
     assert last < 0.5 * first
 
 
 def test_padding_does_not_count():
-    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8)
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8, dropout=0.0)
     params = initial_params(model, jax.random.key(0), AXES)
     questions = _question("What animal?", ("dog",), "what animal", "animal")
     positions = {0: RNG.normal(size=(4, AXES)).astype(np.float16)}
     locations = Locations([DOG_AND_CUP], positions, ANSWERS)
     batch = locations.of([questions], np.random.default_rng(0), left_out=np.zeros(1, bool))
     batch["features"] = RNG.normal(size=(1, AXES)).astype(np.float32)
-    vectors = jax.random.normal(jax.random.key(2), (1, 24))
-    padded, _ = location_loss(model, params, jax.tree.map(jnp.asarray, batch), vectors)
+    vectors, key = jax.random.normal(jax.random.key(2), (1, 24)), jax.random.key(3)
+    padded, _ = location_loss(model, params, jax.tree.map(jnp.asarray, batch), vectors, key)
     alone = {name: jnp.asarray(values if name == "features" else values[:1]) for name, values in batch.items()}
-    np.testing.assert_allclose(padded, location_loss(model, params, alone, vectors)[0], rtol=1e-6)
+    np.testing.assert_allclose(padded, location_loss(model, params, alone, vectors, key)[0], rtol=1e-6)
+
+
+def test_a_maps_shape_counts_and_not_how_steep_its_score_is():
+    maps = jnp.asarray(RNG.normal(size=(5, 9)), jnp.float32)
+    inside, weight = jnp.asarray(RNG.random((5, 9)) < 0.4).at[:, 0].set(True), jnp.ones(5)
+    np.testing.assert_allclose(
+        location_term(40 * maps, inside, weight), location_term(maps, inside, weight), rtol=1e-4
+    )
+    faint = location_term(maps.at[0].multiply(1e-3), inside, weight)[0]
+    shares = inside[0].mean()  # a map much fainter than the others counts as flat
+    rest = location_term(maps.at[0].set(0.0), inside, weight)[0]
+    np.testing.assert_allclose(faint, rest, atol=5e-3)
+    alone = location_term(jnp.zeros((1, 9)), inside[:1], jnp.ones(1))[0]
+    np.testing.assert_allclose(alone, -np.log(shares), rtol=1e-5)
+
+
+def test_a_part_of_the_head_is_dropped_out_of_the_maps():
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8, dropout=0.5)
+    params = initial_params(model, jax.random.key(0), AXES)
+    batch = {
+        "features": jnp.asarray(RNG.normal(size=(LOCATED, AXES)), jnp.float32),
+        "row": jnp.arange(LOCATED),
+        "answer": jnp.full(LOCATED, 3),
+        "positions": jnp.asarray(RNG.normal(size=(LOCATED, 4, AXES)), jnp.float32),
+        "inside": jnp.asarray(RNG.random((LOCATED, 4)) < 0.5).at[:, 0].set(True),
+        "weight": jnp.ones(LOCATED),
+    }
+    questions = jax.random.normal(jax.random.key(2), (LOCATED, 24))
+    one, two, again = (
+        float(location_loss(model, params, batch, questions, jax.random.key(key))[0]) for key in (1, 2, 1)
+    )
+    assert one == again
+    assert one != two

@@ -124,7 +124,9 @@ class VqaHead(Configuration):
                 "views": len(training.views),
                 "splits": splits.NOTE,
             },
-            variables=lambda params: {"params": fold(params, axes)},
+            variables=lambda params: {
+                "params": jax.tree.map(lambda leaf: leaf.astype(np.float16), fold(params, axes))
+            },
             evaluate=_evaluation(model, axes(validation.features), check, words, answers),
             monitor="all",
         )
