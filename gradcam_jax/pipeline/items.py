@@ -59,14 +59,14 @@ def photo_suffixes() -> frozenset[str]:
 def read_items(source: str, passed_over: Counter[str] | None = None) -> Iterator[Item]:
     """Streams what a source names.
 
+    Folders, lists and photos may lie in an object store (``s3://bucket/photos``); its listing is in memory.
+
     Args:
         source: A folder (searched to the bottom), a glob (``"photos/**/*.jpg"``), a ``.txt`` list (a path a
             line), a ``.jsonl`` or ``.csv`` list (``path``, and if wanted ``id``, ``label``, ``question``,
             ``answer``, ``caption``; other fields are left alone), one photo, or ``"tfds:NAME/SPLIT"``. Paths
             in a list are relative to the list's folder.
         passed_over: Where files of a folder are counted that are no photos, by what their names end in.
-
-        Folders, lists and photos may lie in an object store (``s3://bucket/photos``); its listing is in memory.
 
     Returns:
         The images, in the source's order; a folder's in the file system's. What this program wrote is not among
