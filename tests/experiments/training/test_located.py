@@ -108,19 +108,23 @@ def test_the_map_scored_in_training_is_the_folded_heads_grad_cam():
     np.testing.assert_allclose(scored.reshape(3, 3) / 9, explained, atol=2e-5 * np.abs(explained).max())
 
 
-def test_descending_the_loss_moves_the_highest_point_onto_the_object():
-    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8, dropout=0.0)
-    params = initial_params(model, jax.random.key(0), AXES)
-    batch = {
+def _located_batch():
+    """Ten examples, and padding: the object is where the first axis is largest."""
+    positions = RNG.normal(size=(LOCATED, 4, AXES)).astype(np.float32)
+    return {
         "features": jnp.asarray(RNG.normal(size=(LOCATED, AXES)), jnp.float32),
         "row": jnp.arange(LOCATED),
         "answer": jnp.full(LOCATED, 3),
-        "positions": jnp.asarray(RNG.normal(size=(LOCATED, 4, AXES)), jnp.float32),
+        "positions": jnp.asarray(positions),
+        "inside": jnp.asarray(positions[..., 0] == positions[..., 0].max(axis=1, keepdims=True)),
         "weight": jnp.ones(LOCATED).at[10:].set(0.0),
     }
-    batch["inside"] = jnp.asarray(
-        batch["positions"][..., 0] == batch["positions"][..., 0].max(axis=1, keepdims=True)
-    )
+
+
+def test_descending_the_loss_moves_the_highest_point_onto_the_object():
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8, dropout=0.0)
+    params = initial_params(model, jax.random.key(0), AXES)
+    batch = _located_batch()
     questions = jax.random.normal(jax.random.key(2), (LOCATED, 24))
     key = jax.random.key(3)
     descend = jax.jit(jax.value_and_grad(functools.partial(location_loss, model), has_aux=True))
@@ -154,25 +158,17 @@ def test_a_maps_shape_counts_and_not_how_steep_its_score_is():
     np.testing.assert_allclose(
         location_term(40 * maps, inside, weight), location_term(maps, inside, weight), rtol=1e-4
     )
-    faint = location_term(maps.at[0].multiply(1e-3), inside, weight)[0]
-    shares = inside[0].mean()  # a map much fainter than the others counts as flat
-    rest = location_term(maps.at[0].set(0.0), inside, weight)[0]
-    np.testing.assert_allclose(faint, rest, atol=5e-3)
+    # A map much fainter than the others counts as a flat one, which puts a position's share into each position.
+    faint, flat = (location_term(maps.at[0].multiply(factor), inside, weight)[0] for factor in (1e-3, 0.0))
+    np.testing.assert_allclose(faint, flat, atol=5e-3)
     alone = location_term(jnp.zeros((1, 9)), inside[:1], jnp.ones(1))[0]
-    np.testing.assert_allclose(alone, -np.log(shares), rtol=1e-5)
+    np.testing.assert_allclose(alone, -np.log(inside[0].mean()), rtol=1e-5)
 
 
 def test_a_part_of_the_head_is_dropped_out_of_the_maps():
     model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8, dropout=0.5)
     params = initial_params(model, jax.random.key(0), AXES)
-    batch = {
-        "features": jnp.asarray(RNG.normal(size=(LOCATED, AXES)), jnp.float32),
-        "row": jnp.arange(LOCATED),
-        "answer": jnp.full(LOCATED, 3),
-        "positions": jnp.asarray(RNG.normal(size=(LOCATED, 4, AXES)), jnp.float32),
-        "inside": jnp.asarray(RNG.random((LOCATED, 4)) < 0.5).at[:, 0].set(True),
-        "weight": jnp.ones(LOCATED),
-    }
+    batch = _located_batch()
     questions = jax.random.normal(jax.random.key(2), (LOCATED, 24))
     one, two, again = (
         float(location_loss(model, params, batch, questions, jax.random.key(key))[0]) for key in (1, 2, 1)
