@@ -136,7 +136,7 @@ def test_workers_a_node_and_the_command_are_killed(whole, cluster, environment, 
     assert "given up" not in said
     assert f"failed: {DEADLY}: decoding it ended the process twice (signal 9)" in said
     same_results(open_run(whole / "whole"), open_run(folder))
-    lines = [json.loads(line) for path in folder.glob("manifest*") for line in path.open()]
+    lines = [json.loads(line) for path in folder.glob("manifest*") for line in path.read_text().splitlines()]
     assert sorted(line["id"] for line in lines) == sorted(open_run(folder))
     assert {path.stem for path in (folder / SHARDS).iterdir()} == {line["shard"] for line in lines} - {None}
     assert len(list((folder / "overlays").iterdir())) == PHOTOS - 2

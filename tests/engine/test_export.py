@@ -58,9 +58,9 @@ def test_it_runs_from_its_bytes_in_another_process_without_this_package(tmp_path
     (tmp_path / "program").write_bytes(jax.export.export(jax.jit(run))(photo).serialize())
     np.save(tmp_path / "photo.npy", photo)
     program = """
-import sys, numpy as np, jax.export
+import pathlib, sys, numpy as np, jax.export
 sys.modules["gradcam_jax"] = sys.modules["flax"] = None  # an import would fail
-run = jax.export.deserialize(bytearray(open("program", "rb").read()))
+run = jax.export.deserialize(bytearray(pathlib.Path("program").read_bytes()))
 np.savez("results.npz", *run.call(np.load("photo.npy")))
 """
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, env={"JAX_PLATFORMS": "cpu"})
