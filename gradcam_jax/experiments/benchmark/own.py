@@ -21,7 +21,7 @@ from gradcam_jax.engine.scores import finer_score
 from gradcam_jax.engine.spec import all_classes
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark.agreement import compare
-from gradcam_jax.experiments.benchmark.models import load_or_random
+from gradcam_jax.experiments.benchmark.models import load_or_random, published_entry
 from gradcam_jax.experiments.benchmark.operations import count_operations
 from gradcam_jax.experiments.benchmark.rates import matrix_rates, memory_rates
 from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError, class_indices, in_words
@@ -144,7 +144,7 @@ class OwnSide:
     def _forward(self, task: Task) -> Tapped:
         """Returns the task's model, loaded once; a precision that the device lacks is unsupported."""
         key = task.model, task.precision, task.work in _SUMMED
-        entry = zoo.find(task.model)
+        entry = published_entry(task.model)
         (image,) = zoo.example_inputs(entry)
         if entry.name not in self._models:
             loaded = load_or_random(entry.name)
@@ -161,7 +161,7 @@ class OwnSide:
 
 
 def _arguments(task: Task) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    (image,) = zoo.example_inputs(zoo.find(task.model))
+    (image,) = zoo.example_inputs(published_entry(task.model))
     targets = 10 if task.work == "ten_classes" else 1
     return (
         jax.ShapeDtypeStruct((task.batch_size, *image.shape), jnp.float32),

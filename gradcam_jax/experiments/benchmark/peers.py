@@ -16,16 +16,17 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from gradcam_jax.experiments.benchmark.models import published_entry
 from gradcam_jax.experiments.benchmark.torch_nets import torch_alexnet_caffe, torch_vgg
 from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError, class_indices
 
 _LITE0 = "efficientnet_lite0"
-# Model -> (how it is built, its layer, its image's side). Lite0's rectifiers are one module: hooks go before it.
-_NETS: dict[str, tuple[Callable[[], Any], str, int]] = {
-    "vgg16": (lambda: torch_vgg((2, 2, 3, 3, 3)), "relu5_3", 224),
-    "vgg19": (lambda: torch_vgg((2, 2, 4, 4, 4)), "relu5_4", 224),
-    "alexnet": (torch_alexnet_caffe, "relu5", 227),
-    _LITE0: (lambda: _torch_lite0(), "_bn1", 224),
+# Model -> (how it is built, its layer). Lite0's rectifiers are one module: hooks go before it.
+_NETS: dict[str, tuple[Callable[[], Any], str]] = {
+    "vgg16": (lambda: torch_vgg((2, 2, 3, 3, 3)), "relu5_3"),
+    "vgg19": (lambda: torch_vgg((2, 2, 4, 4, 4)), "relu5_4"),
+    "alexnet": (torch_alexnet_caffe, "relu5"),
+    _LITE0: (lambda: _torch_lite0(), "_bn1"),
 }
 
 
@@ -60,7 +61,7 @@ class TorchSide:
         if task.model == _LITE0 and task.work.startswith("guided"):
             raise UnsupportedError("its guided rule knows ReLU alone, not ReLU6")
         dtype = self._set_precision(task.precision)
-        _, layer, side = _NETS[task.model]
+        layer, side = _NETS[task.model][1], published_entry(task.model).size
         default = self._library.endswith("(default)")
         model = self._load(task.model, default, dtype)
         images = torch.randn(task.batch_size, 3, side, side, device=self._device, dtype=dtype)

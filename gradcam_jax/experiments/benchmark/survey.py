@@ -16,6 +16,7 @@ from gradcam_jax.engine.precision import PRECISIONS
 from gradcam_jax.errors import InputError, lookup
 from gradcam_jax.experiments.benchmark.agreement import write_photos
 from gradcam_jax.experiments.benchmark.explanations import introduced, offered
+from gradcam_jax.experiments.benchmark.models import published_entry
 from gradcam_jax.experiments.benchmark.peers import PEERS
 from gradcam_jax.experiments.benchmark.report import Report
 from gradcam_jax.experiments.benchmark.startup import measure_startup
@@ -194,7 +195,9 @@ def _explain_on_cpu(options: Options, folder: Path) -> dict[str, list[int]]:
     with contextlib.closing(Worker(OWN, usable_cores(), {"JAX_PLATFORMS": "cpu"})) as cpu:
         for model in options.models:
             photos, path = folder / f"{model}.npy", folder / f"{model}.npz"
-            count = write_photos(photos, zoo.find(model), options.images, min(_PHOTOS, options.batch_sizes[0]))
+            count = write_photos(
+                photos, published_entry(model), options.images, min(_PHOTOS, options.batch_sizes[0])
+            )
             classes[model] = cpu.ask("maps", Task(model, "grad_cam", count), str(photos), [], str(path))
     return classes
 

@@ -10,11 +10,12 @@ import pytest
 from gradcam_jax import zoo
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.benchmark import explanations
-from gradcam_jax.experiments.benchmark.own import OwnSide
+from gradcam_jax.experiments.benchmark.own import OwnSide, _arguments
 from gradcam_jax.experiments.benchmark.table import COLUMNS, markdown, timing_row, write_csv
 from gradcam_jax.experiments.benchmark.turns import Timing, time_task
 from gradcam_jax.experiments.benchmark.work import WORK, Prepared, Task, UnsupportedError, class_indices
 from gradcam_jax.experiments.benchmark.worker import OWN, answer, workers
+from gradcam_jax.images.preprocessing import TORCHVISION
 from gradcam_jax.models.vgg import VGG
 
 TASK = Task("vgg16", "grad_cam", 2)
@@ -24,7 +25,9 @@ FIELDS = {"convolutions": (1, 1), "channels": (4, 6), "hidden": 8, "input_size":
 @pytest.fixture
 def small_zoo(monkeypatch):
     """Puts a tiny net in VGG-16's place, without weights."""
-    entry = zoo.find("vgg16")._replace(build=lambda: VGG(**FIELDS), layer="relu2_1", size=16)
+    entry = zoo.find("vgg16")._replace(
+        build=lambda: VGG(**FIELDS), layer="relu2_1", preprocessing=TORCHVISION._replace(size=16)
+    )
     monkeypatch.setitem(zoo.MODELS, "vgg16", entry)
     monkeypatch.setattr(zoo, "weights_path", lambda _: None)
 
@@ -185,3 +188,8 @@ def test_unknown_work_is_an_error():
         explanations.run(explanations.Options(work=["backward"]), print)
     with pytest.raises(InputError, match="no model"):
         explanations.run(explanations.Options(models=["vgg61"]), print)
+
+
+def test_a_model_is_timed_at_the_size_it_was_published_for():
+    (image, _) = _arguments(Task("efficientnet_lite0", "grad_cam", 3))
+    assert image.shape == (3, 224, 224, 3)  # explain.py's default is 320

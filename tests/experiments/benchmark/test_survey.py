@@ -22,6 +22,7 @@ from gradcam_jax.experiments.benchmark.report import SURVEY_COLUMNS, Report
 from gradcam_jax.experiments.benchmark.startup import measure_startup
 from gradcam_jax.experiments.benchmark.work import Prepared, Task, UnsupportedError, in_words
 from gradcam_jax.experiments.benchmark.worker import FILES, OWN, Worker, answer
+from gradcam_jax.images.preprocessing import TORCHVISION
 from gradcam_jax.models.vgg import VGG
 from tests.pipeline.small_task import write_photos
 
@@ -75,7 +76,9 @@ def in_process(names, threads):
 @pytest.fixture
 def small(monkeypatch):
     """Puts a tiny net in VGG-16's place, whose random weights count as its own, and lets no process start."""
-    entry = zoo.find(MODEL)._replace(build=lambda: VGG(**FIELDS), layer="relu2_1", size=16)
+    entry = zoo.find(MODEL)._replace(
+        build=lambda: VGG(**FIELDS), layer="relu2_1", preprocessing=TORCHVISION._replace(size=16)
+    )
     monkeypatch.setitem(zoo.MODELS, MODEL, entry)
     monkeypatch.setattr(zoo, "weights_path", lambda _: None)
     monkeypatch.setattr(survey, "workers", in_process)
