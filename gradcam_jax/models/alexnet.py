@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from gradcam_jax.models.convolution import SameConv
+from gradcam_jax.models.convolution import Convolution
 from gradcam_jax.models.layers import (
     FunctionLayer,
     Relu,
@@ -53,7 +53,7 @@ class AlexNet(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps preprocessed images ``(..., H, W, 3)`` to logits ``(..., classes)``."""
         require_image(x, "AlexNet", self.input_size)
-        x = nn.Conv(self.channels[0], (11, 11), strides=4, padding=self.padding, name="conv1")(x)
+        x = Convolution(self.channels[0], 11, 4, self.padding, name="conv1")(x)
         x = Relu(name="relu1")(x)
         x = self._pool(self._norm(x, 1), 1)
         x = self._convolve(x, 2, 5, self.groups)
@@ -69,7 +69,7 @@ class AlexNet(nn.Module):
         return nn.Dense(self.classes, name="fc8")(x)
 
     def _convolve(self, x: jax.Array, index: int, size: int, groups: int = 1) -> jax.Array:
-        convolution = SameConv(self.channels[index - 1], size, groups, name=f"conv{index}")
+        convolution = Convolution(self.channels[index - 1], size, groups=groups, name=f"conv{index}")
         return Relu(name=f"relu{index}")(convolution(x))
 
     def _norm(self, x: jax.Array, index: int) -> jax.Array:

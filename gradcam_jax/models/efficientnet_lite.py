@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from gradcam_jax.attribution.relu_rules import relu6
 from gradcam_jax.models.batch_norm import FrozenBatchNorm
-from gradcam_jax.models.convolution import PointwiseConv
+from gradcam_jax.models.convolution import Convolution, PointwiseConv
 from gradcam_jax.models.layers import DepthwiseConv, FunctionLayer, Relu, require_image
 
 
@@ -86,7 +86,7 @@ class EfficientNetLite(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits ``(..., classes)``."""
         require_image(x, "EfficientNet-Lite")
-        x = nn.Conv(32, (3, 3), strides=2, use_bias=False, name="stem")(x)
+        x = Convolution(32, 3, 2, use_bias=False, name="stem")(x)
         x = Relu(relu6, name="stem_relu")(_batch_norm("stem_norm")(x))
         block = 0
         for stage in self.stages:

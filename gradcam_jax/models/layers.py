@@ -16,7 +16,8 @@ from jax.custom_derivatives import SymbolicZero
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.models.parameter import parameter
-from gradcam_jax.models.tiled_pool import tiled_max_pool
+from gradcam_jax.models.strided import same_padding
+from gradcam_jax.models.window_maximum import window_maximum
 
 
 class FunctionLayer(nn.Module):
@@ -51,10 +52,7 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
     Returns:
         ``(..., floor((H - window) / stride) + 1, ..., C)``.
     """
-    if window == stride:
-        height, width = (length // window * window for length in x.shape[-3:-1])
-        return tiled_max_pool(x[..., :height, :width, :], window)
-    return nn.max_pool(x, (window, window), (stride, stride))
+    return window_maximum(x, window, stride)
 
 
 def max_pool_padded(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array:
@@ -70,7 +68,7 @@ def max_pool_padded(x: jax.Array, window: int, stride: int, padding: int) -> jax
         ``(..., floor((H + 2 * padding - window) / stride) + 1, ..., C)``.
     """
     edge = (padding, padding)
-    return _windows_maximum(x, window, stride, [(0, 0)] * (x.ndim - 3) + [edge, edge, (0, 0)])
+    return window_maximum(_pad_lowest(x, edge, edge), window, stride)
 
 
 def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
@@ -87,17 +85,14 @@ def max_pool_ceil(x: jax.Array, window: int, stride: int) -> jax.Array:
     References:
         BVLC/caffe, ``pooling_layer.cpp``; ``torch.nn.MaxPool2d(ceil_mode=True)``.
     """
-    padding = [(0, 0)] * (x.ndim - 3) + [(0, _overhang(length, window, stride)) for length in x.shape[-3:-1]]
-    if window == stride:
-        edges = [(before, after, 0) for before, after in (*padding, (0, 0))]
-        return tiled_max_pool(jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges), window)
-    return _windows_maximum(x, window, stride, [*padding, (0, 0)])
+    rows, columns = ((0, _overhang(length, window, stride)) for length in x.shape[-3:-1])
+    return window_maximum(_pad_lowest(x, rows, columns), window, stride)
 
 
-def _windows_maximum(x: jax.Array, window: int, stride: int, edges: list[tuple[int, int]]) -> jax.Array:
-    lead = (1,) * (x.ndim - 3)  # nn.max_pool takes paddings with at most one leading axis
-    sizes, steps = (*lead, window, window, 1), (*lead, stride, stride, 1)
-    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, steps, edges)
+def _pad_lowest(x: jax.Array, rows: tuple[int, int], columns: tuple[int, int]) -> jax.Array:
+    """Pads height and width by minus infinity, each as (before, after)."""
+    configuration = [(0, 0, 0)] * (x.ndim - 3) + [(*rows, 0), (*columns, 0), (0, 0, 0)]
+    return jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), configuration)
 
 
 def _overhang(length: int, window: int, stride: int) -> int:
@@ -232,7 +227,7 @@ depthwise_convolution.defvjp(_depthwise_forward, _depthwise_backward, symbolic_z
 
 
 def _pad_same(x: jax.Array, size: int, stride: int) -> jax.Array:
-    (top, bottom), (left, right) = (_same_padding(length, size, stride) for length in x.shape[-3:-1])
+    (top, bottom), (left, right) = (same_padding(length, size, stride) for length in x.shape[-3:-1])
     return _pad(x, (top, bottom, 0), (left, right, 0))
 
 
@@ -261,15 +256,9 @@ def _window(padded: jax.Array, row: int, column: int, stride: int, shape: tuple[
     return jax.lax.slice(padded, start, limit, (*(1 for _ in lead), stride, stride, 1))
 
 
-def _same_padding(length: int, size: int, stride: int) -> tuple[int, int]:
-    """Returns TensorFlow's "SAME" padding of one axis, (before, after)."""
-    total = max((-(-length // stride) - 1) * stride + size - length, 0)
-    return total // 2, total - total // 2
-
-
 def _dilation_padding(length: int, size: int, stride: int) -> tuple[int, int, int]:
     """Returns the padding, (before, after, between), that undoes the stride in the backward pass."""
-    before, _ = _same_padding(length, size, stride)
+    before, _ = same_padding(length, size, stride)
     dilated = (-(-length // stride) - 1) * stride + 1
     return size - 1 - before, length + before - dilated, stride - 1
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gradcam_jax.models.batch_norm import FrozenBatchNorm
-from gradcam_jax.models.convolution import PointwiseConv, SameConv
+from gradcam_jax.models.convolution import Convolution, PointwiseConv
 from gradcam_jax.models.layers import FunctionLayer, Relu, max_pool_padded, require_image
 
 _EXPANSION = 4  # channels of a block's result, as a multiple of its inner ones
@@ -35,7 +35,7 @@ class Bottleneck(nn.Module):
         inputs, wide = x, self.channels * _EXPANSION
         x = PointwiseConv(self.channels, name="conv1")(x)
         x = Relu(name="relu1")(_batch_norm("bn1")(x))
-        x = self._middle()(x)
+        x = Convolution(self.channels, 3, self.stride, 1, use_bias=False, name="conv2")(x)
         x = Relu(name="relu2")(_batch_norm("bn2")(x))
         x = _batch_norm("bn3")(PointwiseConv(wide, name="conv3")(x))
         if x.shape != inputs.shape:
@@ -43,12 +43,6 @@ class Bottleneck(nn.Module):
             inputs = PointwiseConv(wide, name="downsample_conv")(inputs)
             inputs = _batch_norm("downsample_bn")(inputs)
         return Relu(name="relu3")(x + inputs)
-
-    def _middle(self) -> nn.Module:
-        if self.stride == 1:
-            return SameConv(self.channels, use_bias=False, name="conv2")
-        strides = (self.stride, self.stride)
-        return nn.Conv(self.channels, (3, 3), strides, padding=1, use_bias=False, name="conv2")
 
 
 class ResNet(nn.Module):
@@ -72,7 +66,7 @@ class ResNet(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps preprocessed images ``(..., H, W, 3)``, 32 pixels and more, to logits ``(..., classes)``."""
         require_image(x, "ResNet")
-        x = nn.Conv(self.channels, (7, 7), strides=2, padding=3, use_bias=False, name="conv1")(x)
+        x = Convolution(self.channels, 7, 2, 3, use_bias=False, name="conv1")(x)
         x = Relu(name="relu")(_batch_norm("bn1")(x))
         x = FunctionLayer(_pool, name="maxpool")(x)
         for stage, count in enumerate(self.blocks):

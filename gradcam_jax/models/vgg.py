@@ -10,7 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from gradcam_jax.models.convolution import SameConv
+from gradcam_jax.models.convolution import Convolution
 from gradcam_jax.models.layers import (
     FunctionLayer,
     Relu,
@@ -52,7 +52,7 @@ class VGG(nn.Module):
         require_image(x, "VGG", self.input_size)
         for block, (count, channels) in enumerate(zip(self.convolutions, self.channels, strict=True), 1):
             for index in range(1, count + 1):
-                x = SameConv(channels, name=f"conv{block}_{index}")(x)
+                x = Convolution(channels, name=f"conv{block}_{index}")(x)
                 x = Relu(name=f"relu{block}_{index}")(x)
             x = FunctionLayer(lambda x: self.pool(x, 2, 2), name=f"pool{block}")(x)
         if self.input_size is None:

@@ -11,38 +11,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.linen.dtypes import promote_dtype
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.models.convolution import Convolution
 from gradcam_jax.models.layers import Relu, require_image
 from gradcam_jax.models.parameter import parameter
-
-
-class PatchEmbedding(nn.Module):
-    """Convolves with a step as long as the kernel; parameters as those of ``nn.Conv``.
-
-    As a product of matrices: of such a convolution XLA has no fast gradient at the image on CPUs.
-
-    Attributes:
-        features: Channels of the result.
-        size: Side of a patch, in pixels.
-    """
-
-    features: int
-    size: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``(..., H, W, C)`` to ``(..., H / size, W / size, features)``."""
-        *lead, height, width, channels = x.shape
-        shape = (self.size, self.size, channels, self.features)
-        kernel = parameter(self, "kernel", nn.initializers.lecun_normal(), shape)
-        bias = parameter(self, "bias", nn.initializers.zeros_init(), (self.features,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=None)
-        rows, columns = height // self.size, width // self.size
-        patches = x.reshape((*lead, rows, self.size, columns, self.size, channels)).swapaxes(-4, -3)
-        y = patches.reshape((*lead, rows, columns, -1)) @ kernel.reshape(-1, self.features)
-        return y + jnp.broadcast_to(bias, y.shape)
 
 
 class Tokens(nn.Module):
@@ -137,7 +110,7 @@ class VisionTransformer(nn.Module):
                 f"ViT takes images of {self.input_size}x{self.input_size} only, got {x.shape[-3]}x{x.shape[-2]} "
                 "instead: it has a position embedding for every patch."
             )
-        x = PatchEmbedding(self.width, self.patch_size, name="conv_proj")(x)
+        x = Convolution(self.width, self.patch_size, self.patch_size, 0, name="conv_proj")(x)
         x = Tokens(name="tokens")(x)
         for index in range(self.layers):
             x = EncoderBlock(self.heads, self.hidden, name=f"encoder_layer_{index}")(x)

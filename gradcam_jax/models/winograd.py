@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
+from gradcam_jax.models.strided import plain_convolution
+
 _FEWEST_CHANNELS = 32  # with fewer, the transforms cost more than the saved multiplications
 _SIDES = (8, 160)  # in pixels: smaller maps are mostly border; larger ones are bound by memory traffic
 _SEPARATE_TILES = 512  # windows a map from which 16 matrix products beat one batched product
@@ -64,16 +66,8 @@ def convolve_3x3(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None 
         ``(..., H, W, outputs)``.
     """
     if not suits_winograd(x, kernel):
-        return plain_convolution(x, kernel)
+        return _plain(x, kernel)
     return jax.lax.platform_dependent(x, kernel, transformed, cpu=winograd_convolution, default=_plain)
-
-
-def plain_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Computes :func:`convolve_3x3` by the platform's own convolution."""
-    batch = x.reshape((-1, *x.shape[-3:]))
-    axes = ("NHWC", "HWIO", "NHWC")
-    result = jax.lax.conv_general_dilated(batch, kernel, (1, 1), "SAME", dimension_numbers=axes)
-    return result.reshape((*x.shape[:-1], kernel.shape[-1]))
 
 
 def winograd_convolution(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None = None) -> jax.Array:
@@ -84,9 +78,9 @@ def winograd_convolution(x: jax.Array, kernel: jax.Array, transformed: jax.Array
     return _interleave(_transform_products(_multiply(windows, transformed)))[..., :height, :width, :]
 
 
-def _plain(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None) -> jax.Array:
+def _plain(x: jax.Array, kernel: jax.Array, transformed: jax.Array | None = None) -> jax.Array:
     del transformed
-    return plain_convolution(x, kernel)
+    return plain_convolution(x, kernel, 1, ((1, 1), (1, 1)))
 
 
 def _forward(x: Any, kernel: Any, transformed: Any) -> tuple[jax.Array, Any]:
@@ -105,7 +99,7 @@ def _backward(residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array
     image_gradient = convolve_3x3(gradient, flipped, transform)
     if x is None:
         return image_gradient, None, None
-    _, vjp = jax.vjp(lambda kernel: plain_convolution(x, kernel), kernel)
+    _, vjp = jax.vjp(lambda kernel: _plain(x, kernel), kernel)
     return image_gradient, vjp(gradient)[0], None
 
 

@@ -1,11 +1,14 @@
 """The layers that Flax leaves out: by loops in numpy, and against XLA's own convolution."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradcam_jax.errors import InputError
 from gradcam_jax.models.batch_norm import FrozenBatchNorm
 from gradcam_jax.models.layers import (
     adaptive_mean_pool,
@@ -13,10 +16,17 @@ from gradcam_jax.models.layers import (
     local_response_norm,
     max_pool,
     max_pool_ceil,
+    max_pool_padded,
 )
+from gradcam_jax.models.strided import strided_convolution
 from tests.comparison import assert_close
 
 RANDOM = np.random.default_rng(0)
+
+CONVOLUTIONS = [  # side of the kernel, stride, zeros before and after
+    (11, 4, (2, 2)), (7, 2, (3, 3)), (3, 2, (1, 1)), (3, 2, (0, 1)), (5, 1, (2, 2)), (5, 3, (0, 0)),
+    (3, 3, (0, 0)), (2, 4, (0, 0)), (1, 1, (0, 0)),
+]  # fmt: skip
 
 
 def normal(*shape):
@@ -34,23 +44,62 @@ def test_pools_of_3_by_2_cover_what_they_should(length, floor, ceil):
     np.testing.assert_array_equal(pooled, expected)
 
 
-@pytest.mark.parametrize("pool", [max_pool, max_pool_ceil])
+@pytest.mark.parametrize(
+    "pool",
+    [max_pool, max_pool_ceil, functools.partial(max_pool_padded, padding=1)],
+    ids=["floor", "ceil", "padded"],
+)
 @pytest.mark.parametrize("shape", [(8, 6, 3), (7, 9, 3), (2, 5, 4, 2)])
-@pytest.mark.parametrize("window", [2, 3])
-def test_pools_side_by_side_and_their_gradients_equal_xlas(pool, shape, window):
+@pytest.mark.parametrize(("window", "stride"), [(2, 2), (3, 3), (3, 2), (4, 1), (2, 3)])
+def test_pools_and_their_gradients_equal_xlas(pool, shape, window, stride):
     x = jnp.asarray(np.maximum(normal(*shape), 0))  # a ReLU's zeros: equal values in most windows
-    y, pull_back = jax.vjp(lambda x: pool(x, window, window), x)
-    sides = [(0, y.shape[axis] * window - shape[axis]) for axis in (-3, -2)]
-    edges = [(0, 0)] * (x.ndim - 3) + [(0, max(after, 0)) for _, after in sides] + [(0, 0)]
-    sizes = (*(1 for _ in shape[:-3]), window, window, 1)
+    y, pull_back = jax.vjp(lambda x: pool(x, window, stride), x)
+    before = 0 if pool in (max_pool, max_pool_ceil) else 1
+    ends = [(y.shape[axis] - 1) * stride + window - shape[axis] - before for axis in (-3, -2)]
+    edges = [(0, 0)] * (x.ndim - 3) + [(before, max(after, 0)) for after in ends] + [(0, 0)]
+    sizes, steps = ((*(1 for _ in shape[:-3]), side, side, 1) for side in (window, stride))
 
     def reference(x):
-        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, sizes, edges)
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, steps, edges)
 
     expected, pull_back_reference = jax.vjp(reference, x)
     np.testing.assert_array_equal(y, expected)
     gradient = jnp.asarray(normal(*y.shape))
-    np.testing.assert_array_equal(pull_back(gradient)[0], pull_back_reference(gradient)[0])
+    assert_close(pull_back(gradient)[0], pull_back_reference(gradient)[0], 1e-6)
+
+
+def test_a_pools_window_of_more_than_8_pixels_is_an_error():
+    assert max_pool(jnp.zeros((9, 9, 1)), 8, 1).shape == (2, 2, 1)
+    with pytest.raises(InputError, match="window of at most 8 pixels, got 9"):
+        max_pool(jnp.zeros((9, 9, 1)), 9, 1)
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), CONVOLUTIONS)
+def test_strided_convolution_and_its_gradients_equal_xlas(size, stride, padding):
+    x, kernel = jnp.asarray(normal(2, 23, 26, 3)), jnp.asarray(normal(size, size, 3, 4))
+    edges = (padding, padding)
+    y, pull_back = jax.vjp(lambda x, kernel: strided_convolution(x, kernel, stride, edges), x, kernel)
+
+    def reference(x, kernel):
+        axes = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), edges, dimension_numbers=axes)
+
+    expected, pull_back_reference = jax.vjp(reference, x, kernel)
+    assert_close(y, expected, 1e-6)
+    gradient = jnp.asarray(normal(*y.shape))
+    for found, wanted in zip(pull_back(gradient), pull_back_reference(gradient), strict=True):
+        assert_close(found, wanted, 1e-6)
+
+
+def test_other_platforms_keep_their_gradient_of_a_strided_convolution():
+    x, kernel = jnp.zeros((1, 32, 32, 3)), jnp.zeros((11, 11, 3, 8))
+
+    def energy(x):
+        return jnp.sum(strided_convolution(x, kernel, 4, ((0, 0), (0, 0))) ** 2)
+
+    traced = jax.jit(jax.grad(energy)).trace(x)
+    for platform, dilated in (("cpu", False), ("cuda", True), ("tpu", True)):
+        assert ("lhs_dilate = [4, 4]" in traced.lower(lowering_platforms=(platform,)).as_text()) == dilated
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(7, 10, 7), (13, 9, 6), (3, 4, 7)])

@@ -8,11 +8,11 @@ import pytest
 
 from gradcam_jax.engine.prepared import prepared
 from gradcam_jax.interception.linen import tapped
-from gradcam_jax.models.convolution import PointwiseConv, SameConv
+from gradcam_jax.models import strided
+from gradcam_jax.models.convolution import Convolution, PointwiseConv
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.winograd import (
     convolve_3x3,
-    plain_convolution,
     suits_winograd,
     transform_kernel,
     winograd_convolution,
@@ -21,6 +21,10 @@ from tests.comparison import assert_close, kaiming_variables, random_images
 
 # Each output is a sum of 9 * channels float32 products: no order of summing them is exact.
 BOUND = 2e-6
+
+
+def plain_convolution(x, kernel):
+    return strided.plain_convolution(x, kernel, 1, ((1, 1), (1, 1)))
 
 
 def normal(*shape, seed=0):
@@ -166,7 +170,7 @@ def test_prepared_kernels_change_nothing_but_the_work():
 @pytest.mark.parametrize("groups", [1, 2])
 def test_groups_are_those_of_xla(groups, size):
     x = jnp.asarray(normal(2, 13, 13, 64))
-    layer = SameConv(64, size, groups)
+    layer = Convolution(64, size, groups=groups)
     variables = kaiming_variables(jax.eval_shape(layer.init, jax.random.key(0), x))
     expected = jax.lax.conv_general_dilated(
         x, variables["params"]["kernel"], (1, 1), "SAME",
