@@ -2,7 +2,8 @@
 
 python scripts/train.py --task vqa --data DIR
     the VQA model: every subfolder of DIR with instances.json (COCO) or labels.csv, and images/; questions of
-    people are used too where vqa_questions.json and vqa_annotations.json lie beside them
+    people are used too where vqa_questions.json and vqa_annotations.json lie beside them, and the animals that
+    captions name (captions.csv: file, caption) on photos that have neither boxes nor labels
 python scripts/train.py --task vqa --dataset easy_vqa
     the model for easy-VQA's synthetic pictures, CNN and all (pip install easy-vqa)
 python scripts/train.py --task vqa --model vqa_vgg19 --preset published \

@@ -156,7 +156,7 @@ def vqa_vgg19(words: int = 12602, answers: int = 1000, **fields: Any) -> VQA:
 
 def vqa_lite0(words: int, answers: int, **fields: Any) -> VQA:
     """Returns the small model: EfficientNet-Lite0's normalised pooled features, two LSTM layers of 128."""
-    sizes: dict[str, Any] = {"embedding": 64, "hidden": 128, "common": 1536}
+    sizes: dict[str, Any] = {"embedding": 64, "hidden": 128, "common": 2304}
     return VQA(cnn=efficientnet_lite0(classes=None), words=words, answers=answers, **sizes | fields)
 
 

@@ -117,7 +117,7 @@ _ENTRIES = (
     )._replace(layout=token_grid()),
     _model("vqa", "vqa_lite0", vqa_lite0, "cnn/head_relu", EFFICIENTNET_LITE)._replace(
         size=320,  # A map of 10x10 points better than the 7x7 of 224; trained at this size too.
-        licence="trained on photos under their own terms (COCO: Creative Commons; ImageNet: research)",
+        licence="trained on photos under their own terms (COCO: Creative Commons; ImageNet, Flickr8k: research)",
         cnn="efficientnet_lite0",
         trained_by=(
             "python scripts/train.py --task vqa --data DIR --checkpoint checkpoints/vqa_lite0.safetensors"

@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 
 from gradcam_jax.errors import InputError
+from gradcam_jax.experiments.data.captioned_views import read_captioned_photos
 from gradcam_jax.experiments.data.views import held_out_collages
 from gradcam_jax.experiments.evaluators import program
 from gradcam_jax.experiments.evaluators import vqa as evaluate_vqa
@@ -27,10 +28,10 @@ BOX = (20, 10, 50, 40)  # pixels of 100x80
 
 @pytest.fixture
 def data(tmp_path, monkeypatch) -> Path:
-    """Ten COCO photos of a dog in a box, and ten labelled ones of each of a dog and a cat."""
+    """Ten COCO photos of a dog in a box, ten labelled ones of each of a dog and a cat, and ten with captions."""
     monkeypatch.setattr(evaluate_vqa, "held_out_collages", functools.partial(held_out_collages, count=1))
     rng = np.random.default_rng(0)
-    for part in ("coco", "samples"):
+    for part in ("coco", "samples", "captioned"):
         (tmp_path / part / "images").mkdir(parents=True)
     content = {"images": [], "categories": [{"id": 1, "name": "dog"}], "annotations": []}
     for number in range(PHOTOS):
@@ -45,6 +46,11 @@ def data(tmp_path, monkeypatch) -> Path:
         _photo(tmp_path / "samples" / "images" / name, rng)
     with (tmp_path / "samples" / "labels.csv").open("w", newline="") as lines:
         csv.writer(lines).writerows([("file", "class_index"), *rows])
+    captions = [(f"{number}.jpg", text) for number in range(PHOTOS) for text in ("A dog runs.", "A brown dog")]
+    for name, _ in captions[::2]:
+        _photo(tmp_path / "captioned" / "images" / name, rng)
+    with (tmp_path / "captioned" / "captions.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows([("file", "caption"), *captions])
     return tmp_path
 
 
@@ -56,7 +62,7 @@ def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     lines = []
     with jax.numpy_dtype_promotion("standard"):  # optax raises a Python float to an integer count
         path = run(
-            dataclasses.replace(MODERN, batch_size=256, transplants=1, collages=8),
+            dataclasses.replace(MODERN, batch_size=256, transplants=1, collages=8, members=2, common=48),
             Options(
                 data=str(data),
                 epochs=1,
@@ -72,7 +78,10 @@ def test_a_model_is_trained_read_back_and_measured(data, tmp_path):
     model = load(path, task="vqa")
     assert {"yes", "no", "none", "dog", "cat"} <= set(model.labels.entries)
     notes = json.loads(model.card.notes)
-    assert notes["photos"] == 3 * 7
+    captioned = len(read_captioned_photos(data)["train"])
+    assert 0 < captioned < PHOTOS
+    assert notes["photos"] == 3 * 7 + captioned
+    assert model.model.common == 96
     assert "may have been in training for the other task" in notes["splits"]
 
     written = program.run(

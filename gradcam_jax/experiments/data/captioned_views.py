@@ -30,13 +30,15 @@ class CaptionedView(NamedTuple):
     captions: tuple[str, ...]
 
 
-def read_captioned_photos(folder: str | Path, faults: Faults | None = None) -> dict[str, list[CaptionedPhoto]]:
+def read_captioned_photos(
+    folder: str | Path, faults: Faults | None = None, *, required: bool = True
+) -> dict[str, list[CaptionedPhoto]]:
     """Returns the training, validation and test photos of a folder's captioned sets, or of a TensorFlow dataset.
 
     A set is a subfolder with ``captions.json`` (COCO) or ``captions.csv`` (``file``, ``caption``) and photos in
     ``images``. COCO's go with the split of their boxes, 70 % for training; of the others 86 % are for training. A
     dataset, such as ``"tfds:coco_captions/2014"``, brings its own splits. What is at fault is an error that lists
-    it all, or is taken in by ``faults`` and left out.
+    it all, or is taken in by ``faults`` and left out; none at all is one where they are ``required``.
     """
     if str(folder).startswith(PREFIX):
         return read_tfds_captions(str(folder))
@@ -49,7 +51,7 @@ def read_captioned_photos(folder: str | Path, faults: Faults | None = None) -> d
             elif (part / "captions.csv").is_file():
                 for photo in read_caption_table(part / "captions.csv", part / "images", own):
                     splits[split_of(photo.key)].append(photo)
-    if not any(splits.values()):
+    if required and not any(splits.values()):
         raise InputError(
             f"Expected photos with a captions.json (COCO) or a captions.csv in a subfolder of {str(folder)!r}, "
             "found none."

@@ -131,11 +131,20 @@ def two_animal_collages(photos: Sequence[Photo], rng: np.random.Generator, count
     return views
 
 
-def split_views(photos: Sequence[Photo], split: Split, *, collages: int = 2000) -> list[View]:
-    """Returns the views of one of VQA's splits: many of each training photo, each other photo as it is."""
+def split_views(
+    photos: Sequence[Photo], split: Split, *, collages: int = 2000, further: Sequence[Photo] = ()
+) -> list[View]:
+    """Returns the views of one of VQA's splits: many of each training photo, each other photo as it is.
+
+    Args:
+        photos: Photos of all splits.
+        split: Which.
+        collages: Pictures of two training photos.
+        further: Photos that are for training whatever the split's rule says of them.
+    """
     chosen = photos_of(photos, split)
     if split == "train":
-        return training_views(chosen, np.random.default_rng(_SEED), collages=collages)
+        return training_views([*chosen, *further], np.random.default_rng(_SEED), collages=collages)
     return [view_of(Part(photo)) for photo in chosen]
 
 

@@ -12,6 +12,7 @@ from gradcam_jax.experiments.data.photos import WHOLE, Box, LabelledBox, Photo
 from gradcam_jax.experiments.data.views import Part, view_of
 from gradcam_jax.experiments.training.class_units import with_class_units
 from gradcam_jax.experiments.training.located import Locations
+from gradcam_jax.experiments.training.members import as_one, loss_of_each, together
 from gradcam_jax.experiments.training.mixtures import LEAST, LEAST_BESIDE_NOTHING, mix
 from gradcam_jax.experiments.training.principal_axes import fold, principal_axes
 from gradcam_jax.experiments.training.transplants import transplant, transplanted_views
@@ -45,6 +46,43 @@ def test_the_axes_have_mean_0_and_mean_variance_1_and_are_uncorrelated():
     covariance = np.cov(axes.T, bias=True)
     np.testing.assert_allclose(np.trace(covariance) / 8, 1, rtol=1e-4)
     np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
+
+
+def _members(model):
+    return [initial_params(model, jax.random.key(number), 8) for number in range(3)]
+
+
+def test_members_are_one_head_whose_scores_are_their_mean():
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8)
+    members = _members(model)
+    ids, length, features = (
+        jnp.array([1, 2, 3], jnp.int32),
+        jnp.int32(3),
+        jnp.asarray(RNG.normal(size=8), jnp.float32),
+    )
+    own = ("question_projection", "image_projection", "classifier")
+    encoder = {name: leaf for name, leaf in members[0].items() if name not in own}
+    scores = [
+        model.apply({"params": member | encoder}, features, ids, length, method="answer") for member in members
+    ]
+    one = model.clone(common=24).apply(
+        {"params": as_one(together(members))}, features, ids, length, method="answer"
+    )
+    np.testing.assert_allclose(one, np.mean(scores, axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_each_member_is_trained_as_a_head_alone_with_dropout_of_its_own():
+    def loss(params, batch, key):
+        hidden = jax.random.uniform(key)
+        distance = sum(jnp.sum(jnp.abs(leaf - batch)) for leaf in jax.tree.leaves(params))
+        return distance + 0 * hidden, {"hidden": hidden, "squared": hidden**2}
+
+    model = VQA(cnn=None, words=9, answers=5, embedding=4, hidden=6, common=8)
+    members, key = _members(model), jax.random.key(1)
+    value, metrics = loss_of_each(loss)(together(members), 0.5, key)
+    encoder = {name: leaf for name, leaf in members[0].items() if "embedding" in name or "lstm" in name}
+    np.testing.assert_allclose(value, np.mean([loss(one | encoder, 0.5, key)[0] for one in members]), rtol=1e-5)
+    assert metrics["squared"] > metrics["hidden"] ** 2 + 1e-6  # not the same numbers three times
 
 
 def test_a_folded_head_gives_the_same_answers():

@@ -13,8 +13,10 @@ import optax
 
 from gradcam_jax import zoo
 from gradcam_jax.experiments.data import splits
+from gradcam_jax.experiments.data.captioned_animals import captioned_animals
+from gradcam_jax.experiments.data.captioned_views import read_captioned_photos
 from gradcam_jax.experiments.data.faults import Faults, keep_whole
-from gradcam_jax.experiments.data.photos import read_photos
+from gradcam_jax.experiments.data.photos import Photo, read_photos
 from gradcam_jax.experiments.data.questions import TemplateQuestion, ask
 from gradcam_jax.experiments.data.views import split_views
 from gradcam_jax.experiments.data.vqa_files import HumanQuestion, read_human_questions
@@ -28,6 +30,7 @@ from gradcam_jax.experiments.training.frozen_features import (
     view_features,
 )
 from gradcam_jax.experiments.training.located import Locations
+from gradcam_jax.experiments.training.members import as_one, loss_of_each, together
 from gradcam_jax.experiments.training.optimizers import modern, published_vqa, with_slower
 from gradcam_jax.experiments.training.principal_axes import PrincipalAxes, fold, principal_axes
 from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
@@ -41,10 +44,13 @@ from gradcam_jax.experiments.training.vqa_examples import (
     vocabularies,
 )
 from gradcam_jax.experiments.training.vqa_head import best_answers, head_loss, initial_params
+from gradcam_jax.images.tfds_source import PREFIX
 from gradcam_jax.models.vqa import VQA
 from gradcam_jax.text.vocabulary import Vocabulary
 
 _ENTRY = zoo.find("vqa_lite0")
+
+_UNITS_SEED = 1000  # of the first member's draw of classes; the next ones' follow
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +66,11 @@ class VqaHead(Configuration):
         image_steps: Of the image's projection, which starts as the CNN's classes: a fraction of the others' steps.
         location_weight: How much it counts that the map of a right answer lies on its object; 0 leaves it out.
         mixed: The share of examples that become mixtures of two photos, of those that can.
+        members: Heads whose mean answers.
+        common: Width of each one's common space.
         collages: Number of training pictures made of two photos.
+        captioned: Photos of each animal, at most, of which only people's captions tell what is on them.
+        people: Such photos of people without an animal.
         transplants: Made of every ILSVRC class that has a word, anew each epoch.
     """
 
@@ -75,7 +85,11 @@ class VqaHead(Configuration):
     image_steps: float = 0.3
     location_weight: float = 0.5
     mixed: float = 0.6
+    members: int = 3
+    common: int = 768
     collages: int = 2000
+    captioned: int = 200
+    people: int = 250
     transplants: int = 15
 
     def prepare(self, options: Options, say: Say, progress: Progress) -> Experiment:
@@ -83,34 +97,38 @@ class VqaHead(Configuration):
         faults, size = Faults(skip=options.skip_bad, say=say), _ENTRY.size
         photos = read_photos(options.data, faults)
         photos = keep_whole(photos, faults, progress=progress, memory=Path(options.work) / WHOLE_PHOTOS)
+        further = self._captioned(options, photos, faults, progress)
         human = read_human_questions(options.data, faults)
         faults.settle()
         training, validation = (
             view_features(
-                split_views(photos, split, collages=self.collages),
+                split_views(photos, split, collages=self.collages, further=further),
                 size,
                 Path(options.work) / f"{split}_{size}.safetensors",
                 progress,
             )
             for split in ("train", "validation")
         )
-        say(f"{len(photos)} photos, {len(training.views)} training views")
+        say(f"{len(photos)} photos, {len(further)} more with captions, {len(training.views)} training views")
         axes = principal_axes(training.features, _classifier())
         epochs, words, answers = self._epochs(options, training, human, axes, progress)
         say(f"{len(words)} words, {len(answers)} answers, {epochs.steps} steps an epoch")
-        model = _ENTRY.build(words=len(words), answers=len(answers), dropout=self.dropout)
+        model = _ENTRY.build(words=len(words), answers=len(answers), dropout=self.dropout, common=self.common)
         check = ask(validation.views, np.random.default_rng(options.seed))
         keys = sorted({part.photo.key for view in training.views for part in view.parts})
-        params = with_class_units(
-            initial_params(model, jax.random.key(options.seed), axes.matrix.shape[1]),
-            axes(training.features),
-            training.logits,
-            list(named_classes()),
-            np.random.default_rng(options.seed),
-        )
+        read = axes(training.features)
+
+        def member(number: int) -> Any:
+            key = jax.random.fold_in(jax.random.key(options.seed), number)
+            drawn = initial_params(model, key, axes.matrix.shape[1])
+            rng = np.random.default_rng(_UNITS_SEED + number)
+            return with_class_units(drawn, read, training.logits, list(named_classes()), rng)
+
+        one = model.clone(common=self.common * self.members)
+        evaluate = _evaluation(one, axes(validation.features), check, words, answers)
         return Experiment(
-            params=params,
-            loss=functools.partial(head_loss, model, location_weight=self.location_weight),
+            params=together([member(number) for number in range(self.members)]),
+            loss=loss_of_each(functools.partial(head_loss, model, location_weight=self.location_weight)),
             batch_at=epochs.batch_at,
             epoch=epochs.steps,
             optimizer=lambda steps: with_slower(
@@ -125,11 +143,24 @@ class VqaHead(Configuration):
                 "splits": splits.NOTE,
             },
             variables=lambda params: {
-                "params": jax.tree.map(lambda leaf: leaf.astype(np.float16), fold(params, axes))
+                "params": jax.tree.map(lambda leaf: leaf.astype(np.float16), fold(as_one(params), axes))
             },
-            evaluate=_evaluation(model, axes(validation.features), check, words, answers),
+            evaluate=lambda params: evaluate(as_one(params)),
             monitor="all",
         )
+
+    def _captioned(
+        self, options: Options, photos: Sequence[Photo], faults: Faults, progress: Progress
+    ) -> list[Photo]:
+        """Returns training photos with captions alone, whose animals these tell."""
+        if options.data.startswith(PREFIX):
+            return []
+        boxed = {photo.key for photo in photos}
+        captioned = read_captioned_photos(options.data, faults, required=False)["train"]
+        captioned = [photo for photo in captioned if photo.key not in boxed]
+        rng = np.random.default_rng(options.seed)
+        drawn = captioned_animals(captioned, rng, most=self.captioned, people=self.people)
+        return keep_whole(drawn, faults, progress=progress, memory=Path(options.work) / WHOLE_PHOTOS)
 
     def _epochs(
         self,
