@@ -5,6 +5,7 @@ caption names one; photos about which captions disagree are left out.
 """
 
 import collections
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,13 +60,18 @@ def named_on(photo: CaptionedPhoto) -> tuple[str, ...]:
         ()
     """
     texts = [set(training_words(text)) for text in photo.captions]
-    animals = {noun: word for word in words_in(ANIMAL) for noun in (word, plural(word))}
-    vehicles = {noun for word in words_in(VEHICLE) for noun in (word, plural(word))}
+    animals, vehicles = _nouns(ANIMAL), _nouns(VEHICLE)
     counts = collections.Counter(
-        animal for words in texts for animal in {animals[w] for w in words & set(animals)}
+        animal for words in texts for animal in {animals[w] for w in words & animals.keys()}
     )
     people = sum(bool(words & set(nouns_of(PERSON, 2))) for words in texts)
     sure = people != 1 and all(count >= _SURE for count in counts.values())
-    if not sure or (counts and any(words & vehicles for words in texts)):
+    if not sure or (counts and any(words & vehicles.keys() for words in texts)):
         return ()
     return (*sorted(counts), *([PERSON] if people else []))
+
+
+@functools.cache
+def _nouns(category: str) -> dict[str, str]:
+    """Returns what each noun of a category, one or several, is a word for."""
+    return {noun: word for word in words_in(category) for noun in (word, plural(word))}

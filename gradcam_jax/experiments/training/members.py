@@ -1,8 +1,7 @@
 """A VQA head of several members, which read the same question, each with a common space of its own.
 
-Members start elsewhere and are dropped out elsewhere, so they err elsewhere: the mean of their scores answers
-better than one head of their widths together, and so do its maps point, which are linear in the scores. A mean of
-scores is a wider head's score, and that is what is kept.
+Members start elsewhere and are dropped out elsewhere, so they err elsewhere: their mean errs less, and so do its
+maps, whose weights are the mean of theirs. A mean of scores is a wider head's score, and that is what is kept.
 
 References:
     Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles,
@@ -24,7 +23,10 @@ _OWN = ("question_projection", "image_projection", "classifier")
 
 
 def together(members: Sequence[Params]) -> Params:
-    """Returns the parameters of all members: their own layers stacked, the first one's encoder of questions."""
+    """Returns the parameters of all members: their own layers stacked, the first one's encoder of questions.
+
+    Stacked biases are matrices, so weight decay takes them for kernels.
+    """
     own = {
         name: jax.tree.map(lambda *leaves: jnp.stack(leaves), *[member[name] for member in members])
         for name in _OWN
