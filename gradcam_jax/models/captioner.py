@@ -3,10 +3,10 @@
 The LSTM first reads the photo's features, mapped to the length of a word vector, then START and the words; after
 each the decoder gives the log-probabilities of the next word. START and END are one token, the last, whose index
 is the number of words V. Parameters: ``cnn`` (a net of its own), ``image_embedding``, ``word_embedding``, ``lstm``
-with ``i2h`` and ``h2h``, ``decoder``.
+with ``i2h`` and ``h2h``, ``decoder``; with evidence also ``image_gate``.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -22,6 +22,13 @@ MAX_WORDS = 16
 """The longest caption, as in neuraltalk2's training."""
 
 
+class WritingState(NamedTuple):
+    """What the next word depends on: the LSTM's state, and the image's vector."""
+
+    lstm: LstmState
+    image_vector: jax.Array
+
+
 class Captioner(nn.Module):
     r"""CNN, linear map, ReLU, one LSTM layer, log-softmax.
 
@@ -32,12 +39,17 @@ class Captioner(nn.Module):
 
     with :math:`w_0` = START. The image's own step has no output.
 
+    With ``evidence`` n > 0, which neuraltalk2 does not have, the decoder also reads the first n values of v, as
+    far as a gate lets them: :math:`W_d [h_t, \sigma(W_g h_t + b_g) \, v_{1 \dots n}] + b_d`. A noun's score is
+    then nearly linear in what the CNN saw of the thing.
+
     Attributes:
         cnn: Maps images ``(..., H, W, 3)`` to features ``(..., F)``.
         words: Number V of words, ``UNK`` included; the token V is START and END.
         embedding_size: Length of the image's and the words' vectors.
         hidden_size: Length of the LSTM's cell and hidden vector.
         dropout: Fraction of the hidden vector that training drops before the decoder.
+        evidence: Values of the image's vector that the decoder reads, from the first; at most ``embedding_size``.
 
     References:
         karpathy/neuraltalk2, ``misc/LanguageModel.lua``; Vinyals et al., Show and Tell, arXiv:1411.4555.
@@ -48,6 +60,7 @@ class Captioner(nn.Module):
     embedding_size: int = 512
     hidden_size: int = 512
     dropout: float = 0.5
+    evidence: int = 0
 
     def setup(self) -> None:
         """Declares the layers."""
@@ -57,6 +70,8 @@ class Captioner(nn.Module):
         self.lstm = Lstm(self.hidden_size)
         self.decoder_dropout = nn.Dropout(self.dropout)
         self.decoder = nn.Dense(self.words + 1)
+        if self.evidence:
+            self.image_gate = nn.Dense(1)
 
     def __call__(self, image: jax.Array, tokens: jax.Array) -> jax.Array:
         """Returns the log-probabilities of the next word after each prefix of a caption.
@@ -81,7 +96,8 @@ class Captioner(nn.Module):
     def continuations(self, image_vector: jax.Array, tokens: jax.Array, *, train: bool = False) -> jax.Array:
         """Computes ``__call__`` from the image's vector; ``train`` needs the PRNG stream ``dropout``."""
         hidden = self._hidden(image_vector, self._with_start(tokens))
-        return jax.nn.log_softmax(self.decoder(self.decoder_dropout(hidden, deterministic=not train)))
+        hidden = self.decoder_dropout(hidden, deterministic=not train)
+        return jax.nn.log_softmax(self.decoder(self._with_evidence(hidden, image_vector[..., jnp.newaxis, :])))
 
     def read_words(self, image_vector: jax.Array, tokens: jax.Array) -> jax.Array:
         """Returns the log-probability of each word after those before it.
@@ -98,6 +114,7 @@ class Captioner(nn.Module):
         """
         hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
         decoder = self.decoder.variables["params"]
+        hidden = self._with_evidence(hidden, image_vector[..., jnp.newaxis, :])
         return word_log_probabilities(hidden, decoder["kernel"], decoder["bias"], tokens)
 
     def read_word(self, image_vector: jax.Array, tokens: jax.Array, place: jax.Array) -> jax.Array:
@@ -111,22 +128,30 @@ class Captioner(nn.Module):
         hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
         at_word = jnp.take_along_axis(hidden, place[..., jnp.newaxis, jnp.newaxis], axis=-2)[..., 0, :]
         words = jnp.take_along_axis(tokens, place[..., jnp.newaxis], axis=-1)
-        return jnp.take_along_axis(jax.nn.log_softmax(self.decoder(at_word)), words, axis=-1)[..., 0]
+        log_probs = jax.nn.log_softmax(self.decoder(self._with_evidence(at_word, image_vector)))
+        return jnp.take_along_axis(log_probs, words, axis=-1)[..., 0]
 
-    def begin(self, image_vector: jax.Array) -> LstmState:
+    def begin(self, image_vector: jax.Array) -> WritingState:
         """Returns the state after the image's step, from which :meth:`advance` continues."""
         zeros = self.lstm.initial_state(image_vector.shape[:-1], image_vector.dtype)
-        return self.lstm.step(zeros, image_vector)
+        return WritingState(self.lstm.step(zeros, image_vector), image_vector)
 
-    def advance(self, state: LstmState, tokens: jax.Array) -> tuple[LstmState, jax.Array]:
+    def advance(self, state: WritingState, tokens: jax.Array) -> tuple[WritingState, jax.Array]:
         """Reads one token ``(...)``; returns the state and the next word's log-probabilities, ``(..., V + 1)``."""
-        state = self.lstm.step(state, self.word_embedding(tokens))
-        return state, jax.nn.log_softmax(self.decoder(state.hidden))
+        lstm = self.lstm.step(state.lstm, self.word_embedding(tokens))
+        log_probs = jax.nn.log_softmax(self.decoder(self._with_evidence(lstm.hidden, state.image_vector)))
+        return WritingState(lstm, state.image_vector), log_probs
 
     def _hidden(self, image_vector: jax.Array, inputs: jax.Array) -> jax.Array:
         vectors = self.word_embedding(inputs)
         lengths = jnp.full(inputs.shape[:-1], inputs.shape[-1])
-        return self.lstm(vectors, lengths, self.begin(image_vector))[1]
+        return self.lstm(vectors, lengths, self.begin(image_vector).lstm)[1]
+
+    def _with_evidence(self, hidden: jax.Array, image_vector: jax.Array) -> jax.Array:
+        if not self.evidence:
+            return hidden
+        gated = nn.sigmoid(self.image_gate(hidden)) * image_vector[..., : self.evidence]
+        return jnp.concatenate([hidden, gated], axis=-1)
 
     def _with_start(self, tokens: jax.Array) -> jax.Array:
         start = jnp.full((*tokens.shape[:-1], 1), self.words, tokens.dtype)

@@ -25,6 +25,7 @@ from gradcam_jax.zoo.table import DEFAULTS, MODELS, find
 
 _CNN = "params/cnn/"
 _STATISTICS = "statistics/"
+_DECODER = "params/decoder/kernel"
 _OTHER_PROGRAMS = {".caffemodel": CAFFE, ".t7": TORCH7, ".pth": "pytorch"}
 _OTHER_TASK = {
     "classification": "is no classifier",
@@ -181,6 +182,8 @@ def _sizes_of(entry: Entry, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
         if key not in arrays or arrays[key].ndim <= axis:
             raise CheckpointError(f"Expected the weights of {entry.name}, but {key} is missing.")
         sizes[field] = arrays[key].shape[axis]
+    if entry.task == "captioning" and _DECODER in arrays:
+        sizes["evidence"] = max(len(arrays[_DECODER]) - sizes["hidden_size"], 0)
     return sizes
 
 

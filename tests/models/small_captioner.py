@@ -11,15 +11,18 @@ SIZE = 32
 LAYER = "cnn/relu2_1"
 
 
-def small_captioner() -> Captioner:
+def small_captioner(evidence: int = 0) -> Captioner:
     cnn = VGG(convolutions=(1, 1), channels=(8, 12), hidden=20, classes=None, input_size=SIZE)
-    return Captioner(cnn=cnn, words=WORDS, embedding_size=14, hidden_size=16)
+    return Captioner(cnn=cnn, words=WORDS, embedding_size=14, hidden_size=16, evidence=evidence)
 
 
-def random_variables(seed: int = 0):
+def random_variables(seed: int = 0, evidence: int = 0):
     """Weights of the size that gives log-probabilities far from uniform, biases included."""
     shapes = jax.eval_shape(
-        small_captioner().init, jax.random.key(0), np.zeros((SIZE, SIZE, 3), np.float32), np.zeros(3, np.int32)
+        small_captioner(evidence).init,
+        jax.random.key(0),
+        np.zeros((SIZE, SIZE, 3), np.float32),
+        np.zeros(3, np.int32),
     )
     leaves, tree = jax.tree.flatten(shapes)
     generator = np.random.default_rng(seed)

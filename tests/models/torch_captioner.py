@@ -55,8 +55,16 @@ def run(params, image, tokens, guided=False):
     rows = []
     for token in [start, *tokens.tolist()]:
         state = step(params["lstm"], embedding[token], *state)
-        rows.append(torch.log_softmax(_linear(params["decoder"], state[1]), dim=0))
+        rows.append(torch.log_softmax(_linear(params["decoder"], _read(params, state[1], vector)), dim=0))
     return torch.stack(rows), activations, pixels
+
+
+def _read(params, hidden, vector):
+    """What the decoder reads: the hidden vector, and the gated first values of the image's vector, if any."""
+    if "image_gate" not in params:
+        return hidden
+    evidence = params["decoder"]["kernel"].shape[0] - hidden.shape[0]
+    return torch.cat([hidden, torch.sigmoid(_linear(params["image_gate"], hidden)) * vector[:evidence]])
 
 
 def signed_map(params, image, tokens, mask):

@@ -23,7 +23,8 @@ from tests.models import torch_captioner
 
 pytestmark = pytest.mark.oracle
 
-SEEDS = [0, 1, 2]
+CASES = [(0, 0), (1, 0), (2, 0), (3, 5)]
+"""Seeds of the weights, and how many values of the image's vector the decoder reads itself."""
 
 
 def close(ours, theirs, relative: float = 1e-5) -> None:
@@ -35,30 +36,30 @@ def span_score(scores, mask):
     return jnp.sum(scores * mask)
 
 
-def explain_caption(variables, image, tokens, masks, *, guided=False):
-    forward = gc.tapped(small_captioner(), variables, LAYER, method=word_scores)
+def explain_caption(variables, image, tokens, masks, *, evidence=0, guided=False):
+    forward = gc.tapped(small_captioner(evidence), variables, LAYER, method=word_scores)
     batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, masks, tokens))
     return jax.tree.map(lambda leaf: leaf[0], gc.explain(forward, *batch, score=span_score, guided=guided))
 
 
 @functools.cache
-def explained(seed: int):
-    arrays = random_variables(seed), random_image(seed), random_tokens(seed=seed), word_masks(16)
-    return explain_caption(*arrays, guided=True)
+def explained(seed: int, evidence: int):
+    arrays = random_variables(seed, evidence), random_image(seed), random_tokens(seed=seed), word_masks(16)
+    return explain_caption(*arrays, evidence=evidence, guided=True)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_log_probabilities_at_every_step(seed):
-    variables, image, tokens = random_variables(seed), random_image(seed), random_tokens(seed=seed)
-    ours = small_captioner().apply(variables, image, tokens)
+@pytest.mark.parametrize(("seed", "evidence"), CASES)
+def test_log_probabilities_at_every_step(seed, evidence):
+    variables, image, tokens = random_variables(seed, evidence), random_image(seed), random_tokens(seed=seed)
+    ours = small_captioner(evidence).apply(variables, image, tokens)
     theirs, _, _ = torch_captioner.run(variables["params"], image, tokens)
     np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_map_of_the_caption_and_of_every_word(seed):
-    variables, image, tokens = random_variables(seed), random_image(seed), random_tokens(seed=seed)
-    for cam, mask in zip(explained(seed).cam, word_masks(16), strict=True):
+@pytest.mark.parametrize(("seed", "evidence"), CASES)
+def test_the_map_of_the_caption_and_of_every_word(seed, evidence):
+    variables, image, tokens = random_variables(seed, evidence), random_image(seed), random_tokens(seed=seed)
+    for cam, mask in zip(explained(seed, evidence).cam, word_masks(16), strict=True):
         # Some words' maps are small sums of large terms: both programs' float32 rounding reaches 1.1e-5 of them.
         close(cam, torch_captioner.signed_map(variables["params"], image, tokens, mask), 3e-5)
 
@@ -78,8 +79,8 @@ def test_in_float64_log_probabilities_agree_far_closer_and_no_word_needs_more_th
             close(cam, torch_captioner.signed_map(variables["params"], image, tokens, mask))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_guided_backpropagation_of_the_caption_and_of_every_word(seed):
-    variables, image, tokens = random_variables(seed), random_image(seed), random_tokens(seed=seed)
-    for gradient, mask in zip(explained(seed).guided_backprop, word_masks(16), strict=True):
+@pytest.mark.parametrize(("seed", "evidence"), CASES)
+def test_guided_backpropagation_of_the_caption_and_of_every_word(seed, evidence):
+    variables, image, tokens = random_variables(seed, evidence), random_image(seed), random_tokens(seed=seed)
+    for gradient, mask in zip(explained(seed, evidence).guided_backprop, word_masks(16), strict=True):
         close(gradient, torch_captioner.guided_gradient(variables["params"], image, tokens, mask))

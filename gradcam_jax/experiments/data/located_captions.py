@@ -5,7 +5,8 @@ very photo, one that they wrote of another photo, or a template. A caption of an
 of the noun has to lie on its object whatever words come before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,20 @@ LARGEST = 0.7
 _FILLS = 0.3  # of a view's area: an object large enough to be pasted on another photo
 _PERSON = ("person", "man", "woman", "boy", "girl", "child")
 _PEOPLE = ("people", "men", "women", "boys", "girls", "children")
+
+
+class Region(NamedTuple):
+    """Where a view's objects of a kind lie.
+
+    Attributes:
+        view: The view's index.
+        kind: The kind's.
+        inside: Whether each cell of the map is on one of them, ``(cells * cells,)`` bool.
+    """
+
+    view: int
+    kind: int
+    inside: np.ndarray
 
 
 def is_located(view: View) -> bool:
@@ -103,7 +118,7 @@ class LocatedCaptions:
         for words in (words for texts in self._own.values() for words in texts):
             for place, word in enumerate(words[:LENGTH]):
                 self._naming.setdefault(word, []).append(words[: place + 1])
-        self._kinds = sorted({item.word for view in views for item in view.objects})
+        self.kinds = sorted({item.word for view in views for item in view.objects})
 
     def draw(self, rng: np.random.Generator, count: int) -> Mapping[str, np.ndarray]:
         """Returns so many examples.
@@ -127,18 +142,27 @@ class LocatedCaptions:
             "inside": np.stack([inside for *_, inside in examples]),
         }
 
+    def regions(self) -> Iterator[Region]:
+        """Yields where the objects of each kind lie on each view that has some."""
+        for index, view in enumerate(self._views):
+            for word in sorted({item.word for item in view.objects}):
+                yield Region(index, self.kinds.index(word), self._inside(word, view))
+
+    def _inside(self, word: str, view: View) -> np.ndarray:
+        boxes = [item.box for item in view.objects if item.word == word]
+        return inside_boxes(boxes, (self._cells, self._cells)).reshape(-1)
+
     def _caption(self, view: View, rng: np.random.Generator) -> tuple[list[str], np.ndarray]:
         """Returns a caption that ends with a noun, empty if there is none, and the cells of what it names."""
         words = sorted({item.word for item in view.objects})
         word = words[rng.integers(len(words))]
-        boxes = [item.box for item in view.objects if item.word == word]
-        nouns = [noun for noun in nouns_of(word, len(boxes)) if noun.split()[-1] in self._vocabulary]
+        count = sum(item.word == word for item in view.objects)
+        nouns = [noun for noun in nouns_of(word, count) if noun.split()[-1] in self._vocabulary]
         if not nouns:
             return [], np.zeros(1)
         noun = nouns[rng.integers(len(nouns))]
         named = (with_article(noun) if noun in nouns_of(word, 1) else noun).split()
-        inside = inside_boxes(boxes, (self._cells, self._cells)).reshape(-1)
-        return self._up_to(noun, named, view, rng), inside
+        return self._up_to(noun, named, view, rng), self._inside(word, view)
 
     def _up_to(self, noun: str, named: list[str], view: View, rng: np.random.Generator) -> list[str]:
         """Returns a caption up to a noun: of this photo or of another, or a template with it as ``named``."""
@@ -152,5 +176,5 @@ class LocatedCaptions:
             return others[rng.integers(len(others))]
         if kind < 0.85:
             return named
-        first = self._kinds[rng.integers(len(self._kinds))]
+        first = self.kinds[rng.integers(len(self.kinds))]
         return [*with_article(first).split(), "and", *named]

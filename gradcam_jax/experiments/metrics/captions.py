@@ -1,6 +1,9 @@
 """How good captions are: agreement with people's (BLEU, ROUGE-L, CIDEr) and perplexity."""
 
+import collections
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,19 +24,54 @@ def caption_scores(candidates: Sequence[str], references: Sequence[Sequence[str]
     """
     if len(candidates) != len(references):
         raise InputError(f"Expected a caption a photo, got {len(candidates)} for {len(references)} photos.")
-    try:
-        from pycocoevalcap.bleu.bleu import Bleu
-        from pycocoevalcap.cider.cider import Cider
-        from pycocoevalcap.rouge.rouge import Rouge
-    except ImportError as error:
-        raise InputError("Scoring captions needs pycocoevalcap:  pip install pycocoevalcap") from error
     people = {index: list(texts) for index, texts in enumerate(references)}
     model = {index: [text] for index, text in enumerate(candidates)}
-    bleu, _ = Bleu(4).compute_score(people, model, verbose=0)
-    rouge, _ = Rouge().compute_score(people, model)
-    cider, _ = Cider().compute_score(people, model)
+    bleu, _ = _scorer("bleu.bleu").Bleu(4).compute_score(people, model, verbose=0)
+    rouge, _ = _scorer("rouge.rouge").Rouge().compute_score(people, model)
+    cider, _ = _scorer("cider.cider").Cider().compute_score(people, model)
     scores = {f"bleu_{order}": round(float(value), 9) for order, value in enumerate(bleu, 1)}
     return scores | {"rouge_l": float(rouge), "cider": float(cider)}
+
+
+class CiderReward:
+    """CIDEr of single captions, for training by it: from 0 to 10.
+
+    How rare words are is counted once, over all photos' references.
+
+    References:
+        Vedantam et al., arXiv:1411.5726; tylin/coco-caption, ``cider_scorer.py``.
+    """
+
+    def __init__(self, references: Sequence[Sequence[str]]) -> None:
+        """Takes every photo's references, words split at blanks."""
+        cider_scorer = _scorer("cider.cider_scorer")
+        self._words_of = cider_scorer.cook_test
+        self._references = [cider_scorer.cook_refs(list(texts)) for texts in references]
+        self._scorer = cider_scorer.CiderScorer()
+        self._scorer.crefs = self._references
+        self._scorer.compute_doc_freq()
+        # A Counter keeps nothing of the words that are asked for and were never counted.
+        self._scorer.document_frequency = collections.Counter(self._scorer.document_frequency)
+
+    def __call__(self, captions: Sequence[str], photos: Sequence[int]) -> np.ndarray:
+        """Scores captions of photos, by the photos' indices: ``(n,)`` float32."""
+        return np.concatenate(
+            [
+                self._scores(captions[start : start + len(self._references)], photos[start:])
+                for start in range(0, len(captions), len(self._references))
+            ]
+        )
+
+    def _scores(self, captions: Sequence[str], photos: Sequence[int]) -> np.ndarray:
+        """Scores at most as many captions as there are photos.
+
+        The scorer takes the number of its references for the number of photos that words were counted on, so that
+        it gets them all: it stops at the last caption.
+        """
+        references = [self._references[photo] for photo in photos[: len(captions)]]
+        self._scorer.crefs = references + self._references[len(captions) :]
+        self._scorer.ctest = [self._words_of(caption) for caption in captions]
+        return np.array(self._scorer.compute_cider(), np.float32)
 
 
 def perplexity(log_probs: np.ndarray, counted: np.ndarray) -> float:
@@ -60,3 +98,10 @@ def nearest_neighbour_captions(
 
     nearest = np.argmax(unit(features) @ unit(known_features).T, axis=1)
     return [str(known_captions[index][0]) for index in nearest]
+
+
+def _scorer(module: str) -> Any:
+    try:
+        return importlib.import_module(f"pycocoevalcap.{module}")
+    except ImportError as error:
+        raise InputError("Scoring captions needs pycocoevalcap:  pip install pycocoevalcap") from error

@@ -2,7 +2,8 @@
 
 Two things make a small captioner look at the photo at all: standardised features, and an auxiliary loss that asks
 the image's vector alone for the caption's words. A second branch, from the class logits, helps further. All of it
-is linear up to the ReLU, so that after training one ``image_embedding`` on the CNN's features does the same.
+is linear up to the ReLU, so that after training one ``image_embedding`` on the CNN's features does the same, the
+fixed evidence of what is there included (:mod:`gradcam_jax.experiments.training.evidence`).
 """
 
 import functools
@@ -16,6 +17,8 @@ import numpy as np
 
 from gradcam_jax.experiments.data.captions import CaptionArrays
 from gradcam_jax.experiments.training.caption_head import spoken_log_probs
+from gradcam_jax.experiments.training.caption_reward import Rewards, reward_loss
+from gradcam_jax.experiments.training.evidence import Evidence
 from gradcam_jax.experiments.training.located_nouns import Located, noun_location_loss, with_bounded_gradient
 from gradcam_jax.experiments.training.loop import Loss, whole_batches
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
@@ -42,9 +45,10 @@ class HeadRegularization(NamedTuple):
     label_smoothing: float = 0.05
     bag_weight: float = 0.3  # of the auxiliary loss
     location_bound: float = 0.5  # on the norm of the gradient of the term for the nouns' maps; 0 leaves it out
+    reward_weight: float = 16.0  # of what drawn captions score, where they are scored
 
 
-NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0, 0.0)
+NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 """neuraltalk2 has none of it."""
 
 
@@ -54,18 +58,26 @@ class ImageBranches(nn.Module):
     size: int
     words: int
     regularization: HeadRegularization
+    evidence: Evidence | None = None
 
     def setup(self) -> None:
         """Declares the branches and the auxiliary decoder."""
-        self.from_features = nn.Dense(self.size)
-        self.from_logits = nn.Dense(self.size, use_bias=False)
+        learnt = self.size - (0 if self.evidence is None else len(self.evidence.bias))
+        self.from_features = nn.Dense(learnt)
+        self.from_logits = nn.Dense(learnt, use_bias=False)
         self.feature_dropout = nn.Dropout(self.regularization.feature_dropout, deterministic=False)
         self.logit_dropout = nn.Dropout(self.regularization.logit_dropout, deterministic=False)
         self.bag = nn.Dense(self.words)
 
     def __call__(self, features: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Maps standardised ``(..., F)`` and ``(..., classes)`` to the vector and the words' logits."""
-        vector = self.from_features(self.feature_dropout(features)) + self.from_logits(self.logit_dropout(logits))
+        features = self.feature_dropout(features)
+        vector = self.from_features(features) + self.from_logits(self.logit_dropout(logits))
+        if self.evidence is not None:
+            fixed = features @ self.evidence.kernel
+            vector = jnp.concatenate(
+                [fixed + self.evidence.bias.reshape((1,) * (fixed.ndim - 1) + (-1,)), vector], -1
+            )
         vector = nn.relu(vector)
         return vector, self.bag(vector)
 
@@ -80,17 +92,29 @@ def statistics_of(features: np.ndarray, logits: np.ndarray) -> Statistics:
 
 
 def initial_params(
-    model: Captioner, statistics: Statistics, regularization: HeadRegularization, key: jax.Array
+    model: Captioner,
+    statistics: Statistics,
+    regularization: HeadRegularization,
+    key: jax.Array,
+    evidence: Evidence | None = None,
 ) -> dict[str, Any]:
-    """Returns the parameters to train: ``branches`` and ``captioner`` (without CNN and image embedding)."""
-    branches = _branches(model, regularization)
+    """Returns the parameters to train: ``branches`` and ``captioner`` (without CNN and image embedding).
+
+    Evidence starts with a weight of 1 on each word that names its kind; it has none on others.
+    """
+    branches = _branches(model, regularization, evidence)
     features, logits = jnp.asarray(statistics.feature_mean), jnp.asarray(statistics.logit_mean)
     branch_key, dropout_key = jax.random.split(key)
     vector = jnp.zeros(model.embedding_size)
     tokens = jnp.zeros(1, jnp.int32)
+    captioner: Any = model.init(key, vector, tokens, method="continuations")["params"]
+    if evidence is not None:
+        decoder = captioner["decoder"]
+        kernel = jnp.concatenate([decoder["kernel"][: model.hidden_size], evidence.names])
+        captioner = {**captioner, "decoder": {**decoder, "kernel": kernel}}
     return {
         "branches": branches.init({"params": branch_key, "dropout": dropout_key}, features, logits)["params"],
-        "captioner": model.init(key, vector, tokens, method="continuations")["params"],
+        "captioner": captioner,
     }
 
 
@@ -99,6 +123,8 @@ def caption_loss(
     statistics: Statistics,
     regularization: HeadRegularization,
     classifier: Mapping[str, np.ndarray] | None = None,
+    rewards: Rewards | None = None,
+    evidence: Evidence | None = None,
 ) -> Loss:
     """Returns the loss of a batch: what :func:`gradcam_jax.experiments.training.loop.train` takes.
 
@@ -106,9 +132,9 @@ def caption_loss(
     is the mean cross-entropy of the words and of END, plus the auxiliary loss: the mean cross-entropy of the
     caption's words under one softmax from the image's vector. Where the batch holds ``located`` nouns, how far
     their maps lie beside their objects is added; the logits of their views come from the ``classifier``, the CNN's
-    last layer.
+    last layer. Where it holds ``rewarded`` photos, captions drawn of them are scored by ``rewards``.
     """
-    branches = _branches(model, regularization)
+    branches = _branches(model, regularization, evidence)
     s = jax.tree.map(jnp.asarray, statistics)
 
     def embed(params: Any, features: jax.Array, logits: jax.Array, **arguments: Any) -> Any:
@@ -125,7 +151,7 @@ def caption_loss(
         image_key, word_key = jax.random.split(key)
         vector, bag = embed(params, batch["features"], batch["logits"], rngs={"dropout": image_key})
         log_probs: Any = model.apply(
-            {"params": params["captioner"]},
+            {"params": _naming(params["captioner"], evidence)},
             vector,
             batch["tokens"],
             train=True,
@@ -145,24 +171,38 @@ def caption_loss(
             bounded: Any = with_bounded_gradient(params, regularization.location_bound)
             seen_by = functools.partial(image_vector, bounded, jax.random.fold_in(key, 1))
             beside, metrics["pointing"] = noun_location_loss(
-                model, bounded["captioner"], seen_by, batch["located"]
+                model, _naming(bounded["captioner"], evidence), seen_by, batch["located"]
             )
             metrics["beside"] = beside
             total = total + beside
+        if "rewarded" in batch:
+            assert rewards is not None, "rewarded photos need their captions"
+            seen_key, drawn_key = jax.random.split(jax.random.fold_in(key, 2))
+
+            def seen(features: jax.Array, logits: jax.Array) -> jax.Array:
+                return embed(params, features, logits, rngs={"dropout": seen_key})[0]
+
+            worse, metrics["reward"] = reward_loss(
+                model, _naming(params["captioner"], evidence), seen, batch["rewarded"], rewards.score, drawn_key
+            )
+            total = total + regularization.reward_weight * worse
         return total, metrics
 
     return loss
 
 
 def folded(
-    params: Mapping[str, Any], statistics: Statistics, classifier: Mapping[str, np.ndarray]
+    params: Mapping[str, Any],
+    statistics: Statistics,
+    classifier: Mapping[str, np.ndarray],
+    evidence: Evidence | None = None,
 ) -> dict[str, Any]:
     r"""Returns the plain captioner's parameters, its ``image_embedding`` on the CNN's features alone.
 
     .. math:: K = \mathrm{diag}(1/\sigma) K_f + W \, \mathrm{diag}(1/\sigma_l) K_l, \quad
         b = b_f - (\mu/\sigma) K_f + ((c - \mu_l)/\sigma_l) K_l
 
-    for class logits :math:`x W + c` of features x, W and c being the CNN's last layer.
+    for class logits :math:`x W + c` of features x, W and c being the CNN's last layer. Evidence comes first.
     """
     branches = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["branches"])
     s = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), statistics)
@@ -171,8 +211,12 @@ def folded(
     kernel = of_features + np.asarray(classifier["kernel"], np.float64) @ of_logits
     bias = branches["from_features"]["bias"] - s.feature_mean @ of_features
     bias = bias + (np.asarray(classifier["bias"], np.float64) - s.logit_mean) @ of_logits
+    if evidence is not None:
+        of_evidence = evidence.kernel / s.feature_deviation[:, np.newaxis]
+        kernel = np.concatenate([of_evidence, kernel], axis=1)
+        bias = np.concatenate([evidence.bias - s.feature_mean @ of_evidence, bias])
     embedding = {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}
-    return {**params["captioner"], "image_embedding": embedding}
+    return {**_naming(params["captioner"], evidence), "image_embedding": embedding}
 
 
 def caption_batches(
@@ -183,11 +227,14 @@ def caption_batches(
     batch_size: int,
     seed: int,
     located: Located | None = None,
+    rewards: Rewards | None = None,
+    rewarded_from: int = 0,
 ) -> Callable[[int], dict[str, Any]]:
     """Returns ``batch_at(step)``: every caption once an epoch, in an order that the epoch's number decides.
 
     Captions of similar length share a batch, so that a third less padding is computed; an epoch's incomplete last
-    batch is left out. Located nouns, if there are any, are drawn for each step.
+    batch is left out. Located nouns, if there are any, are drawn for each step, and from some step on photos whose
+    captions are scored.
     """
     batches = whole_batches(len(captions.photos), batch_size)
     order: dict[int, np.ndarray] = {}
@@ -208,6 +255,8 @@ def caption_batches(
         }
         if located is not None:
             batch["located"] = located.draw(np.random.default_rng((seed, epoch, place)))
+        if rewards is not None and step >= rewarded_from:
+            batch["rewarded"] = rewards.draw(np.random.default_rng((seed, epoch, place, 1)))
         return batch
 
     return batch_at
@@ -230,5 +279,17 @@ def word_mask(lengths: jax.Array, steps: int) -> jax.Array:
     return (jnp.arange(steps)[jnp.newaxis] <= lengths[:, jnp.newaxis]).astype(jnp.float32)
 
 
-def _branches(model: Captioner, regularization: HeadRegularization) -> ImageBranches:
-    return ImageBranches(model.embedding_size, model.words + 1, regularization)
+def _branches(
+    model: Captioner, regularization: HeadRegularization, evidence: Evidence | None = None
+) -> ImageBranches:
+    return ImageBranches(model.embedding_size, model.words + 1, regularization, evidence)
+
+
+def _naming(captioner: Mapping[str, Any], evidence: Evidence | None) -> dict[str, Any]:
+    """Returns a captioner's parameters, of each kind's evidence only what speaks for the words that name it."""
+    if evidence is None:
+        return dict(captioner)
+    kernel = captioner["decoder"]["kernel"]
+    rows = kernel.shape[0] - len(evidence.names)
+    named = jnp.concatenate([kernel[:rows], kernel[rows:] * evidence.names])
+    return {**captioner, "decoder": {**captioner["decoder"], "kernel": named}}

@@ -28,13 +28,13 @@ class Located:
 
     def __init__(self, captions: LocatedCaptions, activations: np.ndarray) -> None:
         """Takes the captions and their views' activations, ``(views, positions, F)`` float16."""
-        self._captions, self._activations = captions, activations
+        self.captions, self.activations = captions, activations
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Returns :data:`LOCATED` examples: see :meth:`LocatedCaptions.draw`, the views' ``activations`` added."""
-        drawn = dict(self._captions.draw(rng, LOCATED))
+        drawn = dict(self.captions.draw(rng, LOCATED))
         views = drawn.pop("view")
-        return {**drawn, "activations": self._activations[views]}
+        return {**drawn, "activations": self.activations[views]}
 
 
 def noun_location_loss(

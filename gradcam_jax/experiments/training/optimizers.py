@@ -60,13 +60,23 @@ def published_captioning_with_cnn(
 
 
 def modern(
-    learning_rate: float, steps: int, *, warmup: int = 200, weight_decay: float = 1e-2
+    learning_rate: float,
+    steps: int,
+    *,
+    warmup: int = 200,
+    weight_decay: float = 1e-2,
+    last: int = 0,
+    last_rate: float = 0.0,
 ) -> optax.GradientTransformation:
     """AdamW with a linear warm-up, of at most a tenth of the run, and a cosine decay to zero.
 
-    The gradient's norm is clipped to 1; only matrices decay, biases are left alone.
+    In the ``last`` of the steps, if there are any, the rate falls from ``last_rate`` to zero once more. The
+    gradient's norm is clipped to 1; only matrices decay, biases are left alone.
     """
-    schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, max(min(warmup, steps // 10), 1), steps)
+    first = steps - last
+    schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, max(min(warmup, first // 10), 1), first)
+    if last:
+        schedule = optax.join_schedules([schedule, optax.linear_schedule(last_rate, 0.0, last)], [first])
     decay = optax.add_decayed_weights(weight_decay, mask=_is_matrix)
     return optax.chain(
         optax.clip_by_global_norm(1.0),

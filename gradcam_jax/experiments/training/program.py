@@ -117,7 +117,7 @@ def run(configuration: Configuration, options: Options, say: Say = silent, progr
     started = time.monotonic()
     work = _make_folder(options.work or configuration.work)
     experiment = configuration.prepare(dataclasses.replace(options, work=str(work)), say, progress)
-    steps = _length(configuration, options, experiment.epoch)
+    steps = steps_of(configuration, options, experiment.epoch)
     settings = {**configuration.settings(), "seed": options.seed}
 
     def batch_at(step: int) -> Batch:
@@ -157,7 +157,8 @@ def run(configuration: Configuration, options: Options, say: Say = silent, progr
     return path
 
 
-def _length(configuration: Configuration, options: Options, epoch: int) -> int:
+def steps_of(configuration: Configuration, options: Options, epoch: int) -> int:
+    """Returns a run's steps, from those of an epoch."""
     if options.steps or (configuration.steps and not options.epochs):
         return options.steps or configuration.steps
     return (options.epochs or configuration.epochs) * epoch

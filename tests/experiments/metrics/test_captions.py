@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.experiments.metrics.captions import caption_scores, nearest_neighbour_captions, perplexity
+from gradcam_jax.experiments.metrics.captions import (
+    CiderReward,
+    caption_scores,
+    nearest_neighbour_captions,
+    perplexity,
+)
 
 REFERENCES = [["a dog runs fast on grass", "the dog runs"], ["a cat sleeps on a bed", "one cat on a bed"]]
 
@@ -32,6 +37,32 @@ def test_bleu_counts_words_in_common():
 def test_a_caption_too_few_is_an_error():
     with pytest.raises(InputError, match="got 1 for 2 photos"):
         caption_scores(["a"], REFERENCES)
+
+
+THREE_PHOTOS = [
+    ["a dog runs fast on grass", "the dog runs"],
+    ["a cat sleeps on a bed", "one cat on a bed"],
+    ["two people ride a bus", "people on a red bus", "a bus"],
+]
+SAID = ["a dog on grass", "a bus on a bed", "two people ride a bus"]
+
+
+@pytest.mark.usefixtures("scorer")
+def test_the_mean_of_all_photos_is_the_challenges_cider():
+    scores = CiderReward(THREE_PHOTOS)(SAID, [0, 1, 2])
+    assert scores.mean() == pytest.approx(caption_scores(SAID, THREE_PHOTOS)["cider"], rel=1e-6)
+
+
+@pytest.mark.usefixtures("scorer")
+def test_any_number_of_captions_of_any_photos_are_scored_each_by_itself():
+    reward = CiderReward(THREE_PHOTOS)
+    photos = [2, 0, 0, 1, 2, 2, 1]
+    captions = ["a bus", "a dog", "a cat", "a cat on a bed", "people", "something unseen", "a cat"]
+    scores = reward(captions, photos)
+    alone = [reward([caption], [photo])[0] for caption, photo in zip(captions, photos, strict=True)]
+    np.testing.assert_array_equal(scores, alone)
+    assert scores.dtype == np.float32
+    assert scores[1] > scores[2] == scores[5] == 0
 
 
 def test_perplexity_of_a_uniform_choice_is_the_number_of_choices():

@@ -4,6 +4,7 @@ import pytest
 
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captions import CaptionArrays
+from gradcam_jax.experiments.training.caption_reward import Rewards
 from gradcam_jax.experiments.training.captioning import (
     NEURALTALK2_HEAD,
     HeadRegularization,
@@ -14,7 +15,9 @@ from gradcam_jax.experiments.training.captioning import (
     initial_params,
     statistics_of,
 )
+from gradcam_jax.experiments.training.evidence import Evidence
 from gradcam_jax.models.captioner import captioner_lite0
+from gradcam_jax.text.vocabulary import Vocabulary
 
 pytest.importorskip("optax", reason="training needs optax (extra `train`)")
 from gradcam_jax.experiments.training.loop import train
@@ -40,22 +43,32 @@ def small_data(count=64):
     return features, logits, captions, classifier
 
 
-def small_model():
-    return captioner_lite0(WORDS, embedding_size=8, hidden_size=12, dropout=0.1)
+def small_model(**fields):
+    return captioner_lite0(WORDS, embedding_size=8, hidden_size=12, dropout=0.1, **fields)
 
 
-def test_folding_changes_nothing():
+def small_evidence():
+    """Evidence of two kinds: the first is named by words 0 and 3, the second by word 1."""
+    generator = np.random.default_rng(1)
+    names = np.zeros((2, WORDS + 1), np.float32)
+    names[0, [0, 3]] = names[1, 1] = 1
+    return Evidence(generator.normal(size=(FEATURES, 2)).astype(np.float32), np.full(2, 2.0, np.float32), names)
+
+
+@pytest.mark.parametrize("evidence", [None, small_evidence()])
+def test_folding_changes_nothing(evidence):
+    model = small_model(evidence=0 if evidence is None else 2)
     features, logits, _, classifier = small_data()
     statistics = statistics_of(features, logits)
     regularization = HeadRegularization(0.0, 0.0)
-    params = initial_params(small_model(), statistics, regularization, jax.random.key(0))
+    params = initial_params(model, statistics, regularization, jax.random.key(0), evidence)
     standardised = (features - statistics.feature_mean) / statistics.feature_deviation
     logits = (logits - statistics.logit_mean) / statistics.logit_deviation
-    branches = ImageBranches(8, WORDS + 1, regularization)
+    branches = ImageBranches(8, WORDS + 1, regularization, evidence)
     with jax.numpy_rank_promotion("allow"):
         vector, _ = branches.apply({"params": params["branches"]}, standardised, logits)
-    head = folded(params, statistics, classifier)
-    ours = small_model().apply({"params": head}, features, method="embed_features")
+    head = folded(params, statistics, classifier, evidence)
+    ours = model.apply({"params": head}, features, method="embed_features")
     np.testing.assert_allclose(ours, vector, atol=1e-5 * np.abs(vector).max())
 
 
@@ -118,3 +131,22 @@ def test_every_caption_comes_once_an_epoch_and_the_order_repeats():
     assert not np.array_equal(again(4)["features"], again(0)["features"])
     with pytest.raises(InputError, match="at least 65"):
         caption_batches(features, logits, captions, batch_size=65, seed=0)
+
+
+def test_photos_are_rewarded_from_their_step_on():
+    pytest.importorskip("pycocoevalcap", reason="scoring captions needs pycocoevalcap (extra `train`)")
+    features, logits, captions, classifier = small_data()
+    names = [f"word{index}" for index in range(WORDS)]
+    rewards = Rewards(features, logits, [[names[row[0]]] for row in captions.tokens], Vocabulary(names))
+    batch_at = caption_batches(features, logits, captions, batch_size=32, seed=0, rewards=rewards, rewarded_from=3)
+    assert ["rewarded" in batch_at(step) for step in range(5)] == [False, False, False, True, True]
+    model, regularization = small_model(), NEURALTALK2_HEAD._replace(reward_weight=2.0)
+    statistics = statistics_of(features, logits)
+    params = initial_params(model, statistics, regularization, jax.random.key(0))
+    loss = caption_loss(model, statistics, regularization, classifier, rewards)
+    with jax.numpy_dtype_promotion("standard"):
+        state = train(loss, params, batch_at, modern(2e-2, 60, last=57, last_rate=2e-2), 60, key=jax.random.key(1))
+        before, after = (
+            loss(either, batch_at(3), jax.random.key(2))[1]["reward"] for either in (params, state.params)
+        )
+    assert float(after) > 2 * float(before) > 0

@@ -86,3 +86,15 @@ def test_one_part_of_the_parameters_is_moved_by_a_fraction_of_the_steps():
     np.testing.assert_array_equal(found["a"]["kernel"], expected["a"]["kernel"])
     for name in ("kernel", "bias"):
         np.testing.assert_allclose(found["b"][name], 0.25 * expected["b"][name], rtol=1e-6)
+
+
+def test_the_modern_ones_last_steps_start_at_a_rate_of_their_own():
+    params = jnp.ones((1, 1))
+    optimizer = modern(0.1, 30, warmup=5, weight_decay=0.0, last=10, last_rate=0.02)
+    state, moved = optimizer.init(params), []
+    for _ in range(30):
+        updates, state = optimizer.update(jnp.full((1, 1), 0.5), state, params)
+        moved.append(-float(updates[0, 0]))  # Adam moves by the rate where the gradient stays the same
+    assert max(moved) == pytest.approx(0.1, rel=1e-3)
+    assert moved[19] < 0.002
+    np.testing.assert_allclose(moved[20:], 0.02 * (1 - np.arange(10) / 10), rtol=1e-3)

@@ -1,7 +1,6 @@
 """The bundled captioner: a head on a frozen CNN, from people's captions and template captions of objects."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,30 @@ from gradcam_jax.experiments.data.faults import Faults, keep_whole
 from gradcam_jax.experiments.data.located_captions import LocatedCaptions, located_views
 from gradcam_jax.experiments.data.photos import Photo, read_photos
 from gradcam_jax.experiments.reporting import Progress, Say
-from gradcam_jax.experiments.training.caption_head import validation_scores
+from gradcam_jax.experiments.training.caption_head import references, validation_scores
+from gradcam_jax.experiments.training.caption_reward import Rewards
 from gradcam_jax.experiments.training.captioning import (
     NEURALTALK2_HEAD,
     HeadRegularization,
+    Statistics,
     caption_batches,
     caption_loss,
     folded,
     initial_params,
     statistics_of,
 )
+from gradcam_jax.experiments.training.evidence import Evidence, discriminants, evidence_of
 from gradcam_jax.experiments.training.frozen_features import CNN, ViewFeatures, view_activations, view_features
 from gradcam_jax.experiments.training.located_nouns import Located
 from gradcam_jax.experiments.training.optimizers import modern, published_captioning
-from gradcam_jax.experiments.training.program import WHOLE_PHOTOS, Configuration, Experiment, Options, blank_card
+from gradcam_jax.experiments.training.program import (
+    WHOLE_PHOTOS,
+    Configuration,
+    Experiment,
+    Options,
+    blank_card,
+    steps_of,
+)
 from gradcam_jax.text.vocabulary import Vocabulary
 
 _ENTRY = zoo.find("captioner_lite0")
@@ -56,7 +65,8 @@ class CaptionerHead(Configuration):
     """A captioner's head; what writes best on validation photos is kept.
 
     Attributes:
-        optimizer: From the number of steps to an optimiser.
+        optimizer: From the numbers of steps, and of those at the end that are rewarded, to an optimiser.
+        rewarded: Share of the steps, at the end, in which captions that the captioner draws are scored too.
         dropout: Share of the hidden vector hidden from the decoder in training.
         batch_size: Captions a batch.
         min_count: How often a word must occur to be in the vocabulary.
@@ -70,8 +80,9 @@ class CaptionerHead(Configuration):
     work: str = "output/captioner"
     checkpoint: str = "output/captioner_lite0.safetensors"
     snapshots: str = "run"
-    every: int = 400
-    optimizer: Callable[[int], optax.GradientTransformation]
+    every: int = 200
+    optimizer: Callable[[int, int], optax.GradientTransformation]
+    rewarded: float = 0.0
     regularization: HeadRegularization
     embedding_size: int
     hidden_size: int = 512
@@ -119,39 +130,56 @@ class CaptionerHead(Configuration):
         captions = encode_captions([view.captions for view in people + templates], vocabulary)
         statistics = statistics_of(features, logits)
         located = self._located(options, known, templates, photos["train"], vocabulary, progress)
+        evidence = _evidence(located, features, statistics, vocabulary) if located else None
+        rewards = (
+            Rewards(parts[0].features, parts[0].logits, references(people), vocabulary) if self.rewarded else None
+        )
+        epoch = len(captions.photos) // self.batch_size
+        steps = steps_of(self, options, epoch)
         classifier = zoo.load(CNN).variables["params"]["classifier"]
         model = _ENTRY.build(
             words=len(vocabulary),
             embedding_size=self.embedding_size,
             hidden_size=self.hidden_size,
             dropout=self.dropout,
+            evidence=0 if evidence is None else len(evidence.bias),
         )
 
         def evaluate(params: Any) -> Mapping[str, float]:
-            head = folded(jax.device_get(params), statistics, classifier)
+            head = folded(jax.device_get(params), statistics, classifier, evidence)
             return validation_scores(model, head, checked_features, checked, vocabulary)
 
         def variables(params: Any) -> dict[str, Any]:
-            head = folded(params, statistics, classifier)
+            head = folded(params, statistics, classifier, evidence)
             return {
                 "params": jax.tree.map(lambda leaf: np.asarray(leaf).astype(np.float16), head),
                 "statistics": {"mean_features": statistics.feature_mean.astype(np.float32)},
             }
 
         return Experiment(
-            params=initial_params(model, statistics, self.regularization, jax.random.key(options.seed)),
-            loss=caption_loss(model, statistics, self.regularization, classifier),
+            params=initial_params(model, statistics, self.regularization, jax.random.key(options.seed), evidence),
+            loss=caption_loss(model, statistics, self.regularization, classifier, rewards, evidence),
             batch_at=caption_batches(
-                features, logits, captions, batch_size=self.batch_size, seed=options.seed, located=located
+                features,
+                logits,
+                captions,
+                batch_size=self.batch_size,
+                seed=options.seed,
+                located=located,
+                rewards=rewards,
+                rewarded_from=steps - self._last(steps),
             ),
-            epoch=len(captions.photos) // self.batch_size,
-            optimizer=self.optimizer,
+            epoch=epoch,
+            optimizer=lambda steps: self.optimizer(steps, self._last(steps)),
             card=blank_card(_ENTRY, words=vocabulary.entries),
             facts={**facts, "words": len(vocabulary), "limits": LIMITS, "splits": splits.NOTE},
             variables=variables,
             evaluate=evaluate,
             monitor="validation_cider",
         )
+
+    def _last(self, steps: int) -> int:
+        return round(self.rewarded * steps)
 
     def _located(
         self,
@@ -172,6 +200,12 @@ class CaptionerHead(Configuration):
         return Located(LocatedCaptions(views, captioned, vocabulary, cells), activations)
 
 
+def _evidence(located: Located, features: np.ndarray, statistics: Statistics, vocabulary: Vocabulary) -> Evidence:
+    kinds = located.captions.kinds
+    directions = discriminants(located.activations, located.captions.regions(), len(kinds))
+    return evidence_of(directions, features, statistics.feature_deviation, kinds, vocabulary)
+
+
 def _read(options: Options, say: Say, progress: Progress) -> tuple[dict[str, list[CaptionedPhoto]], list[Photo]]:
     """Returns the captioned photos by split, and those whose objects are known."""
     faults, memory = Faults(skip=options.skip_bad, say=say), Path(options.work) / WHOLE_PHOTOS
@@ -182,13 +216,18 @@ def _read(options: Options, say: Say, progress: Progress) -> tuple[dict[str, lis
     return captioned, known
 
 
+def _modern(steps: int, rewarded: int) -> optax.GradientTransformation:
+    return modern(2e-3, steps, weight_decay=0.05, last=rewarded, last_rate=2e-4)
+
+
 LITE0 = CaptionerHead(
     preset="lite0",
     embedding_size=256,
-    regularization=HeadRegularization(),
-    optimizer=functools.partial(modern, 2e-3, weight_decay=0.05),
+    regularization=HeadRegularization(location_bound=0.25),
+    optimizer=_modern,
     batch_size=128,
-    steps=2600,
+    steps=4200,
+    rewarded=0.381,
     min_count=5,
 )
 """The bundled captioner's."""
@@ -197,7 +236,7 @@ NEURALTALK2 = CaptionerHead(
     preset="neuraltalk2",
     embedding_size=512,
     regularization=NEURALTALK2_HEAD,
-    optimizer=lambda _steps: published_captioning(),
+    optimizer=lambda _steps, _rewarded: published_captioning(),
     batch_size=80,
     steps=50_000,
     min_count=6,
