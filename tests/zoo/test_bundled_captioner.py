@@ -39,7 +39,7 @@ def description(photo, task, caption=""):
 def test_the_bundled_head_is_small_and_says_what_it_is():
     captioner = bundled()
     head = {name: leaf for name, leaf in captioner.variables["params"].items() if name != "cnn"}
-    assert count_parameters({"params": head}) == captioner.card.parameters < 4_000_000
+    assert count_parameters({"params": head}) == captioner.card.parameters < 4_200_000
     assert {"a", "dog", "cat", "UNK"} <= set(captioner.words.entries)
     assert "Flickr8k" in captioner.card.licence
     assert captioner.statistics["mean_features"].shape == (1280,)
