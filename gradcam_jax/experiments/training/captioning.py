@@ -149,9 +149,10 @@ def caption_loss(
 
     def loss(params: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Mapping[str, jax.Array]]:
         image_key, word_key = jax.random.split(key)
+        captioner = _naming(params["captioner"], evidence)
         vector, bag = embed(params, batch["features"], batch["logits"], rngs={"dropout": image_key})
         log_probs: Any = model.apply(
-            {"params": _naming(params["captioner"], evidence)},
+            {"params": captioner},
             vector,
             batch["tokens"],
             train=True,
@@ -183,7 +184,7 @@ def caption_loss(
                 return embed(params, features, logits, rngs={"dropout": seen_key})[0]
 
             worse, metrics["reward"] = reward_loss(
-                model, _naming(params["captioner"], evidence), seen, batch["rewarded"], rewards.score, drawn_key
+                model, captioner, seen, batch["rewarded"], rewards.score, drawn_key
             )
             total = total + regularization.reward_weight * worse
         return total, metrics
