@@ -25,6 +25,7 @@ from .engine.scores import probability_score as probability_score
 from .engine.scores import score_of as score_of
 from .engine.scores import segmentation_score as segmentation_score
 from .engine.scores import similarity_score as similarity_score
+from .engine.scores import softened_score as softened_score
 from .engine.tokens import next_token_score as next_token_score
 from .engine.tokens import token_score as token_score
 from .engine.tokens import token_targets as token_targets

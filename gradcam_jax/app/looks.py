@@ -13,5 +13,7 @@ def map_label(options: Options) -> str:
 def style_of(options: Options, task: Task) -> Style:
     """Returns the pictures' style, whose footer says what made the maps."""
     size = f"{task.size}x{task.size} pixels"
-    footer = ", ".join([task.loaded.name, task.layer, map_label(options), size, options.dtype])
+    temperature = task.settings.get("temperature")  # None: the scores are logits
+    softened = [f"temperature {temperature:g}"] if temperature else []
+    footer = ", ".join([task.loaded.name, task.layer, map_label(options), *softened, size, options.dtype])
     return Style(options.colors, options.scale, options.paper, footer, options.panel_format)

@@ -107,6 +107,12 @@ class Options:
         "Generated captions are ranked by log p / length^this; 0 is neuraltalk2's rule.",
         tasks=_CAPTIONING,
     )
+    temperature: float = _option(
+        0.0,
+        "Scores are T log softmax(logits / T); inf, the original's of answers, are the logits, 1 the log-"
+        "probabilities, the original's of words. Default: the model's own, 4 of the bundled ones.",
+        tasks=_VQA + _CAPTIONING,
+    )
     layer_name: str = _option(
         "",
         "The layer to map, by name or 1-based number. Default: the model's last convolution's output; of a model "
@@ -270,7 +276,7 @@ def _classification(loaded: Any, setting: Setting, options: Options) -> Task:
 def _vqa(loaded: Any, setting: Setting, options: Options) -> Task:
     # A list's line that asks nothing is a fault; a folder's photos are all asked the same.
     question = options.question or ("" if is_list(options.images) else QUESTION)
-    targets = _targets(options, options.answer)
+    targets = {**_targets(options, options.answer), "temperature": options.temperature}
     return vqa(loaded, setting, question=question, answer=options.answer, **targets)
 
 
@@ -282,6 +288,7 @@ def _captioning(loaded: Any, setting: Setting, options: Options) -> Task:
         phrases=options.phrases,
         beam_size=options.beam_size,
         length_exponent=options.length_exponent,
+        temperature=options.temperature,
         keep_case=options.keep_case,
     )
 

@@ -19,6 +19,7 @@ from gradcam_jax.engine.scores import (
     finer_score,
     probability_score,
     segmentation_score,
+    softened_score,
 )
 from gradcam_jax.engine.spec import Choice, TargetScore, as_given, class_score, from_outputs
 from gradcam_jax.engine.tokens import next_token_score, token_score
@@ -124,6 +125,7 @@ _INDICES: dict[Any, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     class_score: _CLASSES,
     probability_score: _CLASSES,
     finer_score: _CLASSES,
+    softened_score: _CLASSES,
     difference_score: _CLASSES,
     segmentation_score: ("class indices", lambda targets: targets["label"], lambda outputs: outputs),
     detection_score: ("class indices", lambda targets: targets["label"], lambda outputs: outputs[1]),

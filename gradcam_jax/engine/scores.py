@@ -6,6 +6,8 @@ A score of one's own is a function like these.
 """
 
 import dataclasses
+import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +45,45 @@ def probability_score(logits: jax.Array, class_index: jax.Array) -> jax.Array:
         Array(0.5, dtype=float32)
     """
     return class_score(jax.nn.softmax(logits), class_index)
+
+
+def softened_score(logits: jax.Array, class_index: jax.Array, *, temperature: float = 4.0) -> jax.Array:
+    r"""Returns the log-probability of one class at a temperature, times it: why this class and not its rivals.
+
+    .. math:: S = \tau \log \mathrm{softmax}(y / \tau)_c, \quad
+        \frac{\partial S}{\partial y} = e_c - \mathrm{softmax}(y / \tau)
+
+    A logit's map also holds what speaks for all classes alike. At a temperature of 1 the map is of the
+    log-probability, and next to nothing where the model is sure; the higher the temperature, the more classes this
+    one is compared with. Other settings by ``functools.partial``, made once.
+
+    Args:
+        logits: ``(classes,)``.
+        class_index: A scalar int; a negative one stands for no target, whose score is 0.
+        temperature: :math:`\tau`, over 0; at infinity the score is the logit itself.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> softened_score(jnp.array([0.0, 0.0]), 1, temperature=2.0).round(3)
+        Array(-1.386, dtype=float32)
+
+    References:
+        Hinton et al., Distilling the Knowledge in a Neural Network, arXiv:1503.02531.
+    """
+    if math.isinf(temperature):
+        return class_score(logits, class_index)
+    return class_score(temperature * jax.nn.log_softmax(logits / temperature), class_index)
+
+
+@functools.cache
+def softened(temperature: float) -> TargetScore:
+    """Returns :func:`softened_score` at a temperature, the same function each time; the logit's at infinity."""
+    return class_score if math.isinf(temperature) else functools.partial(softened_score, temperature=temperature)
+
+
+def is_of_a_class(score: TargetScore) -> bool:
+    """Tells whether a score is that of one class by its index: its logit, softened or not."""
+    return score is class_score or (isinstance(score, functools.partial) and score.func is softened_score)
 
 
 def finer_score(logits: jax.Array, class_index: jax.Array, *, rivals: int = 3, strength: float = 1.0) -> jax.Array:

@@ -6,6 +6,7 @@ is the number of words V. Parameters: ``cnn`` (a net of its own), ``image_embedd
 with ``i2h`` and ``h2h``, ``decoder``; with evidence also ``image_gate``.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ from gradcam_jax.models.efficientnet_lite import efficientnet_lite0
 from gradcam_jax.models.layers import Relu
 from gradcam_jax.models.lstm import Lstm, LstmState
 from gradcam_jax.models.vgg import vgg16
-from gradcam_jax.models.word_scores import word_log_probabilities
+from gradcam_jax.models.word_scores import WordScores, word_scores
 
 MAX_WORDS = 16
 """The longest caption, as in neuraltalk2's training."""
@@ -99,37 +100,40 @@ class Captioner(nn.Module):
         hidden = self.decoder_dropout(hidden, deterministic=not train)
         return jax.nn.log_softmax(self.decoder(self._with_evidence(hidden, image_vector[..., jnp.newaxis, :])))
 
-    def read_words(self, image_vector: jax.Array, tokens: jax.Array) -> jax.Array:
-        """Returns the log-probability of each word after those before it.
+    def read_words(self, image_vector: jax.Array, tokens: jax.Array, temperature: float = 1.0) -> WordScores:
+        """Returns each word's log-probability after the words before it, and its score at a temperature.
 
-        The values are those of :meth:`continuations` at the words; the gradients of many words cost little more
-        than of one (:mod:`gradcam_jax.models.word_scores`).
+        The log-probabilities are those of :meth:`continuations` at the words; the gradients of many words cost
+        little more than of one (:mod:`gradcam_jax.models.word_scores`).
 
         Args:
             image_vector: The LSTM's first input, ``(..., embedding_size)``.
             tokens: The caption's words, ``(..., T)`` int.
-
-        Returns:
-            ``(..., T)``.
+            temperature: See :func:`gradcam_jax.models.word_scores.word_scores`.
         """
         hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
         decoder = self.decoder.variables["params"]
         hidden = self._with_evidence(hidden, image_vector[..., jnp.newaxis, :])
-        return word_log_probabilities(hidden, decoder["kernel"], decoder["bias"], tokens)
+        return word_scores(hidden, decoder["kernel"], decoder["bias"], tokens, temperature)
 
-    def read_word(self, image_vector: jax.Array, tokens: jax.Array, place: jax.Array) -> jax.Array:
-        """Returns the log-probability of one word of each caption after those before it, ``(...)``.
+    def read_word(
+        self, image_vector: jax.Array, tokens: jax.Array, place: jax.Array, temperature: float = 1.0
+    ) -> jax.Array:
+        """Returns the score of one word of each caption, as :meth:`read_words` has it, ``(...)``.
 
         Args:
             image_vector: The LSTM's first input, ``(..., embedding_size)``.
             tokens: The captions' words, ``(..., T)`` int.
             place: The word, ``(...)`` int, from 0.
+            temperature: See :func:`gradcam_jax.models.word_scores.word_scores`.
         """
         hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
         at_word = jnp.take_along_axis(hidden, place[..., jnp.newaxis, jnp.newaxis], axis=-2)[..., 0, :]
         words = jnp.take_along_axis(tokens, place[..., jnp.newaxis], axis=-1)
-        log_probs = jax.nn.log_softmax(self.decoder(self._with_evidence(at_word, image_vector)))
-        return jnp.take_along_axis(log_probs, words, axis=-1)[..., 0]
+        logits = self.decoder(self._with_evidence(at_word, image_vector))
+        if math.isfinite(temperature):
+            logits = temperature * jax.nn.log_softmax(logits / temperature)
+        return jnp.take_along_axis(logits, words, axis=-1)[..., 0]
 
     def begin(self, image_vector: jax.Array) -> WritingState:
         """Returns the state after the image's step, from which :meth:`advance` continues."""

@@ -44,13 +44,14 @@ def map_of(row: Row, method: str) -> np.ndarray:
 
 def _described_row(row: Row, kind: str, method: str) -> dict[str, Any]:
     fields, cam = row.fields, map_of(row, method)
-    probability = fields.get("probability", float(np.exp(row.score)) if kind == "word" else None)
+    probability = fields.get("probability", float(np.exp(row.log_prob)) if kind == "word" else None)
     return {
         "kind": kind,
         "name": row.name,
         "target": str(fields.get("label", row.name)),
         "score": row.score,
         "probability": probability,
+        "log_prob": fields.get("log_prob"),
         "rank": fields.get("rank"),
         "known": fields.get("known", True),
         "peak": max(float(cam.max()), 0.0),

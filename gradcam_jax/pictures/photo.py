@@ -237,7 +237,7 @@ def _warning(row: Row) -> str:
 
 
 def _word_maps(description: Description, view: View) -> list[WordMap]:
-    return [WordMap(row.name, row.score, heatmap_of(row.cam, view.size)) for row in description.words]
+    return [WordMap(row.name, row.log_prob, heatmap_of(row.cam, view.size)) for row in description.words]
 
 
 def _overlay_of(row: Row, view: View) -> np.ndarray:

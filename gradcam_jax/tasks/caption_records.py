@@ -37,27 +37,29 @@ def describe_caption(
     """
     caption = _explained(results, vocabulary, given)
     written = _written(results, vocabulary)
-    scores, cams = results["word_scores"], results["word_cams"]
+    scores, cams, log_probs = (results[name] for name in ("word_scores", "word_cams", "word_log_probs"))
     words = [
-        _part(word, float(score), np.asarray(cam), {"word": word, "known": known})._replace(
-            maps=other_maps(results, place, "word_")
-        )
-        for place, (word, known, score, cam) in enumerate(
-            zip(caption.words, caption.known, scores, cams, strict=False)
-        )
+        _part(
+            word,
+            float(scores[place]),
+            np.asarray(cams[place]),
+            {"word": word, "known": known, "log_prob": float(log_probs[place])},
+        )._replace(maps=other_maps(results, place, "word_"))
+        for place, (word, known) in enumerate(zip(caption.words, caption.known, strict=True))
     ]
-    parts = []
+    parts, log_prob = [], _log_prob(results, caption)
     for start, stop in spans_of(phrases, caption.words):
         text = " ".join(caption.words[start:stop])
-        cam, score = np.sum(cams[start:stop], axis=0), float(np.sum(scores[start:stop]))
-        parts.append(_part(text, score, cam, {"phrase": text, "words": [start, stop]}))
+        cam, score, sum_of_logs = (np.sum(values[start:stop], axis=0) for values in (cams, scores, log_probs))
+        fields = {"phrase": text, "words": [start, stop], "log_prob": float(sum_of_logs)}
+        parts.append(_part(text, float(score), cam, fields))
     whole = Row(
         caption.text,
         file_name or caption.text,
         caption.text,
         float(results["scores"][0]),
         np.asarray(results["cam"][0]),
-        {"caption": caption.text},
+        {"caption": caption.text, "log_prob": log_prob},
         **guided_parts(results, 0),
         maps=other_maps(results, 0),
     )
@@ -66,14 +68,15 @@ def describe_caption(
         f"Generated caption:\t{one['caption']}  (log-probability with its end {one['log_prob']:.2f})"
         for one in written
     ]
-    lines += [f"Grad-CAM caption:\t{caption.text}  (log-probability of its words {whole.score:.2f})"]
+    lines += [f"Grad-CAM caption:\t{caption.text}  (log-probability of its words {log_prob:.2f})"]
     lines += [
-        f"  {word.name:<14}{math.exp(word.score):7.1%}  map {share:.2f}{blank_note(word.cam)}"
+        f"  {word.name:<14}{math.exp(word.log_prob):7.1%}  map {share:.2f}{blank_note(word.cam)}"
         for word, share in zip(words, _shares(words), strict=True)
     ]
     fields = {
         "caption": caption.text,
-        "log_prob": whole.score,
+        "log_prob": log_prob,
+        "score": whole.score,
         "all_negative": whole.all_negative,
         **whole.map_fields,
         "generated": written,
@@ -95,7 +98,7 @@ def record_caption(
 
     Returns:
         ``prediction``, the best caption that the model writes, and its ``probability``; ``targets``, the caption
-        explained, whose ``score`` is its log-probability; its ``words``, each with name, score and all_negative;
+        explained; its ``words``, each with name, score, log_prob and all_negative;
         and ``predictions``, all captions that the model writes.
 
     Raises:
@@ -107,14 +110,15 @@ def record_caption(
     ]
     best = written[0] if written else {"name": "", "probability": 0.0}
     highest = np.max(results["word_cams"], axis=(-2, -1)).tolist()
+    scores, log_probs = (results[name].tolist() for name in ("word_scores", "word_log_probs"))
     words = [
-        {"name": word, "score": score, "all_negative": not high > 0}
-        for word, score, high in zip(caption.words, results["word_scores"].tolist(), highest, strict=False)
+        {"name": word, "score": score, "log_prob": log_prob, "all_negative": not high > 0}
+        for word, score, log_prob, high in zip(caption.words, scores, log_probs, highest, strict=False)
     ]
     whole = {
         "name": caption.text,
         "score": float(results["scores"][0]),
-        "probability": math.exp(float(results["scores"][0])),
+        "probability": math.exp(_log_prob(results, caption)),
         "all_negative": not float(np.max(results["cam"][0])) > 0,
         "place": 0,
     }
@@ -155,11 +159,16 @@ def _shares(words: Sequence[Row]) -> list[float]:
 def _fields(row: Row) -> dict[str, Any]:
     return {
         **row.fields,
-        "log_prob": row.score,
+        "score": row.score,
         "strength": strength_of(row.cam),
         "all_negative": row.all_negative,
         **row.map_fields,
     }
+
+
+def _log_prob(results: Mapping[str, np.ndarray], caption: Caption) -> float:
+    """Returns the log-probability of the words that are explained, END's left out."""
+    return float(np.sum(results["word_log_probs"][: len(caption.words)]))
 
 
 def _explained(results: Mapping[str, np.ndarray], vocabulary: Vocabulary, given: Caption | None) -> Caption:

@@ -1,4 +1,4 @@
-"""Image captioning: a target is a span of the caption's words, its score the sum of their log-probabilities."""
+"""Image captioning: a target is a span of the caption's words, its score the sum of theirs."""
 
 import functools
 import warnings
@@ -16,8 +16,17 @@ from gradcam_jax.errors import InputError
 from gradcam_jax.models.captioner import MAX_WORDS
 from gradcam_jax.tasks.caption_records import describe_caption, record_caption, spans_of
 from gradcam_jax.tasks.rows import Description
-from gradcam_jax.tasks.spoken import Spoken, read_again, span_score, speaking
-from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
+from gradcam_jax.tasks.spoken import Spoken, reading_again, span_score, speaking
+from gradcam_jax.tasks.task import (
+    DEFAULT_SETTING,
+    Plan,
+    Request,
+    Setting,
+    Task,
+    preprocessing_and_size,
+    temperature_of,
+    temperature_setting,
+)
 from gradcam_jax.text.captions import Caption, UnknownWordsWarning, encode_caption
 from gradcam_jax.zoo import Loaded, find_layer
 
@@ -36,6 +45,7 @@ def captioning(
     beam_size: int = BEAM_SIZE,
     length_exponent: float = LENGTH_EXPONENT,
     keep_case: bool = False,
+    temperature: float = 0.0,
 ) -> Task:
     """Returns the task of explaining captions, whole and word by word, from one forward pass of the CNN.
 
@@ -49,15 +59,18 @@ def captioning(
         beam_size: Beams kept while captions are written; 1 is the original program's greedy choice.
         length_exponent: How captions of different lengths are compared while writing; 0 is neuraltalk2's sum.
         keep_case: Whether capitals of a given caption are left, as in the original program.
+        temperature: At which words are scored, see :func:`gradcam_jax.models.word_scores.word_scores`: 1 is the
+            original program's log-probability; 0: the model's own, ``loaded.entry.temperature``.
 
     Raises:
-        InputError: If the caption cannot be read, or there is no such layer or preprocessing.
+        InputError: If the caption cannot be read, or there is no such layer, preprocessing or temperature.
 
     References:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 7.1; ramprs/grad-cam, ``captioning.lua``.
     """
     preprocessing, size = preprocessing_and_size(loaded, setting)
     layer = find_layer(loaded, setting.layer, size)
+    temperature = temperature_of(loaded, temperature, original=1.0)
     if not 1 <= beam_size <= len(loaded.words) + 1:
         raise InputError(
             f"Expected a beam of 1 to {len(loaded.words) + 1} (the number of words), got {beam_size} instead."
@@ -93,15 +106,19 @@ def captioning(
 
     method = counterfactual_grad_cam if setting.counterfactual else grad_cam
     spec = Spec(span_score, (("cam", layer, method),), _spans, guided_targets=(0, 1, None))
-    search = {"beam_size": beam_size, "length_exponent": length_exponent}
+    numbers = {
+        "beam_size": beam_size,
+        "length_exponent": length_exponent,
+        "temperature": temperature_setting(temperature),
+    }
     return Task(
         name="captioning",
         loaded=loaded,
         layer=layer,
         size=size,
-        forward=loaded.tapped(layer, method=speaking(beam_size, length_exponent)),
-        plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise, read_again),
-        settings={"caption": caption, "keep_case": keep_case, **search},
+        forward=loaded.tapped(layer, method=speaking(beam_size, length_exponent, temperature)),
+        plan=Plan(preprocessing, spec, ("tokens", "length"), _summarise, reading_again(temperature)),
+        settings={"caption": caption, "keep_case": keep_case, **numbers},
         encode=encode,
         record=record,
         describe=describe,
@@ -111,7 +128,7 @@ def captioning(
 def _spans(spoken: Spoken, targets: Any) -> jax.Array:
     """Chooses the whole caption, then each of its words: ``(1 + MAX_WORDS, MAX_WORDS)`` float32."""
     del targets
-    marked = (jnp.arange(MAX_WORDS) < spoken.length).astype(spoken.word_scores.dtype)
+    marked = (jnp.arange(MAX_WORDS) < spoken.length).astype(spoken.words.scores.dtype)
     return jnp.concatenate([marked[jnp.newaxis], jnp.diag(marked)])
 
 
@@ -129,6 +146,7 @@ def _summarise(parts: Parts) -> dict[str, jax.Array]:
         "length": spoken.length,
         "scores": parts.scores[:, :1],
         "word_scores": parts.scores[:, 1:],
+        "word_log_probs": spoken.words.log_probs,
         "written": spoken.written.tokens,
         "written_lengths": spoken.written.length,
         "written_log_probs": spoken.written.log_prob,

@@ -17,8 +17,8 @@ from gradcam_jax.attribution.positionwise import grad_cam_elementwise, hires_cam
 from gradcam_jax.engine.averaged import augmented_cam, smooth_grad_cam
 from gradcam_jax.engine.explanation import explain
 from gradcam_jax.engine.perturbed import ablation_cam, occlusion, rise, score_cam
-from gradcam_jax.engine.scores import finer_score, probability_score
-from gradcam_jax.engine.spec import Spec, class_score
+from gradcam_jax.engine.scores import finer_score, is_of_a_class, probability_score
+from gradcam_jax.engine.spec import Spec
 from gradcam_jax.errors import lookup
 from gradcam_jax.interception.tapped import Tapped
 
@@ -44,7 +44,7 @@ EvaluatedMaps = Callable[..., jax.Array]
 
 
 def _finer_cam(spec: Spec, *arguments: Any) -> jax.Array:
-    assert spec.score is class_score
+    assert is_of_a_class(spec.score)
     return explain(*arguments, score=finer_score, layout=spec.layout).cam
 
 
@@ -71,7 +71,7 @@ def _occlusion(spec: Spec, forward: Tapped, images: jax.Array, *arguments: Any) 
 
 
 def _rise(spec: Spec, *arguments: Any) -> jax.Array:
-    score = probability_score if spec.score is class_score else spec.score
+    score = probability_score if is_of_a_class(spec.score) else spec.score
     return rise(*arguments, key=jax.random.key(0), score=score).cam
 
 

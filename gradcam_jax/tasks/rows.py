@@ -26,7 +26,7 @@ class Row(NamedTuple):
         name: What was explained, for people: ``"boxer"``, an answer, a caption, a word of it.
         file_name: What the files of its pictures carry: ``"243"``, ``"dog"``.
         title: The line over its pictures.
-        score: The target's score: a logit, or a sum of log-probabilities.
+        score: The target's score: a logit, or a sum of words' logits or log-probabilities.
         cam: Signed map at the layer's resolution, ``(h, w)`` float32, not normalised.
         fields: What else is known of it, as plain JSON values.
         guided_backprop: Guided gradient at the pixels, ``(H, W, 3)`` RGB, or None if it was not computed.
@@ -50,6 +50,11 @@ class Row(NamedTuple):
     def all_negative(self) -> bool:
         """Whether no position speaks for the target: its picture is blank."""
         return not self.cam.max() > 0
+
+    @property
+    def log_prob(self) -> float:
+        """The log-probability of a caption or word: the score, unless ``fields`` say that it is another."""
+        return self.fields.get("log_prob", self.score)
 
     @property
     def map_fields(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gradcam_jax.interception.linen import LinenProgram
 from gradcam_jax.interception.tapped import Tapped
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 from gradcam_jax.models.decoding import Decoded, State, beam_search
+from gradcam_jax.models.word_scores import WordScores
 
 
 class Spoken(NamedTuple):
@@ -20,18 +21,18 @@ class Spoken(NamedTuple):
     Attributes:
         tokens: The caption explained: the one given, else the best one written, ``(MAX_WORDS,)`` int32.
         length: Its number of words, () int32.
-        word_scores: Log-probability of each word after those before it, ``(MAX_WORDS,)``.
+        words: Each word's log-probability and score after those before it, ``(MAX_WORDS,)``.
         written: The captions that the model writes itself, best first; None where it was not asked to.
     """
 
     tokens: jax.Array
     length: jax.Array
-    word_scores: jax.Array
+    words: WordScores
     written: Decoded | None
 
 
 def span_score(spoken: Spoken, mask: jax.Array) -> jax.Array:
-    r"""Adds up the log-probabilities of the marked words.
+    r"""Adds up the scores of the marked words, at a temperature of 1 their log-probabilities.
 
     .. math:: S = \sum_j m_j \log p(w_j \mid x, w_{<j})
 
@@ -41,11 +42,11 @@ def span_score(spoken: Spoken, mask: jax.Array) -> jax.Array:
         spoken: What the captioner says.
         mask: 1 where a word counts, 0 elsewhere, ``(MAX_WORDS,)``.
     """
-    return jnp.sum(spoken.word_scores * mask)
+    return jnp.sum(spoken.words.scores * mask)
 
 
 @functools.cache
-def speaking(beam_size: int, length_exponent: float) -> Callable[..., Spoken]:
+def speaking(beam_size: int, length_exponent: float, temperature: float = 1.0) -> Callable[..., Spoken]:
     """Returns the captioner's method ``(image, tokens, length) -> Spoken``, for :func:`gradcam_jax.tapped`.
 
     Where the length is 0 no caption is given, and the best one that the model writes is read: writing and reading
@@ -54,6 +55,7 @@ def speaking(beam_size: int, length_exponent: float) -> Callable[..., Spoken]:
     Args:
         beam_size: Beams kept while captions are written.
         length_exponent: See :func:`gradcam_jax.models.decoding.beam_search`.
+        temperature: Of the words' scores: see :func:`gradcam_jax.models.word_scores.word_scores`.
     """
 
     def speak(model: Captioner, image: jax.Array, tokens: jax.Array, length: jax.Array) -> Spoken:
@@ -66,23 +68,34 @@ def speaking(beam_size: int, length_exponent: float) -> Callable[..., Spoken]:
 
         written = jax.vmap(write)(jax.lax.stop_gradient(vector))
         tokens = jnp.where((length > 0)[:, jnp.newaxis], tokens, written.tokens[:, 0])
-        return Spoken(
-            tokens, jnp.where(length > 0, length, written.length[:, 0]), model.read_words(vector, tokens), written
-        )
+        length = jnp.where(length > 0, length, written.length[:, 0])
+        return Spoken(tokens, length, model.read_words(vector, tokens, temperature), written)
 
     return speak
 
 
-def reading(model: Captioner, image: jax.Array, tokens: jax.Array, length: jax.Array) -> Spoken:
-    """Scores the words of a given caption: what :func:`speaking` returns, without a caption of the model's own."""
-    return Spoken(tokens, length, model.read_words(model.image_vector(image), tokens), None)
+@functools.cache
+def reading(temperature: float) -> Callable[..., Spoken]:
+    """Returns what scores a given caption as :func:`speaking` does, without writing one of the model's own."""
+
+    def read(model: Captioner, image: jax.Array, tokens: jax.Array, length: jax.Array) -> Spoken:
+        return Spoken(tokens, length, model.read_words(model.image_vector(image), tokens, temperature), None)
+
+    return read
 
 
-def read_again(forward: Tapped, outputs: Spoken, inputs: tuple[Any, ...]) -> tuple[Tapped, tuple[Any, ...]]:
-    """Lets other images be asked about the caption that was explained, not about one that they bring about."""
-    del inputs
-    program = dataclasses.replace(cast(LinenProgram, forward.program), options=(("method", reading),))
-    return dataclasses.replace(forward, program=program), (outputs.tokens, outputs.length)
+@functools.cache
+def reading_again(temperature: float) -> Callable[..., tuple[Tapped, tuple[Any, ...]]]:
+    """Returns what lets other images be asked about the caption explained, not about one that they bring about."""
+
+    def read_again(forward: Tapped, outputs: Spoken, inputs: tuple[Any, ...]) -> tuple[Tapped, tuple[Any, ...]]:
+        del inputs
+        program = dataclasses.replace(
+            cast(LinenProgram, forward.program), options=(("method", reading(temperature)),)
+        )
+        return dataclasses.replace(forward, program=program), (outputs.tokens, outputs.length)
+
+    return read_again
 
 
 def write_captions(

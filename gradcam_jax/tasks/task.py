@@ -6,6 +6,7 @@ one, through the same code.
 
 import functools
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,6 +116,22 @@ class ExplainedPhoto(NamedTuple):
         """Shows the photo with its maps in a notebook; ``gc.pictures.show(found)`` does so in other styles."""
         # By name: pictures know of tasks, not the other way round.
         return importlib.import_module("gradcam_jax.pictures").show(self)._repr_png_()
+
+
+def temperature_of(loaded: Loaded, temperature: float, *, original: float) -> float:
+    """Returns what scores are softened by: the temperature asked for, else the model's, else the original's.
+
+    Raises:
+        InputError: If it is under 0, or no number.
+    """
+    if not temperature >= 0:
+        raise InputError(f"Expected a temperature over 0, or 0 for the model's own, got {temperature} instead.")
+    return temperature or loaded.entry.temperature or original
+
+
+def temperature_setting(temperature: float) -> float | None:
+    """Returns a temperature as JSON has it, where no number is infinite."""
+    return temperature if math.isfinite(temperature) else None
 
 
 def explain_photo(

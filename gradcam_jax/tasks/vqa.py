@@ -1,5 +1,6 @@
-"""Visual question answering: a target is an answer, its score the number before the softmax."""
+"""Visual question answering: a target is an answer, its score the number before the softmax, softened or not."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradcam_jax.attribution.maps import counterfactual_grad_cam, grad_cam
-from gradcam_jax.engine.spec import Replacement, Spec, class_score
+from gradcam_jax.engine.scores import softened
+from gradcam_jax.engine.spec import Replacement, Spec
 from gradcam_jax.tasks.indices import (
     PREDICTED,
     blank_note,
@@ -23,7 +25,16 @@ from gradcam_jax.tasks.indices import (
 )
 from gradcam_jax.tasks.methods import other_maps
 from gradcam_jax.tasks.rows import Description, Row, percent
-from gradcam_jax.tasks.task import DEFAULT_SETTING, Plan, Request, Setting, Task, preprocessing_and_size
+from gradcam_jax.tasks.task import (
+    DEFAULT_SETTING,
+    Plan,
+    Request,
+    Setting,
+    Task,
+    preprocessing_and_size,
+    temperature_of,
+    temperature_setting,
+)
 from gradcam_jax.text.questions import encode_question
 from gradcam_jax.zoo import Loaded, find_answer, find_layer
 
@@ -39,6 +50,7 @@ def vqa(
     answer: str = "",
     top_k: int = 1,
     max_targets: int = 0,
+    temperature: float = 0.0,
 ) -> Task:
     """Returns the task of explaining answers to questions.
 
@@ -57,9 +69,11 @@ def vqa(
         top_k: How many of the most probable answers -1 stands for.
         max_targets: Answers about every photo of a batch, at most: photos that ask for fewer have empty places.
             0: as many as each photo asks for.
+        temperature: At which answers are scored, see :func:`gradcam_jax.engine.scores.softened_score`: infinite is
+            the logit, the original program's; 0: the model's own, ``loaded.entry.temperature``.
 
     Raises:
-        InputError: If there is no such answer, layer or preprocessing.
+        InputError: If there is no such answer, layer, preprocessing or temperature.
 
     References:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, section 7.2; ramprs/grad-cam,
@@ -68,6 +82,7 @@ def vqa(
     preprocessing, size = preprocessing_and_size(loaded, setting)
     layer = find_layer(loaded, setting.layer, size)
     require_top_k(answer, top_k, len(loaded.labels), what="answer")
+    temperature = temperature_of(loaded, temperature, original=math.inf)
 
     def read(text: str) -> np.ndarray:
         return encode_targets(
@@ -96,7 +111,7 @@ def vqa(
 
     method = counterfactual_grad_cam if setting.counterfactual else grad_cam
     words = Replacement("word_importances", WORDS_LAYER, average_word(loaded), _length)
-    spec = Spec(class_score, (("cam", layer, method),), choose_indices, replaced=(words,))
+    spec = Spec(softened(temperature), (("cam", layer, method),), choose_indices, replaced=(words,))
     return Task(
         name="vqa",
         loaded=loaded,
@@ -104,7 +119,12 @@ def vqa(
         size=size,
         forward=loaded.tapped(layer),
         plan=Plan(preprocessing, spec, ("ids", "length"), summarise_indices),
-        settings={"question": question, "answer": answer, "top_k": top_k},
+        settings={
+            "question": question,
+            "answer": answer,
+            "top_k": top_k,
+            "temperature": temperature_setting(temperature),
+        },
         encode=encode,
         record=record,
         describe=describe,

@@ -60,6 +60,8 @@ class Entry(NamedTuple):
         originals: How other programs' files become it, or None.
         trained_by: The command that trains it, or empty.
         layout: How the axes of its layers are arranged that have no height and width of their own.
+        temperature: That answers' and words' scores are softened by, or None for the original program's: none of
+            an answer's logit, and 1, the log-probability, of a word.
     """
 
     name: str
@@ -76,3 +78,4 @@ class Entry(NamedTuple):
     originals: Originals | None = None
     trained_by: str = ""
     layout: Layout = channels_last
+    temperature: float | None = None

@@ -1,5 +1,7 @@
 """What each flag about the model and the question does, for one photo and for many alike."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -128,6 +130,19 @@ def shows_length_exponent(lab, task):
         assert ranks == sorted(ranks, reverse=True)
         assert lab.many(task, length_exponent=exponent).record["length_exponent"] == exponent
     assert lab.both(task).names == lab.both(task, length_exponent=0.5).names
+
+
+@case("temperature", 4.0, ["vqa", "captioning"])
+def shows_temperature(lab, task):
+    asked = {"answer": "dog"} if task == "vqa" else {"caption": "a dog"}
+    original = math.inf if task == "vqa" else 1.0
+    own, plain, warm = (lab.both(task, temperature=number, **asked) for number in (0.0, original, 4.0))
+    assert_close(own.scores, plain.scores, 1e-6)
+    assert_close(own.cams, plain.cams, 1e-6)
+    assert relative_error(warm.scores, own.scores) > 1e-2
+    assert relative_error(warm.cams, own.cams) > 1e-3
+    assert lab.many(task, temperature=4.0).record["temperature"] == 4
+    lab.refuses(task, "Expected a temperature over 0", temperature=-1.0)
 
 
 @case("top_k", 2, INDICES)

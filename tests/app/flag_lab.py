@@ -174,8 +174,8 @@ class Lab:
             arrays = dict(arrays)
         cams, others = arrays.pop("cam"), _kept(arrays)
         if options.task == "captioning":
-            names, scores = [record["caption"]], [record["log_prob"]]
-            others["word_scores"] = np.array([word["log_prob"] for word in record["words"]])
+            names, scores = [record["caption"]], [record["score"]]
+            others["word_scores"] = np.array([word["score"] for word in record["words"]])
             others["written"] = np.array([one["log_prob"] for one in record["generated"]])
         else:
             names = [target.get("name") or target["answer"] for target in record["targets"]]

@@ -75,7 +75,7 @@ def test_the_record(given):
     assert [word["word"] for word in record["words"]] == ["a", "dog", "and", "a", "cat"]
     assert all(word["known"] and word["log_prob"] < 0 for word in record["words"])
     assert {frozenset(word) for word in record["words"]} == {
-        frozenset(("word", "known", "log_prob", "all_negative", "strength"))
+        frozenset(("word", "known", "log_prob", "score", "all_negative", "strength"))
     }
     assert {frozenset(one) for one in record["generated"]} == {frozenset(("caption", "log_prob"))}
     assert sum(word["log_prob"] for word in record["words"]) == pytest.approx(record["log_prob"], rel=1e-5)

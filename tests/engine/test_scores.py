@@ -36,6 +36,32 @@ def test_the_map_of_a_difference_is_the_difference_of_the_maps():
     assert_close(ours.scores, this.scores - that.scores, 1e-6)
 
 
+def test_a_softened_score_lies_between_the_log_probability_and_the_logit():
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=7), jnp.float32)
+
+    def at(temperature):
+        return jax.value_and_grad(gc.softened_score)(logits, 2, temperature=temperature)
+
+    value, gradient = at(1.0)
+    assert_close(value, jax.nn.log_softmax(logits)[2])
+    assert_close(gradient, jax.nn.one_hot(2, 7) - jax.nn.softmax(logits))
+    value, gradient = at(3.0)
+    assert_close(value, 3 * np.log(np.exp(logits[2] / 3) / np.exp(logits / 3).sum()), 1e-6)
+    assert_close(gradient, jax.nn.one_hot(2, 7) - jax.nn.softmax(logits / 3), 1e-6)
+    assert_close(at(1e4)[1], jax.nn.one_hot(2, 7) - 1 / 7, 1e-3)
+    assert at(jnp.inf)[0] == logits[2]
+    assert gc.softened_score(logits, -1) == 0  # no target
+
+
+def test_a_softened_scores_map_is_the_mean_of_differences_weighted_by_the_softened_probabilities():
+    """How much the class exceeds each other one, by how likely that is."""
+    found = gc.explain(forward_at(), photos(1), jnp.array([[2]]), score=gc.softened_score)
+    pairs = jnp.array([[[2, other] for other in range(7)]])
+    differences = gc.explain(forward_at(), photos(1), pairs, score=gc.difference_score).cam[0]
+    shares = jax.nn.softmax(found.outputs[0] / 4)
+    assert_close(found.cam[0, 0], jnp.einsum("k,khw->hw", shares, differences), 1e-5)
+
+
 def test_similarity_to_a_concept():
     concept = jnp.asarray(np.random.default_rng(0).standard_normal((2, 1, 7)), jnp.float32)
     explanation = gc.explain(forward_at(), photos(), concept, score=gc.similarity_score)

@@ -44,7 +44,12 @@ def random_tokens(count: int = 16, seed: int = 2) -> np.ndarray:
 
 def word_scores(model: Captioner, image, tokens):
     """A method for `model.apply`: the log-probability of each word, from the image."""
-    return model.read_words(model.image_vector(image), tokens)
+    return model.read_words(model.image_vector(image), tokens).log_probs
+
+
+def softened_word_scores(model: Captioner, image, tokens):
+    """A method for `model.apply`: the score of each word at a temperature of 3, from the image."""
+    return model.read_words(model.image_vector(image), tokens, 3.0).scores
 
 
 def span_mask(start: int, stop: int) -> np.ndarray:

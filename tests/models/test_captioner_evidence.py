@@ -38,9 +38,13 @@ def test_every_way_to_score_a_word_agrees(variables):
     all_words = MODEL.apply(variables, VECTOR, TOKENS, method="continuations")
     expected = jnp.take_along_axis(all_words[:, :-1], TOKENS[..., jnp.newaxis], axis=-1)[..., 0]
     words = MODEL.apply(variables, VECTOR, TOKENS, method="read_words")
-    np.testing.assert_allclose(words, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(words.log_probs, expected, rtol=1e-5, atol=1e-6)
+    softened = 3 * jax.nn.log_softmax(all_words[:, :-1] / 3)
+    expected = jnp.take_along_axis(softened, TOKENS[..., jnp.newaxis], axis=-1)[..., 0]
+    words = MODEL.apply(variables, VECTOR, TOKENS, 3.0, method="read_words")
+    np.testing.assert_allclose(words.scores, expected, rtol=1e-5, atol=1e-6)
     for place in range(4):
-        one = MODEL.apply(variables, VECTOR, TOKENS, jnp.full(3, place), method="read_word")
+        one = MODEL.apply(variables, VECTOR, TOKENS, jnp.full(3, place), 3.0, method="read_word")
         np.testing.assert_allclose(one, expected[:, place], rtol=1e-5, atol=1e-6)
     state = MODEL.apply(variables, VECTOR, method="begin")
     for step, tokens in enumerate((jnp.full(3, WORDS), *TOKENS.T)):
@@ -64,7 +68,7 @@ def test_evidence_changes_a_words_gradient_in_its_own_place_alone(variables):
     tokens = jnp.array([[3]])
 
     def score(vector):
-        return MODEL.apply({"params": params}, vector, tokens, method="read_words")[0, 0]
+        return MODEL.apply({"params": params}, vector, tokens, method="read_words").log_probs[0, 0]
 
     gradient = jax.grad(score)(VECTOR[:1])[0]
     probability = jnp.exp(score(VECTOR[:1]))

@@ -37,8 +37,8 @@ def step(lstm, x, cell, hidden):
     return cell, torch.sigmoid(out) * torch.tanh(cell)
 
 
-def run(params, image, tokens, guided=False):
-    """Returns log-probabilities (T + 1, V + 1), the second block's activations (1, k, h, w) and the pixels."""
+def run(params, image, tokens, *, guided=False, temperature=1.0):
+    """Returns the words' scores (T + 1, V + 1), the second block's activations (1, k, h, w) and the pixels."""
     relu = _GuidedRelu.apply if guided else torch.relu
     pixels = _tensor(image).permute(2, 0, 1)[None].requires_grad_()
     cnn = params["cnn"]
@@ -55,8 +55,9 @@ def run(params, image, tokens, guided=False):
     rows = []
     for token in [start, *tokens.tolist()]:
         state = step(params["lstm"], embedding[token], *state)
-        rows.append(torch.log_softmax(_linear(params["decoder"], _read(params, state[1], vector)), dim=0))
-    return torch.stack(rows), activations, pixels
+        rows.append(_linear(params["decoder"], _read(params, state[1], vector)))
+    scores = temperature * torch.log_softmax(torch.stack(rows) / temperature, dim=1)
+    return scores, activations, pixels
 
 
 def _read(params, hidden, vector):
@@ -67,10 +68,10 @@ def _read(params, hidden, vector):
     return torch.cat([hidden, torch.sigmoid(_linear(params["image_gate"], hidden)) * vector[:evidence]])
 
 
-def signed_map(params, image, tokens, mask):
-    """The Grad-CAM map, before its ReLU, of the marked words' summed log-probability."""
-    log_probs, activations, _ = run(params, image, tokens)
-    score = sum(log_probs[place, token] for place, token in enumerate(tokens.tolist()) if mask[place])
+def signed_map(params, image, tokens, mask, *, temperature=1.0):
+    """The Grad-CAM map, before its ReLU, of the marked words' summed scores."""
+    scores, activations, _ = run(params, image, tokens, temperature=temperature)
+    score = sum(scores[place, token] for place, token in enumerate(tokens.tolist()) if mask[place])
     score.backward()
     weights = activations.grad.mean(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1)[0].detach().numpy()

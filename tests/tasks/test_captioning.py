@@ -21,6 +21,7 @@ from tests.models.small_captioner import (
     random_tokens,
     random_variables,
     small_captioner,
+    softened_word_scores,
     span_mask,
     word_masks,
     word_scores,
@@ -181,7 +182,7 @@ def test_writing_and_reading_share_one_forward_pass(width):
         np.testing.assert_array_equal(spoken.tokens[index], expected)
         assert spoken.length[index] == (written.length[0] if lengths[index] == 0 else 16)
         scores = model.apply(variables, image, expected, method=word_scores)
-        assert_close(spoken.word_scores[index], scores, 1e-5)
+        assert_close(spoken.words.log_probs[index], scores, 1e-5)
     assert gc.tasks.captioning is not None
     layers = gc.layer_shapes(forward, images[0], tokens[0], lengths[0])
     assert list(layers) == list(
@@ -196,13 +197,14 @@ def task(**options):
     return gc.tasks.captioning(small("captioning"), **{"caption": CAPTION} | options)
 
 
-def test_the_rows_are_what_explain_gives():
-    one = task()
+@pytest.mark.parametrize(("temperature", "method"), [(1.0, word_scores), (3.0, softened_word_scores)])
+def test_the_rows_are_what_explain_gives(temperature, method):
+    one = task(temperature=temperature)
     description = explain_photo(one, photo()).description
     preprocessing = one.plan.preprocessing
     image = gc.images.to_network(preprocessing.resize(photo(), one.size).image, preprocessing)
     tokens = one.encode({})["tokens"]
-    forward = gc.tapped(one.loaded.model, one.loaded.variables, one.layer, method=word_scores)
+    forward = gc.tapped(one.loaded.model, one.loaded.variables, one.layer, method=method)
     batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, word_masks(5), tokens))
     expected = gc.explain(forward, *batch, score=span_score, guided=True)
     for place, row in enumerate((description.rows[0], *description.words)):
@@ -255,11 +257,35 @@ def test_unknown_words_are_named_once_for_the_task():
     assert task().encode({"caption": "a horse"})["tokens"].tolist()[:2] == [0, 7]
 
 
-def test_maps_by_evaluations_ask_about_the_words_that_were_explained():
+def test_the_temperature_is_the_models_own_unless_another_is_named():
+    model = small("captioning")
+    for own, expected in ((None, 1.0), (4.0, 4.0)):
+        loaded = model._replace(entry=model.entry._replace(temperature=own))
+        assert gc.tasks.captioning(loaded).settings["temperature"] == expected
+        assert gc.tasks.captioning(loaded, temperature=2.0).settings["temperature"] == 2
+    assert gc.zoo.find("captioner_vgg16").temperature is None
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(gc.InputError, match=f"Expected a temperature over 0.* got {wrong}"):
+            task(temperature=wrong)
+
+
+def test_what_is_said_of_the_words_probability_does_not_depend_on_the_temperature():
+    one, other = (explain_photo(task(temperature=number), photo()).description for number in (1.0, 3.0))
+    assert_close(one.fields["log_prob"], one.rows[0].score, 1e-6)
+    assert_close(other.fields["log_prob"], one.fields["log_prob"], 1e-6)
+    assert abs(other.rows[0].score - one.rows[0].score) > 0.1
+    for word, same in zip(one.words, other.words, strict=True):
+        assert_close(same.fields["log_prob"], word.score, 1e-6)
+    assert [line.split("map")[0] for line in one.lines] == [line.split("map")[0] for line in other.lines]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_maps_by_evaluations_ask_about_the_words_that_were_explained(temperature):
     """A photo without a channel may bring about another caption; the written one is scored all the same."""
     methods = ("grad_cam", "ablation_cam", "occlusion")
-    written = explain_photo(task(caption=""), photo(), methods=methods).description
-    given = explain_photo(task(caption=""), photo(), methods=methods, caption=written.rows[0].name).description
+    one = task(caption="", temperature=temperature)
+    written = explain_photo(one, photo(), methods=methods).description
+    given = explain_photo(one, photo(), methods=methods, caption=written.rows[0].name).description
     for row, other in zip((*written.rows, *written.words), (*given.rows, *given.words), strict=True):
         assert list(row.maps) == list(methods[1:])
         for name in row.maps:

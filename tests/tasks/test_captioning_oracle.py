@@ -14,6 +14,7 @@ from tests.models.small_captioner import (
     random_tokens,
     random_variables,
     small_captioner,
+    softened_word_scores,
     word_masks,
     word_scores,
 )
@@ -36,8 +37,8 @@ def span_score(scores, mask):
     return jnp.sum(scores * mask)
 
 
-def explain_caption(variables, image, tokens, masks, *, evidence=0, guided=False):
-    forward = gc.tapped(small_captioner(evidence), variables, LAYER, method=word_scores)
+def explain_caption(variables, image, tokens, masks, *, evidence=0, method=word_scores, guided=False):
+    forward = gc.tapped(small_captioner(evidence), variables, LAYER, method=method)
     batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, masks, tokens))
     return jax.tree.map(lambda leaf: leaf[0], gc.explain(forward, *batch, score=span_score, guided=guided))
 
@@ -62,6 +63,18 @@ def test_the_map_of_the_caption_and_of_every_word(seed, evidence):
     for cam, mask in zip(explained(seed, evidence).cam, word_masks(16), strict=True):
         # Some words' maps are small sums of large terms: both programs' float32 rounding reaches 1.1e-5 of them.
         close(cam, torch_captioner.signed_map(variables["params"], image, tokens, mask), 3e-5)
+
+
+@pytest.mark.parametrize(("seed", "evidence"), CASES)
+def test_the_map_of_the_caption_and_of_every_word_at_a_temperature(seed, evidence):
+    variables, image, tokens = random_variables(seed, evidence), random_image(seed), random_tokens(seed=seed)
+    found = explain_caption(
+        variables, image, tokens, word_masks(16), evidence=evidence, method=softened_word_scores
+    )
+    theirs, _, _ = torch_captioner.run(variables["params"], image, tokens, temperature=3.0)
+    close(found.scores[1:], theirs.detach().numpy()[np.arange(16), tokens])
+    for cam, mask in zip(found.cam, word_masks(16), strict=True):
+        close(cam, torch_captioner.signed_map(variables["params"], image, tokens, mask, temperature=3.0), 3e-5)
 
 
 def test_in_float64_log_probabilities_agree_far_closer_and_no_word_needs_more_than_1e_5():

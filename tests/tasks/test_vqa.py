@@ -1,6 +1,7 @@
 """Answers explained: maps, words, padding, cost."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -15,10 +16,10 @@ from gradcam_jax.engine.core import explain_batch
 from gradcam_jax.engine.spec import Spec, as_given, class_score
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA, l2_normalize, vqa_lite0
-from gradcam_jax.tasks.methods import DEFAULT_METHODS
+from gradcam_jax.tasks.methods import DEFAULT_METHODS, METHODS
 from gradcam_jax.tasks.task import Setting, explain_photo
 from gradcam_jax.tasks.vqa import WORDS_LAYER
-from tests.comparison import assert_close
+from tests.comparison import assert_close, relative_error
 from tests.models.guided import guided_gradient
 from tests.tasks.small_tasks import ANSWERS, photo, small
 
@@ -236,18 +237,39 @@ def test_what_is_said_of_an_answer():
     assert description.rows[0].guided_backprop.shape == (32, 32, 3)
 
 
-def test_the_rows_are_what_explain_gives():
-    one = task()
-    rows = explained_photo(DEFAULT_METHODS)
+@pytest.mark.parametrize("temperature", [math.inf, 3.0])
+def test_the_rows_are_what_explain_gives(temperature):
+    one = task(temperature=temperature)
+    rows = explained_photo(DEFAULT_METHODS, temperature=temperature)
     preprocessing = one.plan.preprocessing
     image = gc.images.to_network(preprocessing.resize(photo(), one.size).image, preprocessing)
     arrays = one.encode({})
     batch = (np.asarray(leaf)[np.newaxis] for leaf in (image, arrays["targets"], arrays["ids"], arrays["length"]))
-    expected = gc.explain(one.forward, *batch, guided=True)
+    score = functools.partial(gc.softened_score, temperature=temperature)
+    expected = gc.explain(one.forward, *batch, score=score, guided=True)
     for place, row in enumerate(rows.rows):
         assert_close(row.cam, expected.cam[0, place], 2e-6)
         assert_close(row.score, expected.scores[0, place], 1e-6)
         assert_close(row.guided_backprop, expected.guided_backprop[0, place, ..., ::-1], 2e-6)  # BGR to RGB
+
+
+def test_every_method_is_there_at_a_temperature_and_the_answers_probabilities_do_not_depend_on_it():
+    methods = tuple(name for name in METHODS if name not in DEFAULT_METHODS)
+    plain, soft = (explained_photo(methods, temperature=number) for number in (math.inf, 3.0))
+    for one, other in zip(plain.rows, soft.rows, strict=True):
+        assert one.fields["probability"] == other.fields["probability"]
+        assert set(other.maps) == set(methods)
+        for name in ("finer_cam", "rise"):  # of a difference of logits, and of the probability
+            assert_close(one.maps[name], other.maps[name], 1e-6)
+        assert relative_error(one.maps["ablation_cam"], other.maps["ablation_cam"]) > 1e-3
+
+
+def test_the_temperature_is_the_models_own_unless_another_is_named():
+    model = small("vqa")
+    for own, expected in ((None, None), (4.0, 4.0)):
+        loaded = model._replace(entry=model.entry._replace(temperature=own))
+        assert gc.tasks.vqa(loaded, question=QUESTION).settings["temperature"] == expected
+    assert gc.zoo.find("vqa_vgg19").temperature is None
 
 
 def test_words_that_the_model_does_not_know_are_named():
@@ -272,6 +294,7 @@ def test_the_predicted_answers_and_a_question_of_the_photos_own():
         ({"answer": "dog", "top_k": 2}, "needs -1, the predictions, among --answer"),
         ({"answer": "dog, cat", "max_targets": 1}, "at most 1 answers a photo, got 2"),
         ({"setting": Setting(layer="image_features")}, "no spatial extent"),
+        ({"temperature": -1.0}, "Expected a temperature over 0.* got -1"),
     ],
 )
 def test_what_cannot_be_had_is_said_at_once(options, message):

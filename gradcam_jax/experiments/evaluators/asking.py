@@ -14,7 +14,7 @@ import numpy as np
 from gradcam_jax.engine.core import Parts
 from gradcam_jax.engine.spec import Choice, TargetScore, as_given, class_score, top_k
 from gradcam_jax.experiments.data.words import OTHER, category_of, classes_of, with_article, word_of_category
-from gradcam_jax.tasks.captioning import captioning, span_score
+from gradcam_jax.tasks.captioning import captioning
 from gradcam_jax.tasks.classification import classification
 from gradcam_jax.tasks.task import Plan, Request, Setting, Task
 from gradcam_jax.tasks.vqa import vqa
@@ -137,4 +137,4 @@ def _class_probability(logits: jax.Array, class_index: jax.Array) -> jax.Array:
 
 
 def _span_probability(spoken: Any, mask: jax.Array) -> jax.Array:
-    return jnp.exp(span_score(spoken, mask))
+    return jnp.exp(jnp.sum(spoken.words.log_probs * mask))

@@ -46,6 +46,7 @@ class HeadRegularization(NamedTuple):
     bag_weight: float = 0.3  # of the auxiliary loss
     location_bound: float = 0.5  # on the norm of the gradient of the term for the nouns' maps; 0 leaves it out
     reward_weight: float = 16.0  # of what drawn captions score, where they are scored
+    location_temperature: float = 1.0  # of the nouns' scores: see gradcam_jax.models.word_scores
 
 
 NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -172,7 +173,11 @@ def caption_loss(
             bounded: Any = with_bounded_gradient(params, regularization.location_bound)
             seen_by = functools.partial(image_vector, bounded, jax.random.fold_in(key, 1))
             beside, metrics["pointing"] = noun_location_loss(
-                model, _naming(bounded["captioner"], evidence), seen_by, batch["located"]
+                model,
+                _naming(bounded["captioner"], evidence),
+                seen_by,
+                batch["located"],
+                regularization.location_temperature,
             )
             metrics["beside"] = beside
             total = total + beside

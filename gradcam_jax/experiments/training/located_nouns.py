@@ -1,10 +1,9 @@
 r"""Teaches a captioner's head where to look: a noun's map should lie on what it names.
 
-The captioner reads the mean f of the last convolution's activations :math:`A_p`, so that a word's Grad-CAM is
-:math:`L_p = A_p \cdot \partial \log p(w_t \mid f, w_{<t}) / \partial f`. A word that the words before it settle
-has a faint map. The term of the loss is that of :mod:`gradcam_jax.experiments.training.located`. It holds second
-derivatives of the head, and its gradient is up to forty times the captions': its norm is bounded, or nothing else
-would be learnt.
+The captioner reads the mean f of the last convolution's activations :math:`A_p`, so that the Grad-CAM of a word
+with the score :math:`s_t` after the words before it is :math:`L_p = A_p \cdot \partial s_t / \partial f`. The term
+of the loss is that of :mod:`gradcam_jax.experiments.training.located`. It holds second derivatives of the head, so
+that its gradient is up to forty times the captions': its norm is bounded, or nothing else would be learnt.
 """
 
 import functools
@@ -42,6 +41,7 @@ def noun_location_loss(
     params: Any,
     image_vector: Callable[[jax.Array], jax.Array],
     batch: Mapping[str, jax.Array],
+    temperature: float,
 ) -> tuple[jax.Array, jax.Array]:
     """Returns how little of the nouns' maps lies on their objects, and how often the highest point does.
 
@@ -50,12 +50,14 @@ def noun_location_loss(
         params: Its parameters, those of the words, the LSTM and the decoder.
         image_vector: From the CNN's features ``(n, F)`` to the LSTM's first input.
         batch: What :meth:`Located.draw` returns.
+        temperature: Of the nouns' scores, see :func:`gradcam_jax.models.word_scores.word_scores`.
     """
     activations = batch["activations"].astype(jnp.float32)
     tokens, noun = batch["tokens"], batch["noun"]
 
     def score(features: jax.Array) -> jax.Array:
-        scores = model.apply({"params": params}, image_vector(features), tokens, noun, method="read_word")
+        arguments = image_vector(features), tokens, noun, temperature
+        scores = model.apply({"params": params}, *arguments, method="read_word")
         return jnp.sum(jnp.asarray(scores))
 
     gradients = jax.grad(score)(jnp.mean(activations, axis=1))

@@ -171,7 +171,7 @@ function list() {
     const share = row.probability === null ? 0 : row.probability;
     const bar = element("i", {});
     bar.style.width = `${Math.max(100 * share, 0)}%`;
-    const number = row.probability === null ? `log p ${row.score.toFixed(2)}` : `${percent(row.probability)} (rank ${row.rank})`;
+    const number = row.probability === null ? `log p ${row.log_prob.toFixed(2)}` : `${percent(row.probability)} (rank ${row.rank})`;
     const button = element("button", { type: "button", className: "row" },
       bar, element("span", { textContent: row.name }), element("span", { textContent: number }));
     button.dataset.row = index;

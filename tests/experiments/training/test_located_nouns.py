@@ -19,7 +19,7 @@ from gradcam_jax.models.captioner import captioner_lite0
 WORDS, FEATURES, CLASSES, CELLS = 6, 10, 4, 9
 RNG = np.random.default_rng(0)
 MODEL = captioner_lite0(WORDS, embedding_size=8, hidden_size=12, dropout=0.0)
-REGULARIZATION = HeadRegularization(0.0, 0.0, 0.0, 0.0, location_bound=0.1)
+REGULARIZATION = HeadRegularization(0.0, 0.0, 0.0, 0.0, location_bound=0.1, location_temperature=2.0)
 CLASSIFIER = {
     "kernel": RNG.normal(size=(FEATURES, CLASSES)).astype(np.float32),
     "bias": RNG.normal(size=CLASSES).astype(np.float32),
@@ -65,7 +65,7 @@ def test_the_map_scored_in_training_is_the_folded_heads_grad_cam():
 
     def score(activations, tokens, noun):
         vector = MODEL.apply({"params": head}, jnp.mean(activations, axis=(0, 1)), method="embed_features")
-        return MODEL.apply({"params": head}, vector, tokens, method="read_words")[noun]
+        return MODEL.apply({"params": head}, vector, tokens, 2.0, method="read_words").scores[noun]
 
     gradient = jax.jit(jax.grad(score))
     cams = np.stack(
@@ -119,14 +119,14 @@ def test_descending_the_loss_moves_the_highest_point_onto_the_object():
         def image_vector(features):
             return MODEL.apply({"params": head}, features, method="embed_features")
 
-        return noun_location_loss(MODEL, head, image_vector, batch)
+        return noun_location_loss(MODEL, head, image_vector, batch, 2.0)
 
     descend = jax.jit(jax.value_and_grad(term, has_aux=True))
     (first, pointing), _ = descend(head)
     assert pointing < 0.6
     for _ in range(300):
         _, gradients = descend(head)
-        head = jax.tree.map(lambda p, g: p - 0.1 * g, head, gradients)
+        head = jax.tree.map(lambda p, g: p - 0.03 * g, head, gradients)
     (last, pointing), _ = descend(head)
     assert pointing > 0.75
     assert last < 0.6 * first
