@@ -1,6 +1,7 @@
 """The bundled captioner: a head on a frozen CNN, from people's captions and template captions of objects."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -223,11 +224,11 @@ def _modern(steps: int, rewarded: int) -> optax.GradientTransformation:
 LITE0 = CaptionerHead(
     preset="lite0",
     embedding_size=256,
-    regularization=HeadRegularization(location_bound=0.25),
+    regularization=HeadRegularization(location_bound=0.25, location_temperature=math.inf),
     optimizer=_modern,
     batch_size=128,
-    steps=4200,
-    rewarded=0.381,
+    steps=3600,
+    rewarded=0.2778,
     min_count=5,
 )
 """The bundled captioner's."""
