@@ -44,8 +44,8 @@ def word_scores(
     Example:
         >>> import jax.numpy as jnp
         >>> hidden, kernel = jnp.ones((1, 2)), jnp.array([[1.0, 0.0], [1.0, 0.0]])
-        >>> word_scores(hidden, kernel, jnp.zeros(2), jnp.array([0]), 2.0).scores.round(3)
-        Array([-0.627], dtype=float32)
+        >>> word_scores(hidden, kernel, jnp.zeros(2), jnp.array([0]), 2.0).scores.round(2)
+        Array([-0.63], dtype=float32)
     """
     log_probs = word_log_probabilities(hidden, kernel, bias, words)
     if temperature == 1:
