@@ -16,7 +16,7 @@ from gradcam_jax.engine.core import explain_batch
 from gradcam_jax.engine.spec import Spec, as_given, class_score
 from gradcam_jax.models.vgg import VGG
 from gradcam_jax.models.vqa import VQA, l2_normalize, vqa_lite0
-from gradcam_jax.tasks.methods import DEFAULT_METHODS, METHODS
+from gradcam_jax.tasks.methods import DEFAULT_METHODS
 from gradcam_jax.tasks.task import Setting, explain_photo
 from gradcam_jax.tasks.vqa import WORDS_LAYER
 from tests.comparison import assert_close, relative_error
@@ -253,15 +253,16 @@ def test_the_rows_are_what_explain_gives(temperature):
         assert_close(row.guided_backprop, expected.guided_backprop[0, place, ..., ::-1], 2e-6)  # BGR to RGB
 
 
-def test_every_method_is_there_at_a_temperature_and_the_answers_probabilities_do_not_depend_on_it():
-    methods = tuple(name for name in METHODS if name not in DEFAULT_METHODS)
+def test_methods_at_a_temperature_and_the_answers_probabilities_which_do_not_depend_on_it():
+    methods = ("layer_cam", "finer_cam", "ablation_cam", "rise")
     plain, soft = (explained_photo(methods, temperature=number) for number in (math.inf, 3.0))
     for one, other in zip(plain.rows, soft.rows, strict=True):
         assert one.fields["probability"] == other.fields["probability"]
         assert set(other.maps) == set(methods)
         for name in ("finer_cam", "rise"):  # of a difference of logits, and of the probability
             assert_close(one.maps[name], other.maps[name], 1e-6)
-        assert relative_error(one.maps["ablation_cam"], other.maps["ablation_cam"]) > 1e-3
+        for name in ("layer_cam", "ablation_cam"):
+            assert relative_error(one.maps[name], other.maps[name]) > 1e-3
 
 
 def test_the_temperature_is_the_models_own_unless_another_is_named():
