@@ -1,4 +1,4 @@
-"""Image captioning: a target is a span of the caption's words, its score the sum of theirs."""
+"""Image captioning: a target is a span of the caption's words, its score the sum of the words'."""
 
 import functools
 import warnings

@@ -26,7 +26,7 @@ class Row(NamedTuple):
         name: What was explained, for people: ``"boxer"``, an answer, a caption, a word of it.
         file_name: What the files of its pictures carry: ``"243"``, ``"dog"``.
         title: The line over its pictures.
-        score: The target's score: a logit, or a sum of words' logits or log-probabilities.
+        score: The target's score: a logit, or a sum of words' log-probabilities, at a temperature or not.
         cam: Signed map at the layer's resolution, ``(h, w)`` float32, not normalised.
         fields: What else is known of it, as plain JSON values.
         guided_backprop: Guided gradient at the pixels, ``(H, W, 3)`` RGB, or None if it was not computed.
