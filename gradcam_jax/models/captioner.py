@@ -117,7 +117,13 @@ class Captioner(nn.Module):
         return word_scores(hidden, decoder["kernel"], decoder["bias"], tokens, temperature)
 
     def read_word(
-        self, image_vector: jax.Array, tokens: jax.Array, place: jax.Array, temperature: float = 1.0
+        self,
+        image_vector: jax.Array,
+        tokens: jax.Array,
+        place: jax.Array,
+        temperature: float = 1.0,
+        *,
+        evidence: jax.Array | None = None,
     ) -> jax.Array:
         """Returns the score of one word of each caption, as :meth:`read_words` has it, ``(...)``.
 
@@ -126,11 +132,13 @@ class Captioner(nn.Module):
             tokens: The captions' words, ``(..., T)`` int.
             place: The word, ``(...)`` int, from 0.
             temperature: See :func:`gradcam_jax.models.word_scores.word_scores`.
+            evidence: The image's vector once more, which the decoder then reads instead: so that the derivatives
+                through the LSTM and through the evidence are two.
         """
         hidden = self._hidden(image_vector, self._with_start(tokens)[..., :-1])
         at_word = jnp.take_along_axis(hidden, place[..., jnp.newaxis, jnp.newaxis], axis=-2)[..., 0, :]
         words = jnp.take_along_axis(tokens, place[..., jnp.newaxis], axis=-1)
-        logits = self.decoder(self._with_evidence(at_word, image_vector))
+        logits = self.decoder(self._with_evidence(at_word, image_vector if evidence is None else evidence))
         if math.isfinite(temperature):
             logits = temperature * jax.nn.log_softmax(logits / temperature)
         return jnp.take_along_axis(logits, words, axis=-1)[..., 0]

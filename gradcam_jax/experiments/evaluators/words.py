@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from gradcam_jax.errors import InputError
-from gradcam_jax.evaluation.pointing import CENTRE, inside_boxes, inside_over_outside, lies_in, points_at
+from gradcam_jax.evaluation.pointing import (
+    CENTRE,
+    inside_boxes,
+    inside_over_outside,
+    lies_in,
+    points_at,
+    points_within,
+)
 from gradcam_jax.experiments.data.captioned_views import subject_of
 from gradcam_jax.experiments.data.captions import CaptionedPhoto, training_words
 from gradcam_jax.experiments.data.photos import Box, Photo
@@ -89,7 +96,8 @@ def inside_over_outside_of_boxes(
     a kind of object of which the photo has boxes. Found are the numbers of photos and words, the mean and the
     median of the ratio (1 for a flat map), and the share of words over 1; no ratio where no photo has both
     captions and boxes. Found too is how often a word's map is highest in a box, and how often the photo's centre,
-    which knows nothing, lies in one. The same is yielded of more photos and words, since few photos have both:
+    which knows nothing, lies in one; then both again with the pointing game's usual tolerance of 15 pixels. The
+    same is yielded of more photos and words, since few photos have both:
     every kind of object with boxes, in the caption that only names it, ``"a dog"``.
 
     Args:
@@ -140,13 +148,20 @@ def _figures(found: Sequence[BoxedMap], grid: tuple[int, int]) -> dict[str, Any]
     """Returns what :func:`inside_over_outside_of_boxes` finds, of maps enlarged to so many rows and columns."""
     figures: dict[str, Any] = {"photos": len({one.photo for one in found}), "words": len(found), "flat_map": 1.0}
     if found:
-        ratios = [inside_over_outside(enlarged(one.cam, grid), inside_boxes(one.boxes, grid)) for one in found]
+        maps = [enlarged(one.cam, grid) for one in found]
+        masks = [inside_boxes(one.boxes, grid) for one in found]
+        centre = np.zeros(grid)
+        centre[grid[0] // 2, grid[1] // 2] = 1
+        ratios = [inside_over_outside(cam, mask) for cam, mask in zip(maps, masks, strict=True)]
+        near = [points_within(np.maximum(cam, 0), mask) for cam, mask in zip(maps, masks, strict=True)]
         figures |= {
             "mean": float(np.mean([ratio for ratio in ratios if np.isfinite(ratio)])),
             "median": float(np.median(ratios)),
             "over_one": float(np.mean(np.array(ratios) > 1)),
             "pointing": float(np.mean([points_at(one.cam, one.boxes) for one in found])),
             "pointing_of_the_centre": float(np.mean([lies_in(CENTRE, one.boxes) for one in found])),
+            "pointing_within_15_pixels": float(np.mean(near)),
+            "centre_within_15_pixels": float(np.mean([points_within(centre, mask) for mask in masks])),
         }
     return figures
 

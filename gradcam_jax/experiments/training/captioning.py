@@ -19,7 +19,7 @@ from gradcam_jax.experiments.data.captions import CaptionArrays
 from gradcam_jax.experiments.training.caption_head import spoken_log_probs
 from gradcam_jax.experiments.training.caption_reward import Rewards, reward_loss
 from gradcam_jax.experiments.training.evidence import Evidence
-from gradcam_jax.experiments.training.located_nouns import Located, noun_location_loss, with_bounded_gradient
+from gradcam_jax.experiments.training.located_nouns import Located, noun_maps, with_bounded_gradient
 from gradcam_jax.experiments.training.loop import Loss, whole_batches
 from gradcam_jax.models.captioner import MAX_WORDS, Captioner
 
@@ -47,6 +47,7 @@ class HeadRegularization(NamedTuple):
     location_bound: float = 0.5  # on the norm of the gradient of the term for the nouns' maps; 0 leaves it out
     reward_weight: float = 16.0  # of what drawn captions score, where they are scored
     location_temperature: float = 1.0  # of the nouns' scores: see gradcam_jax.models.word_scores
+    lstm_weight: float = 1.0  # of the share of these maps that comes through the LSTM, where there is evidence
 
 
 NEURALTALK2_HEAD = HeadRegularization(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -132,8 +133,9 @@ def caption_loss(
     The batch holds ``features (n, F)``, ``logits (n, classes)``, ``tokens (n, T)`` and ``lengths (n,)``. The loss
     is the mean cross-entropy of the words and of END, plus the auxiliary loss: the mean cross-entropy of the
     caption's words under one softmax from the image's vector. Where the batch holds ``located`` nouns, how far
-    their maps lie beside their objects is added; the logits of their views come from the ``classifier``, the CNN's
-    last layer. Where it holds ``rewarded`` photos, captions drawn of them are scored by ``rewards``.
+    their maps lie beside their objects is added, and how much of them comes through the LSTM; the logits of their
+    views come from the ``classifier``, the CNN's last layer. Where it holds ``rewarded`` photos, captions
+    drawn of them are scored by ``rewards``.
     """
     branches = _branches(model, regularization, evidence)
     s = jax.tree.map(jnp.asarray, statistics)
@@ -172,15 +174,10 @@ def caption_loss(
         if "located" in batch:
             bounded: Any = with_bounded_gradient(params, regularization.location_bound)
             seen_by = functools.partial(image_vector, bounded, jax.random.fold_in(key, 1))
-            beside, metrics["pointing"] = noun_location_loss(
-                model,
-                _naming(bounded["captioner"], evidence),
-                seen_by,
-                batch["located"],
-                regularization.location_temperature,
-            )
-            metrics["beside"] = beside
-            total = total + beside
+            head, temperature = _naming(bounded["captioner"], evidence), regularization.location_temperature
+            maps = noun_maps(model, head, seen_by, batch["located"], temperature)
+            metrics |= maps._asdict()
+            total = total + maps.beside + regularization.lstm_weight * maps.through_lstm
         if "rewarded" in batch:
             assert rewards is not None, "rewarded photos need their captions"
             seen_key, drawn_key = jax.random.split(jax.random.fold_in(key, 2))

@@ -4,11 +4,16 @@ The captioner reads the mean f of the last convolution's activations :math:`A_p`
 with the score :math:`s_t` after the words before it is :math:`L_p = A_p \cdot \partial s_t / \partial f`. The term
 of the loss is that of :mod:`gradcam_jax.experiments.training.located`. It holds second derivatives of the head, so
 that its gradient is up to forty times the captions': its norm is bounded, or nothing else would be learnt.
+
+Where the decoder also reads evidence, a map has two parts, :math:`L = L^h + L^e`, one through the LSTM and one
+through the evidence. The first learns the training views by heart, and on another photo it is often high beside
+the thing. Its share :math:`\operatorname{var} L^h / (\operatorname{var} L^h + \operatorname{var} L^e)`, over the
+positions, is a second term.
 """
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +25,8 @@ from gradcam_jax.models.captioner import Captioner
 
 LOCATED = 32
 """Located examples of a batch."""
+
+_FLAT = 1e-6  # a map's variance below which it counts as flat
 
 
 class Located:
@@ -36,14 +43,29 @@ class Located:
         return {**drawn, "activations": self.activations[views]}
 
 
-def noun_location_loss(
+class NounMaps(NamedTuple):
+    """What a batch's nouns' maps are like, each a mean over them.
+
+    Attributes:
+        beside: How little of a map lies on what it names.
+        pointing: How often its highest point does.
+        through_lstm: The share of a map's variance that comes through the LSTM, not through evidence; 0 where the
+            captioner has no evidence.
+    """
+
+    beside: jax.Array
+    pointing: jax.Array
+    through_lstm: jax.Array
+
+
+def noun_maps(
     model: Captioner,
     params: Any,
     image_vector: Callable[[jax.Array], jax.Array],
     batch: Mapping[str, jax.Array],
     temperature: float,
-) -> tuple[jax.Array, jax.Array]:
-    """Returns how little of the nouns' maps lies on their objects, and how often the highest point does.
+) -> NounMaps:
+    """Returns what the nouns' maps are like.
 
     Args:
         model: The captioner.
@@ -53,16 +75,23 @@ def noun_location_loss(
         temperature: Of the nouns' scores, see :func:`gradcam_jax.models.word_scores.word_scores`.
     """
     activations = batch["activations"].astype(jnp.float32)
-    tokens, noun = batch["tokens"], batch["noun"]
+    noun = batch["noun"]
 
-    def score(features: jax.Array) -> jax.Array:
-        arguments = image_vector(features), tokens, noun, temperature
-        scores = model.apply({"params": params}, *arguments, method="read_word")
+    def score(read_by_lstm: jax.Array, evidence: jax.Array) -> jax.Array:
+        arguments: Any = read_by_lstm, batch["tokens"], noun, temperature
+        scores = model.apply({"params": params}, *arguments, evidence=evidence, method="read_word")
         return jnp.sum(jnp.asarray(scores))
 
-    gradients = jax.grad(score)(jnp.mean(activations, axis=1))
-    maps = jnp.einsum("npf,nf->np", activations, gradients)
-    return location_term(maps, batch["inside"], jnp.ones(len(noun)))
+    vector, to_features = jax.vjp(image_vector, jnp.mean(activations, axis=1))
+    by_lstm, by_evidence = (
+        jnp.einsum("npf,nf->np", activations, *to_features(derivative))
+        for derivative in jax.grad(score, (0, 1))(vector, vector)
+    )
+    beside, pointing = location_term(by_lstm + by_evidence, batch["inside"], jnp.ones(len(noun)))
+    if not model.evidence:
+        return NounMaps(beside, pointing, jnp.zeros(()))
+    variance, other = jnp.var(by_lstm, axis=-1), jnp.var(by_evidence, axis=-1)
+    return NounMaps(beside, pointing, jnp.mean(variance / (variance + other + _FLAT)))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

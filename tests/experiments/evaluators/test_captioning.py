@@ -96,10 +96,12 @@ def test_words_are_looked_for_in_the_boxes_of_what_they_name(checkpoint, tmp_pat
     assert (other, of_templates["words"]) == ("inside_over_outside_of_templates", 3)
     # The cat is right of the middle; one of two dogs reaches the highest point, at a quarter of the width.
     assert of_templates["pointing"] == pytest.approx(2 / 3)
+    assert of_templates["pointing_within_15_pixels"] == 1  # of four pixels' width
     assert (figures["photos"], figures["words"]) == (1, 1)
     assert figures["mean"] == figures["median"] == pytest.approx(2)
     # The dog lies on the left of the photo, where the map is highest; the photo's centre is on its box's edge.
     assert (figures["pointing"], figures["pointing_of_the_centre"]) == (1, 1)
+    assert (figures["pointing_within_15_pixels"], figures["centre_within_15_pixels"]) == (1, 1)
 
 
 def test_each_animal_of_a_collage_is_asked_for_in_both_orders(checkpoint, tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ from gradcam_jax.experiments.training.captioning import (
     initial_params,
     statistics_of,
 )
-from gradcam_jax.experiments.training.located_nouns import Located, noun_location_loss, with_bounded_gradient
+from gradcam_jax.experiments.training.evidence import Evidence
+from gradcam_jax.experiments.training.located_nouns import Located, noun_maps, with_bounded_gradient
 from gradcam_jax.models.captioner import captioner_lite0
 
 WORDS, FEATURES, CLASSES, CELLS = 6, 10, 4, 9
@@ -119,7 +120,8 @@ def test_descending_the_loss_moves_the_highest_point_onto_the_object():
         def image_vector(features):
             return MODEL.apply({"params": head}, features, method="embed_features")
 
-        return noun_location_loss(MODEL, head, image_vector, batch, 2.0)
+        maps = noun_maps(MODEL, head, image_vector, batch, 2.0)
+        return maps.beside, maps.pointing
 
     descend = jax.jit(jax.value_and_grad(term, has_aux=True))
     (first, pointing), _ = descend(head)
@@ -130,6 +132,67 @@ def test_descending_the_loss_moves_the_highest_point_onto_the_object():
     (last, pointing), _ = descend(head)
     assert pointing > 0.75
     assert last < 0.6 * first
+
+
+def evident(seed=1):
+    """A head whose decoder reads two values of the image's vector too, and what embeds features in it."""
+    model = MODEL.clone(evidence=2)
+    tokens, vector = jnp.zeros(1, jnp.int32), jnp.zeros(8)
+    keys = jax.random.split(jax.random.key(seed), 3)
+    head = model.init(keys[0], vector, tokens, method="continuations")["params"]
+    kernel = jax.random.normal(keys[1], (FEATURES, 8))
+    head = {**head, "image_embedding": {"kernel": kernel, "bias": jax.random.normal(keys[2], (8,))}}
+
+    def image_vector(features):
+        return model.apply({"params": head}, features, method="embed_features")
+
+    return model, head, image_vector
+
+
+def test_the_share_through_the_lstm_is_what_the_gated_evidence_leaves_of_a_map():
+    model, head, image_vector = evident()
+    batch = jax.tree.map(jnp.asarray, located())
+    shares = []
+    for activations, tokens, noun in zip(batch["activations"], batch["tokens"], batch["noun"], strict=True):
+        activations = activations.astype(jnp.float32)
+        features = activations.mean(axis=0)
+
+        def logit(features, tokens=tokens, noun=noun):
+            arguments = image_vector(features), tokens, np.inf
+            return model.apply({"params": head}, *arguments, method="read_words").scores[noun]
+
+        vector = image_vector(features)
+        state = model.apply({"params": head}, vector, method="begin")
+        for token in [WORDS, *tokens[:noun].tolist()]:
+            state, _ = model.apply({"params": head}, state, jnp.int32(token), method="advance")
+        gate = jax.nn.sigmoid(state.lstm.hidden @ head["image_gate"]["kernel"] + head["image_gate"]["bias"])
+        read = gate * head["decoder"]["kernel"][-2:, tokens[noun]] * (vector[:2] > 0)
+        of_evidence = activations @ head["image_embedding"]["kernel"][:, :2] @ read
+        of_lstm = activations @ jax.grad(logit)(features) - of_evidence
+        shares.append(np.var(of_lstm) / (np.var(of_lstm) + np.var(of_evidence)))
+    maps = noun_maps(model, head, image_vector, batch, np.inf)
+    assert min(shares) < 0.2
+    assert max(shares) > 0.8
+    np.testing.assert_allclose(maps.through_lstm, np.mean(shares), rtol=1e-3)
+
+
+def test_the_share_through_the_lstm_is_a_term_of_the_loss_where_there_is_evidence():
+    statistics, _ = started()
+    model = MODEL.clone(evidence=2)
+    names = np.eye(2, WORDS + 1, dtype=np.float32)
+    evidence = Evidence(RNG.normal(size=(FEATURES, 2)).astype(np.float32), np.full(2, 2, np.float32), names)
+    params = initial_params(model, statistics, REGULARIZATION, jax.random.key(0), evidence)
+    batch, key = word_batch(located()), jax.random.key(0)
+    values = {}
+    for weight in (0.0, 2.0):
+        weighted = REGULARIZATION._replace(lstm_weight=weight)
+        loss = jax.jit(caption_loss(model, statistics, weighted, CLASSIFIER, evidence=evidence))
+        values[weight], metrics = loss(params, batch, key)
+    assert 0 < metrics["through_lstm"] < 1
+    np.testing.assert_allclose(values[2.0], values[0.0] + 2 * metrics["through_lstm"], rtol=1e-5)
+    loss = caption_loss(MODEL, statistics, REGULARIZATION, CLASSIFIER)
+    _, metrics = loss(initial_params(MODEL, statistics, REGULARIZATION, jax.random.key(0)), batch, key)
+    assert metrics["through_lstm"] == 0
 
 
 def test_a_batch_has_the_activations_of_the_views_that_its_captions_are_about():

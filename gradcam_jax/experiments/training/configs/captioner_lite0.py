@@ -224,7 +224,7 @@ def _modern(steps: int, rewarded: int) -> optax.GradientTransformation:
 LITE0 = CaptionerHead(
     preset="lite0",
     embedding_size=256,
-    regularization=HeadRegularization(location_bound=0.25, location_temperature=math.inf),
+    regularization=HeadRegularization(location_bound=0.25, location_temperature=math.inf, lstm_weight=4.0),
     optimizer=_modern,
     batch_size=128,
     steps=3600,
