@@ -97,8 +97,8 @@ def inside_over_outside_of_boxes(
     median of the ratio (1 for a flat map), and the share of words over 1; no ratio where no photo has both
     captions and boxes. Found too is how often a word's map is highest in a box, and how often the photo's centre,
     which knows nothing, lies in one; then both again with the pointing game's usual tolerance of 15 pixels. The
-    same is yielded of more photos and words, since few photos have both:
-    every kind of object with boxes, in the caption that only names it, ``"a dog"``.
+    same is yielded of more photos and words, since few photos have both: every kind of object with boxes, in the
+    caption that only names it, ``"a dog"``.
 
     Args:
         loaded: The captioner.

@@ -9,11 +9,12 @@ import pytest
 from gradcam_jax import zoo
 from gradcam_jax.errors import InputError
 from gradcam_jax.experiments.data.captioned_views import read_captioned_photos
-from gradcam_jax.experiments.data.photos import read_photos
+from gradcam_jax.experiments.data.photos import Box, read_photos
 from gradcam_jax.experiments.data.splits import split_of
 from gradcam_jax.experiments.data.views import render
 from gradcam_jax.experiments.evaluators import captions, program, words
 from gradcam_jax.experiments.evaluators.findings import gathered, shown
+from gradcam_jax.experiments.evaluators.sheets import BoxedMap
 from gradcam_jax.experiments.reporting import silent
 from gradcam_jax.experiments.training.frozen_features import ViewFeatures
 from tests.app.small_checkpoint import WORDS, write_small_captioner
@@ -96,12 +97,18 @@ def test_words_are_looked_for_in_the_boxes_of_what_they_name(checkpoint, tmp_pat
     assert (other, of_templates["words"]) == ("inside_over_outside_of_templates", 3)
     # The cat is right of the middle; one of two dogs reaches the highest point, at a quarter of the width.
     assert of_templates["pointing"] == pytest.approx(2 / 3)
-    assert of_templates["pointing_within_15_pixels"] == 1  # of four pixels' width
     assert (figures["photos"], figures["words"]) == (1, 1)
     assert figures["mean"] == figures["median"] == pytest.approx(2)
     # The dog lies on the left of the photo, where the map is highest; the photo's centre is on its box's edge.
     assert (figures["pointing"], figures["pointing_of_the_centre"]) == (1, 1)
-    assert (figures["pointing_within_15_pixels"], figures["centre_within_15_pixels"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("size", "near"), [(28, 1), (32, 0)])
+def test_a_map_that_is_highest_less_than_15_pixels_beside_a_box_points_at_it_with_the_tolerance(size, near):
+    cat = BoxedMap("cat", "1", lambda: None, np.array([[3.0, 1.0]], np.float32), [Box(0.5, 0.0, 1.0, 1.0)])
+    figures = words._figures([cat], (size, size))
+    assert (figures["pointing"], figures["pointing_within_15_pixels"]) == (0, near)
+    assert figures["centre_within_15_pixels"] == 1
 
 
 def test_each_animal_of_a_collage_is_asked_for_in_both_orders(checkpoint, tmp_path, monkeypatch):
